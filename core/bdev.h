@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Block devices and their channels: the port that drivers implement and everybody else submits to.
+ *
+ *   control reactor:  bdev (name, size, limits, listeners)      created by a driver's open, closed here
+ *   each reactor:     bdev_chan (driver queue, depth, scheduler, statistics), one per (bdev, reactor)
+ *
+ *   submitter ─ bdev_submit ─► [bounds, limits] ─► iosched_admit ─► ops->submit ─► device
+ *   submitter ◄─ bio->done ─── bdev_complete ◄───────────────────── driver's poll
+ */
+#ifndef CORE_BDEV_H
+#define CORE_BDEV_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "core/base/errbuf.h"
+#include "core/base/hist.h"
+#include "core/base/list.h"
+#include "core/base/slab.h"
+#include "core/bio.h"
+#include "core/reactor.h"
+
+struct bdev;
+struct bdev_chan;
+
+#define BDEV_NAME_MAX	 64
+#define BDEV_URI_MAX	 1024
+#define BDEV_BLOCK_MAX	 65536
+#define BDEV_DEPTH_MAX	 4096
+#define BDEV_IOVS_MAX	 1024
+#define BDEV_SPLITS	 256 /* child bios per channel: pieces of split I/Os under way at once */
+#define BDEV_BOUNCE_BYTES (128 * 1024) /* one bounce buffer; longer misaligned I/O is split */
+#define BDEV_BOUNCES	 32	       /* bounce buffers per channel, allocated when first needed at channel creation */
+
+/* A driver. `submit` and the channel's poller run on the channel's reactor, the rest on the control thread. */
+struct bdev_ops {
+	const char *name;
+	/* Free the device. The last channel is gone. */
+	void (*close)(struct bdev *bdev);
+	/* Set up / release the driver's part of a channel: chan->drv. May block shortly. chan_start and
+	 * chan_stop run on the reactor and attach / detach pollers there (may be NULL). */
+	int (*chan_create)(struct bdev *bdev, struct bdev_chan *chan);
+	void (*chan_destroy)(struct bdev *bdev, struct bdev_chan *chan);
+	void (*chan_start)(struct bdev_chan *chan);
+	void (*chan_stop)(struct bdev_chan *chan);
+	/* Take the bio; bdev_complete() exactly once, later, never from inside this call (bdev_complete_later() is for that). */
+	void (*submit)(struct bdev_chan *chan, struct bio *bio);
+	/* Change the size (bytes), or with 0: look how large it is now. May block: called on a worker thread. NULL: fixed.
+	 * Returns 0 with *ret_bytes, or -errno with eb. */
+	int (*resize)(struct bdev *bdev, uint64_t bytes, uint64_t *ret_bytes, struct errbuf *eb);
+};
+
+/* What the device can do and wants; set by the driver before bdev_init(), constant afterwards. */
+struct bdev_limits {
+	uint32_t block_bytes;	  /* logical block: unit of off and len */
+	uint32_t phys_bytes;	  /* physical block (hint), >= block_bytes */
+	uint32_t opt_io_bytes;	  /* optimal I/O (hint), 0 = unknown */
+	uint32_t buf_align;	  /* each iov base and length must be a multiple; 1 = any */
+	uint32_t depth;		  /* I/Os in flight per channel */
+	uint32_t iovs_max;
+	uint32_t boundary_bytes;  /* no I/O crosses a multiple of it; 0 = none */
+	uint64_t bytes_max;	  /* READ and WRITE */
+	uint64_t discard_max;	  /* bytes per DISCARD; 0 = unsupported */
+	uint32_t discard_align;	  /* hint */
+	uint64_t zeroes_max;	  /* bytes per WRITE_ZEROES; 0 = unsupported */
+	bool read_only;
+	bool has_flush;	     /* volatile cache: FLUSH means something */
+	bool has_fua;	     /* honours BIO_FUA itself; otherwise core adds a FLUSH behind the write */
+	bool rotational;
+};
+
+struct bdev_listener; /* told on the control thread when something changed */
+typedef void (*bdev_event_fn)(struct bdev_listener *l);
+
+struct bdev_listener {
+	struct list link;
+	bdev_event_fn resized;
+};
+
+struct bdev {
+	const struct bdev_ops *ops;
+	struct bdev_limits lim;
+	uint64_t bytes; /* size; changes on resize: read with bdev_bytes() */
+	char name[BDEV_NAME_MAX]; /* the disk's name, given by the opener */
+	char uri[BDEV_URI_MAX];	  /* what was opened */
+	char id[21];		  /* serial for GET_ID, NUL-terminated; defaults to the name */
+	struct reactor *control;  /* where it lives */
+	struct list chans, listeners;
+	unsigned users; /* exports; a device in use is not deleted */
+};
+
+enum bdev_stat_op {
+	BDEV_STAT_READ,
+	BDEV_STAT_WRITE,
+	BDEV_STAT_FLUSH,
+	BDEV_STAT_DISCARD,
+	BDEV_STAT_ZEROES,
+	BDEV_STAT_COUNT,
+};
+static_assert((int)BDEV_STAT_COUNT == (int)BIO_OP_COUNT, "statistics are indexed by bio op");
+
+struct bdev_op_stats {
+	uint64_t ios, bytes, errors;
+	struct hist latency; /* submit to done */
+};
+
+struct bdev_chan_stats {
+	struct bdev_op_stats op[BDEV_STAT_COUNT];
+	uint64_t splits, bounces, queued; /* I/Os that were split, bounced, or waited for room */
+};
+
+/* The scheduler's state of a channel: FIFO behind the depth today; limits and weights join here. */
+struct iosched {
+	struct bio_queue waiting;
+	uint32_t nwaiting;
+};
+
+struct bdev_chan {
+	/* hot */
+	struct bdev *bdev;
+	void (*submit)(struct bdev_chan *chan, struct bio *bio); /* ops->submit */
+	uint64_t bytes_max;
+	uint32_t inflight, depth;
+	uint32_t align_mask;   /* buf_align - 1 */
+	uint32_t block_mask;   /* block_bytes - 1 */
+	struct iosched sched;
+	struct bio_queue later; /* to be completed in this turn's flush */
+	struct poller later_poller;
+	void *drv; /* the driver's */
+	struct reactor *reactor;
+	struct bdev_chan_stats *stats; /* one writer: this reactor */
+	/* cold */
+	struct slab splits, bounce_bufs;
+	struct bio_queue split_waiting; /* I/Os that wait for a split context or a bounce buffer */
+	struct list link;		/* in bdev->chans */
+	unsigned refs;			/* control thread */
+	struct reactor_msg msg;
+};
+
+/*
+ * For drivers
+ */
+
+/* Checks limits and fills defaults. Control or set-up thread. 0, or -EINVAL (a driver bug or an impossible device). */
+int bdev_init(struct bdev *bdev, const struct bdev_ops *ops, uint64_t bytes,
+	      const struct bdev_limits *lim);
+
+/* The driver is done with @bio. status: 0 or -errno. On the channel's reactor, not from inside ops->submit. */
+void bdev_complete(struct bio *bio, int status);
+
+/* The same from inside ops->submit (or anywhere on the reactor): done is called in the flush phase of this turn. */
+void bdev_complete_later(struct bio *bio, int status);
+
+/*
+ * For users
+ */
+
+/* Closes asynchronously: the last channel goes, ops->close runs, then done(arg) on the control thread. */
+void bdev_close(struct bdev *bdev, void (*done)(void *arg), void *arg);
+
+/**
+ * bdev_chan_get - the channel of @bdev on @r; created at first use, shared afterwards. Control thread.
+ * The channel is usable on @r by anything sent to @r after this call returns. 0, -ENOMEM, or the driver's.
+ */
+int bdev_chan_get(struct bdev *bdev, struct reactor *r, struct bdev_chan **ret_chan);
+
+/* Drop a reference; the caller has no I/O in flight. Asynchronous release. Control thread. */
+void bdev_chan_put(struct bdev_chan *chan);
+
+/**
+ * bdev_submit - hand over an I/O; its done is called once, on this reactor, never from inside this call.
+ * Errors come through done: -EINVAL (out of bounds, misaligned), -EROFS, -EOPNOTSUPP, or the device's (-EIO, -ENOSPC).
+ * On the channel's reactor.
+ */
+void bdev_submit(struct bdev_chan *chan, struct bio *bio);
+
+/* Size in bytes now. Any thread. */
+static inline uint64_t bdev_bytes(const struct bdev *bdev)
+{
+	return cc_read_once(bdev->bytes);
+}
+
+/**
+ * bdev_resize - @bytes, or 0 for "look again". Runs on a worker thread, then tells every listener, then done.
+ * Shrinking below data in use is the user's decision; I/O beyond the end fails with -EINVAL from then on.
+ */
+typedef void (*bdev_resize_fn)(void *arg, int err, const char *why);
+void bdev_resize(struct bdev *bdev, uint64_t bytes, bdev_resize_fn done, void *arg);
+
+/* Control thread. */
+void bdev_listener_add(struct bdev *bdev, struct bdev_listener *l, bdev_event_fn resized);
+void bdev_listener_del(struct bdev_listener *l);
+
+/* Sum over all channels (live and gone) into @ret. Control thread; counters may move meanwhile. */
+void bdev_get_stats(const struct bdev *bdev, struct bdev_chan_stats *ret);
+
+#endif

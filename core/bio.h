@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* One block I/O. Owned by its submitter from first to last: down by calls, up by one callback. */
+#ifndef CORE_BIO_H
+#define CORE_BIO_H
+
+#include <assert.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+#include "core/base/cc.h"
+
+struct bio;
+struct bdev_chan;
+
+enum bio_op {
+	BIO_READ,
+	BIO_WRITE,
+	BIO_FLUSH,	  /* off, len ignored: the whole device */
+	BIO_DISCARD,	  /* no data; content undefined afterwards */
+	BIO_WRITE_ZEROES, /* no data */
+	BIO_OP_COUNT,
+};
+
+/* bio.flags */
+#define BIO_FUA	    (1u << 0) /* WRITE, WRITE_ZEROES: durable when done */
+#define BIO_NOUNMAP (1u << 1) /* WRITE_ZEROES: keep the blocks allocated */
+
+typedef void (*bio_done_fn)(struct bio *bio);
+
+/*
+ * The submitter fills op, flags, iovcnt, iov, off, len, done; iov and its buffers stay until done.
+ * bdev_submit() fills the rest. Whoever completes it sets status (0 or -errno).
+ */
+struct bio {
+	/* first line: what every layer looks at */
+	uint8_t op;    /* enum bio_op */
+	uint8_t flags; /* BIO_* */
+	uint16_t iovcnt;
+	int32_t status;
+	struct iovec *iov;
+	uint64_t off; /* bytes */
+	uint64_t len; /* bytes; for READ and WRITE the sum of iov */
+	bio_done_fn done;
+	struct bdev_chan *chan;
+	uint64_t submit_ticks;
+	struct bio *next; /* whoever holds it (scheduler, driver) queues it by this */
+	/* second line: the driver's, while it holds the bio; core uses it before and after */
+	uint64_t drv[8];
+};
+static_assert(sizeof(struct bio) <= 2 * CACHELINE_BYTES, "a bio is two cache lines");
+
+/* A queue of bios by their next pointer. */
+struct bio_queue {
+	struct bio *first, **last;
+};
+
+static inline void bio_queue_init(struct bio_queue *q)
+{
+	q->first = NULL;
+	q->last = &q->first;
+}
+
+static inline void bio_queue_push(struct bio_queue *q, struct bio *bio)
+{
+	bio->next = NULL;
+	*q->last = bio;
+	q->last = &bio->next;
+}
+
+static inline struct bio *bio_queue_pop(struct bio_queue *q)
+{
+	struct bio *bio = q->first;
+
+	if (!bio)
+		return NULL;
+	q->first = bio->next;
+	if (!q->first)
+		q->last = &q->first;
+	return bio;
+}
+
+/* Takes all, oldest first, linked by next. */
+static inline struct bio *bio_queue_take_all(struct bio_queue *q)
+{
+	struct bio *first = q->first;
+
+	bio_queue_init(q);
+	return first;
+}
+
+const char *bio_op_name(enum bio_op op);
+
+#endif

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The DMA registry: which memory of this process devices may reach, and the port to an IOMMU domain.
+ *
+ *   dma_region_add(va, len) ──► every attached domain: ops->map ──► its table {va, len, iova}
+ *   reader on any reactor: dma_xlate(domain, va) in the current table, no lock; tables are replaced whole.
+ */
+#ifndef CORE_DMA_H
+#define CORE_DMA_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/base/list.h"
+
+struct dma_domain;
+
+#define DMA_REGIONS_MAX 4096
+#define DMA_IOVA_NONE	UINT64_MAX
+
+struct dma_domain_ops {
+	const char *name;
+	/* Make [va, va+len) reachable; the domain chooses the iova. May block (set-up threads only). 0 or -errno. */
+	int (*map)(struct dma_domain *d, void *va, size_t len, uint64_t *ret_iova);
+	/* The inverse; called after the last I/O on it is done. */
+	int (*unmap)(struct dma_domain *d, void *va, size_t len, uint64_t iova);
+};
+
+struct dma_range {
+	uintptr_t va;
+	size_t len;
+	uint64_t iova;
+};
+
+struct dma_table {
+	unsigned n;
+	struct dma_range range[]; /* sorted by va, disjoint */
+};
+
+/* Embedded by the implementation. Owned by whoever attached it. */
+struct dma_domain {
+	const struct dma_domain_ops *ops;
+	struct dma_table *table; /* replaced whole, released one generation later */
+	struct dma_table *old;
+	struct list link;
+};
+
+/* Maps all regions known so far into @d. 0 or the first -errno, with everything undone. Control thread. */
+int dma_domain_attach(struct dma_domain *d, const struct dma_domain_ops *ops);
+void dma_domain_detach(struct dma_domain *d);
+
+/* 0, -EEXIST (overlaps), -ENOSPC, or what map said (nothing changed then). Control or set-up thread, serialised inside. */
+int dma_region_add(void *va, size_t len);
+/* After the last I/O that uses it is done. 0 or -ENOENT. */
+int dma_region_del(void *va, size_t len);
+unsigned dma_region_count(void);
+
+/**
+ * dma_xlate - iova of @va and how many bytes from there are contiguous. Any reactor, no lock.
+ * DMA_IOVA_NONE when the address is in no region.
+ */
+uint64_t dma_xlate(const struct dma_domain *d, const void *va, size_t *ret_len);
+
+#endif

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Blocking set-up work on a short-lived thread, answered on a reactor. */
+#ifndef CORE_WORKER_H
+#define CORE_WORKER_H
+
+#include "core/reactor.h"
+
+struct worker;
+
+/* Blocking part, on the worker's thread. Returns 0 or -errno, handed to done. */
+typedef int (*worker_fn)(struct worker *w);
+/* On the reactor that started the work. */
+typedef void (*worker_done_fn)(struct worker *w, int result);
+
+/* Embedded in the caller's request; stays until done. */
+struct worker {
+	struct reactor_msg msg;
+	struct reactor *home;
+	worker_fn fn;
+	worker_done_fn done;
+	int result;
+};
+
+/* On a reactor. 0, or -errno when no thread can be made (done is not called then). */
+int worker_start(struct worker *w, worker_fn fn, worker_done_fn done);
+
+#endif

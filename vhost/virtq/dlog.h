@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The dirty log of live migration (VHOST_F_LOG_ALL): one bit per 4 KiB guest page, shared with the front-end. */
+#ifndef VHOST_VIRTQ_DLOG_H
+#define VHOST_VIRTQ_DLOG_H
+
+#include <stdint.h>
+
+#include "core/base/errbuf.h"
+
+#define DLOG_PAGE_BYTES 4096
+
+struct dlog {
+	uint8_t *bits; /* start of the log proper: mmap + offset, applied once (CVE-2026-86563) */
+	uint64_t nbytes;
+	void *map;
+	uint64_t map_bytes;
+	unsigned refs; /* control thread */
+};
+
+/* Maps [off, off+size) of @fd (caller keeps it). -EINVAL with eb for wrap or a file too short. Control thread. */
+int dlog_create(int fd, uint64_t off, uint64_t size, struct dlog **ret_log, struct errbuf *eb);
+struct dlog *dlog_get(struct dlog *log);
+void dlog_put(struct dlog *log);
+
+/* Mark [gpa, gpa+len): atomic or of bits; pages beyond the log are ignored. Any reactor. */
+void dlog_mark(struct dlog *log, uint64_t gpa, uint64_t len);
+
+#endif

@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The device side of a virtqueue, split and packed: batches of chains out, used entries back, one notification per flush.
+ *
+ *   poll:   n = vq_pop(vq, elems, max)   heads once, descriptors prefetched, chains walked and translated
+ *   later:  vq_push(vq, elem, written)   used entry in the ring, not yet published
+ *   flush:  vq_flush(vq)                 inflight bookkeeping, one index (or first-flags) store, at most one call
+ *   sleep:  vq_kick_enable → true when work came meanwhile;  vq_kick_disable
+ *
+ * Everything runs on the queue's reactor. Guest memory is read once (I5); a lying driver breaks its own queue only:
+ * vq->broken is set with a reason, vq_pop returns 0 from then on.
+ */
+#ifndef VHOST_VIRTQ_VQ_H
+#define VHOST_VIRTQ_VQ_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+#include "core/base/errbuf.h"
+#include "vhost/virtq/dlog.h"
+#include "vhost/virtq/gmem.h"
+#include "vhost/virtq/virtio_spec.h"
+
+#define VQ_SIZE_MAX  1024
+#define VQ_BATCH     32  /* chains per pop */
+#define VQ_IOVS_MAX  260 /* pieces of one chain after translation: 128 buffers that may each span two regions */
+#define VQ_IOV_BYTES (VQ_IOVS_MAX * sizeof(struct iovec) + CACHELINE_BYTES) /* stride: rows start in different L1 sets */
+
+/*
+ * One chain. The device type embeds it as the first member of its request; slot i belongs to head i (split)
+ * or buffer id i (packed), so a request is found without a look-up and never allocated.
+ */
+struct vq_elem {
+	struct iovec *iov; /* nout readable pieces, then nin writable ones; our addresses */
+	uint16_t nout, nin;
+	uint16_t id;	/* head index / buffer id */
+	uint16_t ndesc; /* ring descriptors it takes (packed) */
+	uint32_t out_bytes, in_bytes; /* sums, each < 2^32 (checked) */
+	uint8_t inflight;	      /* between pop and push */
+	uint8_t done;		      /* IN_ORDER: pushed, waits for its turn */
+	uint16_t vqi_slot;	      /* packed: entry in the inflight region */
+	uint32_t written;	      /* IN_ORDER: bytes, kept until its turn */
+};
+
+/* Plain data: everything that makes a queue (I7). Addresses are ours, checked by the transport. */
+struct vq_conf {
+	uint16_t index; /* of the device */
+	uint16_t size;
+	bool packed;
+	uint64_t features;   /* negotiated */
+	void *desc, *avail, *used; /* split rings; packed: ring, driver event, device event */
+	uint16_t avail_idx;  /* next to take: index (split) or offset (packed) */
+	uint16_t used_idx;
+	bool avail_wrap, used_wrap; /* packed */
+	int kick_fd, call_fd; /* -1: none (poll / never interrupt). Owned by the transport */
+	struct gmem *gmem;    /* referenced by the transport while the queue runs */
+	void *inflight;	      /* struct vqi_split/vqi_packed, checked; NULL: not tracked */
+	struct dlog *log;     /* NULL: off */
+	uint64_t log_used_gpa; /* of the used ring (split) / descriptor ring (packed); DLOG off for the ring: UINT64_MAX */
+};
+
+struct vq_counters {
+	uint64_t chains, polls, empty_polls; /* taken; vq_pop calls; those that found nothing */
+	uint64_t kicks, calls;		     /* notifications in, out */
+};
+
+struct vq {
+	/* hot: pop */
+	union {
+		struct {
+			const volatile struct virtq_desc *desc;
+			volatile struct virtq_avail *avail;
+			volatile struct virtq_used *used;
+		} split;
+		struct {
+			volatile struct virtq_pdesc *desc;
+			volatile struct virtq_pevent *driver, *device;
+		} packed;
+	};
+	const struct gmem *gmem;
+	const struct gmem_region *cache; /* last region that was hit */
+	char *slots;			 /* device type's requests: size * slot_bytes */
+	uint32_t slot_bytes;
+	uint16_t size, mask; /* mask: split only (power of two) */
+	bool is_packed, event_idx, in_order, indirect_ok;
+	bool avail_wrap, used_wrap;
+	bool kicks_off; /* we asked the driver not to kick */
+	bool broken;
+	uint16_t avail_idx;    /* next to take */
+	uint16_t used_idx;     /* next to fill; published up to used_pub */
+	uint16_t used_pub;
+	uint16_t ninflight;    /* popped, not pushed */
+	/* packed: the batch whose first flags are held back */
+	uint16_t batch_first, batch_first_flags;
+	bool batch_open, used_pub_wrap;
+	uint16_t signalled;    /* used index at the last call decision */
+	bool signalled_valid;
+	int call_fd, kick_fd;
+	char *iovs; /* size rows of VQ_IOV_BYTES, touched on use */
+	/* inflight tracking */
+	void *inflight;
+	uint64_t inflight_counter;
+	uint16_t *resume; /* heads to take again first, oldest first; [resume_at, resume_n) */
+	uint16_t resume_n, resume_at;
+	/* in order */
+	uint16_t *order; /* ring of ids as taken */
+	uint16_t order_head, order_tail;
+	struct dlog *log;
+	uint64_t log_used_gpa;
+	struct vq_counters cnt;
+	uint16_t index;
+	char why[96]; /* broken: the reason */
+};
+
+/**
+ * vq_init - from @conf; @slots are the device type's requests (size * slot_bytes, vq_elem first).
+ * Allocates iov rows and, with an inflight region, finds what must be taken again. The queue may run afterwards.
+ * 0, -ENOMEM, -EINVAL with eb (size, alignment 2.7/2.8, impossible indexes). Control or set-up thread.
+ */
+int vq_init(struct vq *vq, const struct vq_conf *conf, void *slots, uint32_t slot_bytes,
+	    struct errbuf *eb);
+void vq_fini(struct vq *vq);
+
+/* Up to @max (<= VQ_BATCH) chains; their vq_elems are filled. 0: nothing there, or broken. */
+unsigned vq_pop(struct vq *vq, struct vq_elem **elems, unsigned max);
+
+/* @e is done, the device wrote @written bytes (<= e->in_bytes) into its writable part. Visible after vq_flush. */
+void vq_push(struct vq *vq, struct vq_elem *e, uint32_t written);
+
+/* Publish what was pushed; call the driver when it asked for it. Harmless when nothing was pushed. */
+void vq_flush(struct vq *vq);
+
+/* Ask for kicks and look once more: true = chains are there (kicks may stay on). Drains nothing. */
+bool vq_kick_enable(struct vq *vq);
+/* Polling again: empties the kick eventfd, asks for no kicks. */
+void vq_kick_disable(struct vq *vq);
+
+/* A new memory table; rings keep their place (the transport checked it). Old regions' users: vq_uses_range(). */
+void vq_set_gmem(struct vq *vq, const struct gmem *g);
+/* Does a chain in flight touch [va, va+len)? Walks the slots: control business, on the reactor. */
+bool vq_uses_range(const struct vq *vq, const void *va, uint64_t len);
+/* Switch the dirty log (NULL: off). Data and ring writes from now on are marked. */
+void vq_set_log(struct vq *vq, struct dlog *log, uint64_t log_used_gpa);
+
+/* What GET_VRING_BASE answers: split = avail_idx, packed = avail offset/wrap and used offset/wrap in one word. */
+uint32_t vq_base(const struct vq *vq);
+
+/* Break the queue from above (a request that cannot be answered); logged by the transport from vq->why. */
+void vq_break(struct vq *vq, const char *fmt, ...) cc_printf(2, 3);
+
+/* Copy out of / into the pieces of a chain, from byte @off of its readable / writable part. Returns bytes copied. */
+size_t vq_elem_read(const struct vq_elem *e, size_t off, void *buf, size_t len);
+size_t vq_elem_write(const struct vq_elem *e, size_t off, const void *buf, size_t len);
+
+#endif

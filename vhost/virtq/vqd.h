@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The driver side of a virtqueue, split and packed: for virtio-user clients, the load generator and the fuzzers. */
+#ifndef VHOST_VIRTQ_VQD_H
+#define VHOST_VIRTQ_VQD_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "vhost/virtq/virtio_spec.h"
+
+struct vqd_buf {
+	uint64_t addr; /* as the device shall see it (gpa) */
+	uint32_t len;
+	bool device_writes;
+};
+
+struct vqd_conf {
+	uint16_t size;
+	bool packed;
+	uint64_t features;
+	void *desc, *avail, *used; /* zeroed memory of the driver; packed: ring, driver event, device event */
+	/* indirect tables: size rows of indirect_max descriptors, ours and as the device sees them; NULL: direct only */
+	void *indirect;
+	uint64_t indirect_gpa;
+	uint16_t indirect_max;
+	int kick_fd; /* written when the device wants it; -1: never */
+};
+
+struct vqd {
+	struct vqd_conf c;
+	uint16_t mask, nfree, free_head;
+	uint16_t avail_idx, avail_pub; /* next to fill; published */
+	uint16_t used_idx;	       /* next to look at */
+	bool avail_wrap, used_wrap, event_idx;
+	uint16_t first_flags, first_at; /* packed: held back until publish */
+	bool batch_open;
+	struct vqd_slot *slots; /* per head / id: next free, descriptors taken, cookie */
+	uint64_t kicks;
+};
+
+/* 0, -EINVAL, -ENOMEM. The device starts at index 0 (packed: wrap counters 1). */
+int vqd_init(struct vqd *q, const struct vqd_conf *conf);
+void vqd_fini(struct vqd *q);
+
+/**
+ * vqd_add - put one chain of @n buffers (readable ones first) into the ring, not yet visible. @cookie comes back from vqd_get.
+ * @indirect: through this head's table (n <= indirect_max). 0, or -ENOSPC when the ring is full.
+ */
+int vqd_add(struct vqd *q, const struct vqd_buf *bufs, unsigned n, bool indirect, void *cookie);
+
+/* Make everything added visible, and kick when the device asked for it. Returns true when it kicked. */
+bool vqd_publish(struct vqd *q);
+
+/* One used chain: its cookie and the bytes the device wrote. false: none. A device that lies gives -EPROTO in *ret_err. */
+bool vqd_get(struct vqd *q, void **ret_cookie, uint32_t *ret_written, int *ret_err);
+
+/* Ask for calls and look once more: true = something is there already. / No calls please. */
+bool vqd_call_enable(struct vqd *q);
+void vqd_call_disable(struct vqd *q);
+
+#endif
