@@ -94,7 +94,7 @@ struct reactor_msg {
 /* Any thread. fn runs on @r, never inside this call (also when called on @r itself). */
 void reactor_send(struct reactor *r, struct reactor_msg *msg, reactor_msg_fn fn);
 
-/* Run fn(arg) on @r and wait. For set-up and tests; never on a reactor's thread while that reactor serves others (asserts r != self). */
+/* Run fn(arg) on @r and wait. For set-up threads and tests; asserts that @r is not the caller's own. */
 void reactor_call(struct reactor *r, void (*fn)(void *arg), void *arg);
 
 /*
