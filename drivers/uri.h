@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* What follows the scheme of a URI: a percent-encoded path and a query of options, checked against
+ * a table. */
+#ifndef DRIVERS_URI_H
+#define DRIVERS_URI_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/base/errbuf.h"
+
+#define URI_OPTS_MAX  16  /* options a driver may have */
+#define URI_VALUE_MAX 256 /* characters of one decoded value */
+
+enum uri_kind {
+	URI_FLAG,   /* 0 or 1, also off/on, no/yes, false/true */
+	URI_NUMBER, /* decimal, min … max */
+	URI_SIZE,   /* bytes with K, M, G, T, min … max */
+	URI_CHOICE, /* one of choices; the value is its index */
+};
+
+/* One option. *ret_value keeps what the caller put there when the option is not given. */
+struct uri_opt {
+	const char *key;
+	enum uri_kind kind;
+	uint64_t min, max;	    /* NUMBER, SIZE */
+	const char *const *choices; /* CHOICE; ends with NULL */
+	uint64_t *ret_value;
+};
+
+/**
+ * uri_size_parse - "4096", "64K", "1G": decimal digits and one of K, M, G, T (powers of 1024,
+ * either case). The whole text must match and the result fit into 63 bits. 0 or -EINVAL. Pure.
+ */
+int uri_size_parse(const char *text, uint64_t *ret_bytes);
+
+/**
+ * uri_parse - "PATH?key=value&key=value" into its path and its options. Pure.
+ * %XX is decoded in path and values (a '?' of the path is written %3F); %00 and control characters
+ * are refused. Each option at most once; an unknown one is answered with the list of those in
+ * @opts. 0; -EINVAL, -ENAMETOOLONG (path or value) with the reason in @eb. Nothing is written on
+ * error.
+ */
+int uri_parse(const char *text, char *ret_path, size_t path_bytes, const struct uri_opt *opts,
+	      size_t nopts, struct errbuf *eb);
+
+#endif
