@@ -75,7 +75,7 @@ struct vdev_queue {
 	bool broken_told;
 	vdev_queue_fn on_stopped;
 	void *on_stopped_arg;
-	struct reactor_msg msg, broken_msg;
+	struct reactor_msg start_msg, stop_msg, broken_msg; /* each under way at most once at a time */
 };
 
 void vdev_init(struct vdev *dev, const struct vdev_ops *ops, unsigned nqueues_max);

@@ -1,0 +1,286 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The queue engine: one poller per virtqueue between the ring (vq) and the device type (vdev_ops).
+ */
+#include "vhost/vdev.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+/* One queue takes at most this many batches per turn, so that a full ring does not starve its
+ * neighbours. */
+#define VDEV_BATCHES_PER_POLL 4
+
+static struct vdev_queue *queue_of(struct poller *p)
+{
+	return container_of(p, struct vdev_queue, poller);
+}
+
+/*
+ * On the queue's reactor
+ * ----------------------
+ * attached, !stopping ──stop──► stopping ──last chain pushed and flushed──► detached, told control
+ *          └──────broken──────► detached, told control ──stop, last chain──► told control
+ */
+static void queue_tell_stopped(struct reactor_msg *msg)
+{
+	struct vdev_queue *q = container_of(msg, struct vdev_queue, stop_msg);
+
+	q->on_stopped(q, q->on_stopped_arg);
+}
+
+static void queue_tell_broken(struct reactor_msg *msg)
+{
+	struct vdev_queue *q = container_of(msg, struct vdev_queue, broken_msg);
+
+	if (q->on_broken)
+		q->on_broken(q, q->on_broken_arg);
+}
+
+static cc_cold void queue_broke(struct vdev_queue *q)
+{
+	if (q->broken_told)
+		return;
+	q->broken_told = true;
+	vq_flush(&q->vq); /* what was answered before the break */
+	poller_detach(&q->poller);
+	reactor_send(q->control, &q->broken_msg, queue_tell_broken);
+}
+
+/* The last chain is back: publish and answer. Nothing touches @q on this reactor afterwards. */
+static cc_cold void queue_stopped(struct vdev_queue *q)
+{
+	vq_flush(&q->vq);
+	poller_detach(&q->poller);
+	reactor_send(q->control, &q->stop_msg, queue_tell_stopped);
+}
+
+static unsigned queue_poll(struct poller *p)
+{
+	struct vdev_queue *q = queue_of(p);
+	struct vq_elem *elems[VQ_BATCH];
+	unsigned total = 0, n;
+
+	if (cc_unlikely(q->stopping))
+		return 0;
+	for (unsigned i = 0; i < VDEV_BATCHES_PER_POLL; i++) {
+		n = vq_pop(&q->vq, elems, VQ_BATCH);
+		if (!n)
+			break;
+		q->dev->ops->process(q, elems, n);
+		total += n;
+		if (n < VQ_BATCH)
+			break;
+	}
+	if (cc_unlikely(q->vq.broken))
+		queue_broke(q);
+	return total;
+}
+
+static void queue_flush(struct poller *p)
+{
+	struct vdev_queue *q = queue_of(p);
+
+	vq_flush(&q->vq);
+	if (cc_likely(!q->stopping && !q->vq.broken))
+		return;
+	if (q->vq.broken)
+		queue_broke(q);
+	if (q->stopping && q->vq.ninflight == 0)
+		queue_stopped(q);
+}
+
+/* Without a kick fd nobody can wake us: stay hot. */
+static bool queue_arm(struct poller *p)
+{
+	struct vdev_queue *q = queue_of(p);
+
+	if (q->stopping)
+		return false;
+	return q->vq.kick_fd < 0 || vq_kick_enable(&q->vq);
+}
+
+static void queue_disarm(struct poller *p)
+{
+	vq_kick_disable(&queue_of(p)->vq);
+}
+
+static const struct poller_ops queue_poller_ops = {
+	.name = "vdev_queue",
+	.poll = queue_poll,
+	.flush = queue_flush,
+	.arm = queue_arm,
+	.disarm = queue_disarm,
+};
+
+void vdev_queue_done(struct vdev_queue *q, struct vq_elem *e, uint32_t written)
+{
+	vq_push(&q->vq, e, written);
+	if (cc_likely(!q->broken_told)) {
+		poller_mark_dirty(&q->poller);
+		return;
+	}
+	/* broken: no poller any more, nothing to publish */
+	if (q->stopping && q->vq.ninflight == 0)
+		queue_stopped(q);
+}
+
+static void queue_start(struct reactor_msg *msg)
+{
+	struct vdev_queue *q = container_of(msg, struct vdev_queue, start_msg);
+
+	poller_attach(q->reactor, &q->poller, &queue_poller_ops, q->vq.kick_fd);
+	vq_kick_disable(&q->vq);
+}
+
+static void queue_stop(struct reactor_msg *msg)
+{
+	struct vdev_queue *q = container_of(msg, struct vdev_queue, stop_msg);
+
+	q->stopping = true;
+	if (q->vq.ninflight == 0)
+		queue_stopped(q);
+}
+
+/*
+ * On the control thread
+ * ---------------------
+ */
+static size_t slots_bytes(const struct vdev *dev, uint16_t size)
+{
+	return (size_t)size * dev->ops->slot_bytes;
+}
+
+/* Anonymous memory: zeroed, and resident only as far as the driver uses its ring. */
+static void *slots_map(const struct vdev *dev, uint16_t size)
+{
+	void *va = mmap(NULL, slots_bytes(dev, size), PROT_READ | PROT_WRITE,
+			MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	return va == MAP_FAILED ? NULL : va;
+}
+
+int vdev_queue_create(struct vdev *dev, struct reactor *control, struct reactor *r,
+		      const struct vq_conf *conf, struct vdev_queue **ret_q, struct errbuf *eb)
+{
+	struct vdev_queue *q;
+	int err;
+
+	if (conf->size == 0 || conf->size > VQ_SIZE_MAX || conf->index >= dev->nqueues_max)
+		return errbuf_set(eb, -EINVAL, "queue %u of size %u: out of range", conf->index,
+				  conf->size);
+	q = aligned_alloc(CACHELINE_BYTES, CC_ALIGN_UP(sizeof(*q), CACHELINE_BYTES));
+	if (!q)
+		return errbuf_set(eb, -ENOMEM, "out of memory for queue %u", conf->index);
+	memset(q, 0, sizeof(*q));
+	q->dev = dev;
+	q->reactor = r;
+	q->control = control;
+	q->features = conf->features;
+	q->slots = slots_map(dev, conf->size);
+	if (!q->slots) {
+		err = errbuf_set(eb, -ENOMEM, "out of memory for the requests of queue %u",
+				 conf->index);
+		goto out_free;
+	}
+	err = vq_init(&q->vq, conf, q->slots, dev->ops->slot_bytes, eb);
+	if (err)
+		goto out_unmap;
+	err = dev->ops->queue_open(q, eb);
+	if (err)
+		goto out_fini;
+	*ret_q = q;
+	return 0;
+
+out_fini:
+	vq_fini(&q->vq);
+out_unmap:
+	munmap(q->slots, slots_bytes(dev, conf->size));
+out_free:
+	free(q);
+	return err;
+}
+
+void vdev_queue_destroy(struct vdev_queue *q)
+{
+	size_t bytes;
+
+	if (!q)
+		return;
+	bytes = slots_bytes(q->dev, q->vq.size);
+	q->dev->ops->queue_close(q);
+	vq_fini(&q->vq);
+	munmap(q->slots, bytes);
+	free(q);
+}
+
+void vdev_queue_start(struct vdev_queue *q)
+{
+	reactor_send(q->reactor, &q->start_msg, queue_start);
+}
+
+void vdev_queue_stop(struct vdev_queue *q, vdev_queue_fn fn, void *arg)
+{
+	q->on_stopped = fn;
+	q->on_stopped_arg = arg;
+	reactor_send(q->reactor, &q->stop_msg, queue_stop);
+}
+
+static void queue_call_done(struct reactor_msg *msg)
+{
+	struct vdev_queue_call *call = container_of(msg, struct vdev_queue_call, msg);
+
+	call->done(call->q, call->arg);
+}
+
+static void queue_call_run(struct reactor_msg *msg)
+{
+	struct vdev_queue_call *call = container_of(msg, struct vdev_queue_call, msg);
+
+	call->fn(call->q, call->arg);
+	reactor_send(call->q->control, &call->msg, queue_call_done);
+}
+
+void vdev_queue_call(struct vdev_queue *q, struct vdev_queue_call *call, vdev_queue_fn fn,
+		     vdev_queue_fn done, void *arg)
+{
+	call->q = q;
+	call->fn = fn;
+	call->done = done;
+	call->arg = arg;
+	reactor_send(q->reactor, &call->msg, queue_call_run);
+}
+
+void vdev_init(struct vdev *dev, const struct vdev_ops *ops, unsigned nqueues_max)
+{
+	assert(nqueues_max >= 1 && nqueues_max <= VDEV_QUEUES_MAX);
+	assert(ops->slot_bytes >= sizeof(struct vq_elem));
+	dev->ops = ops;
+	dev->nqueues_max = nqueues_max;
+	list_init(&dev->listeners);
+}
+
+void vdev_listener_add(struct vdev *dev, struct vdev_listener *l,
+		       void (*config_changed)(struct vdev_listener *l))
+{
+	l->config_changed = config_changed;
+	list_add_tail(&dev->listeners, &l->link);
+}
+
+void vdev_listener_del(struct vdev_listener *l)
+{
+	list_del(&l->link);
+}
+
+void vdev_config_changed(struct vdev *dev)
+{
+	struct list *pos, *tmp;
+
+	list_for_each_safe (pos, tmp, &dev->listeners) {
+		struct vdev_listener *l = list_entry(pos, struct vdev_listener, link);
+
+		l->config_changed(l);
+	}
+}
