@@ -37,9 +37,10 @@ enum reactor_mode {
  */
 struct poller_ops {
 	const char *name;
-	/* Bounded work; returns how much was done, 0 = nothing. */
+	/* Bounded work; returns how much was done, 0 = nothing. NULL: there is nothing to poll, only flush. */
 	unsigned (*poll)(struct poller *p);
-	/* Push out what poll or a completion collected. Called once per poller_mark_dirty(), in the same turn. May be NULL. */
+	/* Push out what poll or a completion collected. Called once per poller_mark_dirty(), in the same turn
+	 * (in the next one, when flushes keep marking each other dirty). May be NULL. */
 	void (*flush)(struct poller *p);
 	/* Ask the other side for notifications on fd, then look once more: true = there is work, stay hot
 	 * (notifications may be left on; disarm() follows). NULL: always may be armed. */
@@ -64,9 +65,11 @@ struct poller {
 	int fd;		  /* readable = work; -1: never armed through an fd, only by poller_wake() */
 	uint8_t state;	  /* enum poller_state */
 	bool is_dirty;
+	bool is_deaf; /* the fd cannot be watched: never armed */
 };
 
-/* Starts hot. @p is the user's storage and must stay until poller_detach(). On the reactor. */
+/* Starts hot (without ops->poll: armed for good, flush only). @p is the user's storage and must stay until
+ * poller_detach(). On the reactor. */
 void poller_attach(struct reactor *r, struct poller *p, const struct poller_ops *ops, int fd);
 
 /* Safe from inside any poll/flush of the same reactor; harmless twice. A pending flush is dropped. */
@@ -128,13 +131,13 @@ struct reactor_stats {
 
 struct reactor {
 	/* written by the own thread on the data path */
-	uint64_t now_ticks; /* of this turn */
+	uint64_t now_ticks; /* of this turn; read again before the flushes */
 	uint64_t now_ns;    /* of this turn, monotonic */
 	struct poller *dirty_first, **dirty_last;
 	struct list hot, cold, armed;
 	uint32_t work; /* work found in this turn */
 	/* set at creation */
-	unsigned id; /* 0 … REACTOR_MAX - 1 for data reactors, in order of creation */
+	unsigned id; /* 0 … REACTOR_MAX - 1, the lowest one free at creation */
 	int cpu;     /* pinned to, or -1 */
 	char name[REACTOR_NAME_MAX];
 	struct reactor_priv *priv; /* inbox, epoll, thread, deadlines, counters */
@@ -147,7 +150,7 @@ struct reactor_opts {
 	uint64_t idle_ns;	/* 0: REACTOR_IDLE_NS */
 };
 
-/* Allocates; does not run yet. 0, -EINVAL (CPU not available), -EMFILE, -ENOMEM. */
+/* Allocates; does not run yet. 0, -EINVAL (CPU not available), -ENOSPC (REACTOR_MAX), -EMFILE, -ENOMEM. */
 int reactor_create(const struct reactor_opts *opts, struct reactor **ret_r);
 
 /* Run on a new thread, or on the calling one until reactor_stop() (the control reactor is main's). */

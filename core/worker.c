@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* A thread for one blocking piece of work. */
+#include "core/worker.h"
+
+#include <assert.h>
+#include <signal.h>
+
+static void worker_answer(struct reactor_msg *msg)
+{
+	struct worker *w = container_of(msg, struct worker, msg);
+
+	w->done(w, w->result);
+}
+
+static void *worker_main(void *arg)
+{
+	struct worker *w = arg;
+
+	(void)pthread_setname_np(pthread_self(), "worker"); /* cosmetic */
+	w->result = w->fn(w);
+	reactor_send(w->home, &w->msg, worker_answer);
+	return NULL;
+}
+
+int worker_start(struct worker *w, worker_fn fn, worker_done_fn done)
+{
+	sigset_t all, old;
+	pthread_attr_t attr;
+	pthread_t thread;
+	int err;
+
+	w->home = reactor_self();
+	w->fn = fn;
+	w->done = done;
+	assert(w->home);
+	err = pthread_attr_init(&attr);
+	if (err)
+		return -err;
+	(void)pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+	/* Signals are the main thread's. */
+	sigfillset(&all);
+	(void)pthread_sigmask(SIG_SETMASK, &all, &old);
+	err = pthread_create(&thread, &attr, worker_main, w);
+	(void)pthread_sigmask(SIG_SETMASK, &old, NULL);
+	(void)pthread_attr_destroy(&attr);
+	return -err;
+}
