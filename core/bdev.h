@@ -78,18 +78,6 @@ struct bdev_listener {
 	bdev_event_fn resized;
 };
 
-struct bdev {
-	const struct bdev_ops *ops;
-	struct bdev_limits lim;
-	uint64_t bytes; /* size; changes on resize: read with bdev_bytes() */
-	char name[BDEV_NAME_MAX]; /* the disk's name, given by the opener */
-	char uri[BDEV_URI_MAX];	  /* what was opened */
-	char id[21];		  /* serial for GET_ID, NUL-terminated; defaults to the name */
-	struct reactor *control;  /* where it lives */
-	struct list chans, listeners;
-	unsigned users; /* exports; a device in use is not deleted */
-};
-
 enum bdev_stat_op {
 	BDEV_STAT_READ,
 	BDEV_STAT_WRITE,
@@ -110,6 +98,25 @@ struct bdev_chan_stats {
 	uint64_t splits, bounces, queued; /* I/Os that were split, bounced, or waited for room */
 };
 
+struct bdev {
+	const struct bdev_ops *ops;
+	struct bdev_limits lim;
+	uint64_t bytes; /* size; changes on resize: read with bdev_bytes() */
+	char name[BDEV_NAME_MAX]; /* the disk's name, given by the opener */
+	char uri[BDEV_URI_MAX];	  /* what was opened */
+	char id[21];		  /* serial for GET_ID, NUL-terminated; defaults to the name */
+	struct reactor *control;  /* where it lives */
+	struct list chans, listeners;
+	unsigned users; /* exports; a device in use is not deleted */
+	/* core's, control thread */
+	struct bdev_chan_stats *gone; /* of the channels that are no more; NULL: none yet */
+	unsigned nleaving;	      /* channels on their way out, a resize, a close under way */
+	bool closing, resizing;
+	void (*close_done)(void *arg);
+	void *close_arg;
+	struct reactor_msg close_msg;
+};
+
 /* The scheduler's state of a channel: FIFO behind the depth today; limits and weights join here. */
 struct iosched {
 	struct bio_queue waiting;
@@ -124,8 +131,12 @@ struct bdev_chan {
 	uint32_t inflight, depth;
 	uint32_t align_mask;   /* buf_align - 1 */
 	uint32_t block_mask;   /* block_bytes - 1 */
+	uint32_t iovs_max;
+	uint8_t slow_ops;   /* bit n: op n never takes the short way (see bdev_io.c) */
+	uint8_t slow_flags; /* BIO_*: nor does an I/O with one of these */
 	struct iosched sched;
-	struct bio_queue later; /* to be completed in this turn's flush */
+	struct bio_queue later;	   /* in flight, to be completed in this turn's flush */
+	struct bio_queue answered; /* never in flight (refused, void): the same */
 	struct poller later_poller;
 	void *drv; /* the driver's */
 	struct reactor *reactor;
@@ -135,14 +146,15 @@ struct bdev_chan {
 	struct bio_queue split_waiting; /* I/Os that wait for a split context or a bounce buffer */
 	struct list link;		/* in bdev->chans */
 	unsigned refs;			/* control thread */
-	struct reactor_msg msg;
+	struct reactor_msg start_msg, stop_msg;
 };
 
 /*
  * For drivers
  */
 
-/* Checks limits and fills defaults. Control or set-up thread. 0, or -EINVAL (a driver bug or an impossible device). */
+/* Checks limits and fills defaults (0 = default); the driver has set name, uri, control (and id).
+ * Control or set-up thread. 0, or -EINVAL (a driver bug or an impossible device). */
 int bdev_init(struct bdev *bdev, const struct bdev_ops *ops, uint64_t bytes,
 	      const struct bdev_limits *lim);
 
@@ -156,7 +168,8 @@ void bdev_complete_later(struct bio *bio, int status);
  * For users
  */
 
-/* Closes asynchronously: the last channel goes, ops->close runs, then done(arg) on the control thread. */
+/* Closes asynchronously: every reference is put, the last channel goes, ops->close runs, then done(arg) on the
+ * control thread (NULL: nobody asks). */
 void bdev_close(struct bdev *bdev, void (*done)(void *arg), void *arg);
 
 /**
@@ -178,7 +191,7 @@ void bdev_submit(struct bdev_chan *chan, struct bio *bio);
 /* Size in bytes now. Any thread. */
 static inline uint64_t bdev_bytes(const struct bdev *bdev)
 {
-	return cc_read_once(bdev->bytes);
+	return __atomic_load_n(&bdev->bytes, __ATOMIC_RELAXED);
 }
 
 /**

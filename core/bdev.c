@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* A block device on the control thread: limits, resize, statistics, closing. */
+#include "core/bdev.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/bdev_priv.h"
+#include "core/worker.h"
+
+/* Boundaries and alignments are used as masks; a split must be able to make progress block by
+ * block. */
+static bool bdev_limits_are_sane(const struct bdev_limits *l)
+{
+	return CC_IS_POW2(l->block_bytes) && l->block_bytes >= 512 &&
+	       l->block_bytes <= BDEV_BLOCK_MAX && CC_IS_POW2(l->phys_bytes) &&
+	       l->phys_bytes >= l->block_bytes && CC_IS_POW2(l->buf_align) &&
+	       l->buf_align <= BDEV_BLOCK_MAX && l->depth >= 1 && l->depth <= BDEV_DEPTH_MAX &&
+	       l->iovs_max >= 1 && l->iovs_max <= BDEV_IOVS_MAX && l->bytes_max >= l->block_bytes &&
+	       (l->boundary_bytes == 0 ||
+		(CC_IS_POW2(l->boundary_bytes) && l->boundary_bytes >= l->block_bytes)) &&
+	       (l->discard_max == 0 || l->discard_max >= l->block_bytes) &&
+	       (l->zeroes_max == 0 || l->zeroes_max >= l->block_bytes);
+}
+
+static void bdev_limits_fill(struct bdev_limits *l)
+{
+	uint64_t mask;
+
+	if (l->block_bytes == 0)
+		l->block_bytes = 512;
+	if (l->phys_bytes == 0)
+		l->phys_bytes = l->block_bytes;
+	if (l->buf_align == 0)
+		l->buf_align = 1;
+	if (l->depth == 0)
+		l->depth = BDEV_DEPTH_MAX;
+	if (l->iovs_max == 0)
+		l->iovs_max = BDEV_IOVS_MAX;
+	if (l->bytes_max == 0)
+		l->bytes_max = UINT64_MAX;
+	/* Whole blocks, so that a piece of the largest size ends at one. */
+	mask = ~((uint64_t)l->block_bytes - 1);
+	l->bytes_max &= mask;
+	l->discard_max &= mask;
+	l->zeroes_max &= mask;
+}
+
+int bdev_init(struct bdev *bdev, const struct bdev_ops *ops, uint64_t bytes,
+	      const struct bdev_limits *lim)
+{
+	struct bdev_limits l = *lim;
+
+	assert(ops->submit && ops->close);
+	bdev_limits_fill(&l);
+	if (!bdev_limits_are_sane(&l) || bytes % l.block_bytes != 0)
+		return -EINVAL;
+	bdev->ops = ops;
+	bdev->lim = l;
+	bdev->bytes = bytes;
+	if (bdev->id[0] == '\0')
+		memcpy(bdev->id, bdev->name, strnlen(bdev->name, sizeof(bdev->id) - 1));
+	list_init(&bdev->chans);
+	list_init(&bdev->listeners);
+	bdev->users = 0;
+	bdev->gone = NULL;
+	bdev->nleaving = 0;
+	bdev->closing = false;
+	bdev->resizing = false;
+	return 0;
+}
+
+void bdev_maybe_closed(struct bdev *bdev)
+{
+	void (*done)(void *arg) = bdev->close_done;
+	void *arg = bdev->close_arg;
+
+	if (!bdev->closing || bdev->nleaving > 0 || !list_is_empty(&bdev->chans))
+		return;
+	free(bdev->gone);
+	bdev->gone = NULL;
+	bdev->ops->close(bdev);
+	if (done)
+		done(arg);
+}
+
+static void bdev_close_begin(struct reactor_msg *msg)
+{
+	struct bdev *bdev = container_of(msg, struct bdev, close_msg);
+
+	bdev->nleaving--;
+	bdev_maybe_closed(bdev);
+}
+
+void bdev_close(struct bdev *bdev, void (*done)(void *arg), void *arg)
+{
+	assert(!bdev->closing && bdev->control);
+	bdev->closing = true;
+	bdev->close_done = done;
+	bdev->close_arg = arg;
+	bdev->nleaving++; /* this message; done never comes from inside this call */
+	reactor_send(bdev->control, &bdev->close_msg, bdev_close_begin);
+}
+
+struct bdev_resize {
+	struct worker worker;
+	struct bdev *bdev;
+	uint64_t bytes, ret_bytes;
+	bool is_second; /* another one is under way */
+	bdev_resize_fn done;
+	void *arg;
+	struct errbuf eb;
+};
+
+static int bdev_resize_work(struct worker *w)
+{
+	struct bdev_resize *rs = container_of(w, struct bdev_resize, worker);
+	const struct bdev *bdev = rs->bdev;
+	int err;
+
+	if (rs->is_second)
+		return errbuf_set(&rs->eb, -EBUSY, "%s is being resized already", bdev->name);
+	if (!bdev->ops->resize)
+		return errbuf_set(&rs->eb, -EOPNOTSUPP, "%s cannot change its size", bdev->name);
+	err = bdev->ops->resize(rs->bdev, rs->bytes, &rs->ret_bytes, &rs->eb);
+	if (err < 0)
+		return err;
+	if (rs->ret_bytes % bdev->lim.block_bytes != 0)
+		return errbuf_set(&rs->eb, -EINVAL,
+				  "%s: %llu bytes are no whole number of %u-byte blocks",
+				  bdev->name, (unsigned long long)rs->ret_bytes,
+				  bdev->lim.block_bytes);
+	return 0;
+}
+
+static void bdev_resize_done(struct worker *w, int err)
+{
+	struct bdev_resize *rs = container_of(w, struct bdev_resize, worker);
+	struct bdev *bdev = rs->bdev;
+	struct list *pos, *tmp;
+
+	if (!rs->is_second)
+		bdev->resizing = false;
+	if (!err && rs->ret_bytes != bdev->bytes) {
+		__atomic_store_n(&bdev->bytes, rs->ret_bytes, __ATOMIC_RELAXED);
+		list_for_each_safe (pos, tmp, &bdev->listeners) {
+			struct bdev_listener *l = list_entry(pos, struct bdev_listener, link);
+
+			l->resized(l);
+		}
+	}
+	rs->done(rs->arg, err, err ? rs->eb.text : NULL);
+	free(rs);
+	bdev->nleaving--;
+	bdev_maybe_closed(bdev);
+}
+
+void bdev_resize(struct bdev *bdev, uint64_t bytes, bdev_resize_fn done, void *arg)
+{
+	struct bdev_resize *rs = calloc(1, sizeof(*rs));
+	int err = rs ? 0 : -ENOMEM;
+
+	assert(done && !bdev->closing);
+	if (rs) {
+		*rs = (struct bdev_resize){
+			.bdev = bdev, .bytes = bytes, .done = done, .arg = arg
+		};
+		rs->is_second = bdev->resizing;
+		err = worker_start(&rs->worker, bdev_resize_work, bdev_resize_done);
+	}
+	if (err) {
+		/* Out of memory or threads: the one case that answers from inside the call. */
+		free(rs);
+		done(arg, err, "no memory or no thread for it");
+		return;
+	}
+	bdev->resizing = true;
+	bdev->nleaving++; /* the device stays until the answer is there */
+}
+
+void bdev_listener_add(struct bdev *bdev, struct bdev_listener *l, bdev_event_fn resized)
+{
+	l->resized = resized;
+	list_add_tail(&bdev->listeners, &l->link);
+}
+
+void bdev_listener_del(struct bdev_listener *l)
+{
+	list_del(&l->link);
+}
+
+void bdev_get_stats(const struct bdev *bdev, struct bdev_chan_stats *ret)
+{
+	const struct list *pos;
+
+	memset(ret, 0, sizeof(*ret));
+	if (bdev->gone)
+		bdev_stats_merge(ret, bdev->gone);
+	list_for_each (pos, &bdev->chans)
+		bdev_stats_merge(ret, list_entry(pos, struct bdev_chan, link)->stats);
+}

@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The life of a channel.
+ *
+ *   control: bdev_chan_get ─► chan_create ─msg─► reactor: chan_start   … I/O …
+ *   control: last bdev_chan_put ──────────msg─► reactor: chan_stop ─msg─► control: chan_destroy,
+ * statistics kept
+ */
+#include "core/bdev_priv.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/iosched.h"
+
+static_assert(BIO_OP_COUNT <= 8, "slow_ops has a bit for each operation");
+
+void bdev_stats_merge(struct bdev_chan_stats *dst, const struct bdev_chan_stats *src)
+{
+	for (unsigned i = 0; i < BDEV_STAT_COUNT; i++) {
+		dst->op[i].ios += src->op[i].ios;
+		dst->op[i].bytes += src->op[i].bytes;
+		dst->op[i].errors += src->op[i].errors;
+		hist_merge(&dst->op[i].latency, &src->op[i].latency);
+	}
+	dst->splits += src->splits;
+	dst->bounces += src->bounces;
+	dst->queued += src->queued;
+}
+
+/* The limits as the submit path wants them. */
+static void bdev_chan_set_limits(struct bdev_chan *chan)
+{
+	const struct bdev_limits *lim = &chan->bdev->lim;
+
+	chan->submit = chan->bdev->ops->submit;
+	chan->bytes_max = lim->bytes_max;
+	chan->depth = lim->depth;
+	chan->align_mask = lim->buf_align - 1;
+	chan->block_mask = lim->block_bytes - 1;
+	chan->iovs_max = lim->iovs_max;
+	chan->slow_ops = (uint8_t) ~((1u << BIO_READ) | (1u << BIO_WRITE));
+	if (lim->read_only)
+		chan->slow_ops |= 1u << BIO_WRITE;
+	if (lim->boundary_bytes)
+		chan->slow_ops |= (1u << BIO_READ) | (1u << BIO_WRITE);
+	chan->slow_flags = lim->has_fua ? 0 : BIO_FUA;
+}
+
+static void bdev_chan_destroy(struct bdev_chan *chan)
+{
+	if (!chan)
+		return;
+	free(chan->stats);
+	free(chan);
+}
+
+static int bdev_chan_create(struct bdev *bdev, struct reactor *r, struct bdev_chan **ret_chan)
+{
+	struct bdev_chan *chan;
+	int err;
+
+	chan = aligned_alloc(CACHELINE_BYTES, CC_ALIGN_UP(sizeof(*chan), CACHELINE_BYTES));
+	if (!chan)
+		return -ENOMEM;
+	memset(chan, 0, sizeof(*chan));
+	chan->bdev = bdev;
+	chan->reactor = r;
+	chan->refs = 1;
+	list_init(&chan->link);
+	iosched_init(&chan->sched);
+	bio_queue_init(&chan->later);
+	bio_queue_init(&chan->answered);
+	bio_queue_init(&chan->split_waiting);
+	bdev_chan_set_limits(chan);
+	chan->stats = calloc(1, sizeof(*chan->stats));
+	err = chan->stats ? 0 : -ENOMEM;
+	if (!err && bdev->ops->chan_create)
+		err = bdev->ops->chan_create(bdev, chan);
+	if (err) {
+		bdev_chan_destroy(chan);
+		return err;
+	}
+	*ret_chan = chan;
+	return 0;
+}
+
+static void bdev_chan_start(struct reactor_msg *msg)
+{
+	struct bdev_chan *chan = container_of(msg, struct bdev_chan, start_msg);
+
+	poller_attach(chan->reactor, &chan->later_poller, &bdev_later_ops, -1);
+	if (chan->bdev->ops->chan_start)
+		chan->bdev->ops->chan_start(chan);
+}
+
+/* Back on the control thread; nothing of the channel is on its reactor any more. */
+static void bdev_chan_release(struct reactor_msg *msg)
+{
+	struct bdev_chan *chan = container_of(msg, struct bdev_chan, stop_msg);
+	struct bdev *bdev = chan->bdev;
+
+	if (bdev->ops->chan_destroy)
+		bdev->ops->chan_destroy(bdev, chan);
+	if (bdev->gone) {
+		bdev_stats_merge(bdev->gone, chan->stats);
+	} else {
+		bdev->gone = chan->stats;
+		chan->stats = NULL;
+	}
+	bdev_chan_destroy(chan);
+	assert(bdev->nleaving > 0);
+	bdev->nleaving--;
+	bdev_maybe_closed(bdev);
+}
+
+static void bdev_chan_stop(struct reactor_msg *msg)
+{
+	struct bdev_chan *chan = container_of(msg, struct bdev_chan, stop_msg);
+
+	assert(chan->inflight == 0 && chan->sched.nwaiting == 0);
+	assert(!chan->later.first && !chan->answered.first && !chan->split_waiting.first);
+	if (chan->bdev->ops->chan_stop)
+		chan->bdev->ops->chan_stop(chan);
+	poller_detach(&chan->later_poller);
+	reactor_send(chan->bdev->control, &chan->stop_msg, bdev_chan_release);
+}
+
+int bdev_chan_get(struct bdev *bdev, struct reactor *r, struct bdev_chan **ret_chan)
+{
+	struct bdev_chan *chan;
+	struct list *pos;
+	int err;
+
+	assert(bdev->control && !bdev->closing);
+	list_for_each (pos, &bdev->chans) {
+		chan = list_entry(pos, struct bdev_chan, link);
+		if (chan->reactor != r)
+			continue;
+		chan->refs++;
+		*ret_chan = chan;
+		return 0;
+	}
+	err = bdev_chan_create(bdev, r, &chan);
+	if (err)
+		return err;
+	list_add_tail(&bdev->chans, &chan->link);
+	reactor_send(r, &chan->start_msg, bdev_chan_start);
+	*ret_chan = chan;
+	return 0;
+}
+
+void bdev_chan_put(struct bdev_chan *chan)
+{
+	assert(chan->refs > 0);
+	if (--chan->refs > 0)
+		return;
+	list_del(&chan->link);
+	chan->bdev->nleaving++;
+	reactor_send(chan->reactor, &chan->stop_msg, bdev_chan_stop);
+}
