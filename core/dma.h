@@ -4,6 +4,10 @@
  *
  *   dma_region_add(va, len) ──► every attached domain: ops->map ──► its table {va, len, iova}
  *   reader on any reactor: dma_xlate(domain, va) in the current table, no lock; tables are replaced whole.
+ *
+ * A domain has two tables and a generation. The writer fills the table that is not current and then moves the
+ * generation on; a reader that finds the generation moved while it searched, searches again. Nothing is freed
+ * under a reader, nobody waits for readers.
  */
 #ifndef CORE_DMA_H
 #define CORE_DMA_H
@@ -40,18 +44,20 @@ struct dma_table {
 /* Embedded by the implementation. Owned by whoever attached it. */
 struct dma_domain {
 	const struct dma_domain_ops *ops;
-	struct dma_table *table; /* replaced whole, released one generation later */
-	struct dma_table *old;
+	struct dma_table *table[2]; /* [gen & 1] is current; allocated at attach for DMA_REGIONS_MAX */
+	uint32_t gen;		    /* atomic */
 	struct list link;
 };
 
-/* Maps all regions known so far into @d. 0 or the first -errno, with everything undone. Control thread. */
+/* Maps all regions known so far into @d. 0, -ENOMEM or the first -errno of map (everything undone). Control thread. */
 int dma_domain_attach(struct dma_domain *d, const struct dma_domain_ops *ops);
+/* Unmaps all regions from @d. Nobody translates in it any more. */
 void dma_domain_detach(struct dma_domain *d);
 
-/* 0, -EEXIST (overlaps), -ENOSPC, or what map said (nothing changed then). Control or set-up thread, serialised inside. */
+/* 0, -EINVAL (empty, wraps), -EEXIST (overlaps), -ENOSPC, or what map said (nothing changed then).
+ * Control or set-up thread, serialised inside. */
 int dma_region_add(void *va, size_t len);
-/* After the last I/O that uses it is done. 0 or -ENOENT. */
+/* After the last I/O that uses it is done; exactly a region that was added. 0 or -ENOENT. */
 int dma_region_del(void *va, size_t len);
 unsigned dma_region_count(void);
 
