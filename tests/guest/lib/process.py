@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Child processes that never outlive the test: ended by their own pid, killed when the parent dies."""
+
+import subprocess
+
+from .errors import GuestError, Unavailable
+
+
+def spawn(argv, **kwargs):
+    """Starts ARGV, without input unless told; the kernel kills it should this process die first."""
+    argv = ["setpriv", "--pdeathsig", "KILL", "--", *map(str, argv)]
+    try:
+        return subprocess.Popen(argv, **{"stdin": subprocess.DEVNULL, **kwargs})
+    except FileNotFoundError as error:
+        raise Unavailable(f"{error.filename} is not installed") from error
+
+
+def end(child, patience=10):
+    """SIGTERM, then SIGKILL; returns the exit status."""
+    if child.poll() is None:
+        child.terminate()
+        try:
+            child.wait(patience)
+        except subprocess.TimeoutExpired:
+            child.kill()
+    return child.wait(patience)
+
+
+def wait(child, what, timeout):
+    """The exit status of CHILD, which must end by itself."""
+    try:
+        return child.wait(timeout)
+    except subprocess.TimeoutExpired as error:
+        raise GuestError(f"{what} still runs after {timeout} s") from error

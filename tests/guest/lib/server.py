@@ -1,0 +1,161 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The programs that serve the disks: nvringd, and QEMU's storage daemon to check the harness with."""
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import time
+
+from . import process
+from .errors import GuestError, Unavailable
+
+START_SECONDS = 20
+
+
+class Export:
+    """A disk image and the sockets it is reached by."""
+
+    def __init__(self, name, image, sockets, read_only=False):
+        self.name = name
+        self.image = image
+        self.sockets = sockets
+        self.read_only = read_only
+
+
+class Server:
+    """A running daemon; subclasses say how it is started and spoken to."""
+
+    program = ""
+    # what tests may ask for
+    abilities = frozenset()
+
+    def __init__(self, folder, exports):
+        self.folder = folder
+        self.exports = exports
+        self.log = folder / "server.log"
+        self.process = None
+
+    def argv(self):
+        raise NotImplementedError
+
+    def start(self):
+        if not shutil.which(self.program):
+            raise Unavailable(f"{self.program} is not there")
+        with open(self.log, "ab") as log:
+            self.process = process.spawn(self.argv(), stdout=log, stderr=subprocess.STDOUT)
+        deadline = time.monotonic() + START_SECONDS
+        for export in self.exports:
+            for path in export.sockets:
+                while not self._listens(path):
+                    if self.process.poll() is not None or time.monotonic() > deadline:
+                        raise GuestError(f"{self.program} does not listen on {path}:\n{self.tail()}")
+                    time.sleep(0.02)
+        return self
+
+    @staticmethod
+    def _listens(path):
+        """Whether PATH is bound to a listening socket, found out without connecting to it."""
+        try:
+            with open("/proc/net/unix", encoding="utf-8", errors="replace") as table:
+                return any(line.rstrip("\n").endswith(f" {path}") and line.split()[3] == "00010000"
+                           for line in table)
+        except OSError:
+            return os.path.exists(path)
+
+    def kill(self):
+        """kill -9, as a crash would."""
+        self.process.kill()
+        self.process.wait()
+
+    def stop(self):
+        """SIGTERM; the daemon must end by itself and say 0."""
+        if self.process is None or self.process.poll() is not None:
+            return
+        self.process.terminate()
+        code = process.wait(self.process, self.program, 20)
+        if code != 0:
+            raise GuestError(f"{self.program} ended with {code} on SIGTERM:\n{self.tail()}")
+
+    def abandon(self):
+        """Ends the daemon whatever it does."""
+        if self.process:
+            process.end(self.process, 3)
+
+    def alive(self):
+        return self.process.poll() is None
+
+    def tail(self):
+        lines = self.log.read_text(errors="replace").splitlines() if self.log.exists() else []
+        return "\n".join(f"  > {line}" for line in lines[-20:])
+
+
+class Nvringd(Server):
+    """Our daemon."""
+
+    program = os.environ.get("NVRINGD", "nvringd")
+    abilities = frozenset({"resize", "packed", "crash", "migrate", "slots", "serial", "inspect"})
+
+    @property
+    def rpc_path(self):
+        return self.folder / "rpc.sock"
+
+    def argv(self):
+        words = [self.program, "--rpc", self.rpc_path, "--mode", "adaptive"]
+        for export in self.exports:
+            query = "?ro=1" if export.read_only else ""
+            words += ["--disk", f"{export.name}=file:{export.image}{query}"]
+            for path in export.sockets:
+                words += ["--vhost-user-blk", f"{export.name}={path}"]
+        return words
+
+    def rpc(self, method, **parameters):
+        """One JSON-RPC 2.0 call."""
+        request = {"jsonrpc": "2.0", "id": 1, "method": method, "params": parameters}
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as link:
+            link.settimeout(30)
+            link.connect(str(self.rpc_path))
+            link.sendall(json.dumps(request).encode())
+            received = b""
+            while True:
+                data = link.recv(65536)
+                received += data
+                try:
+                    answer = json.loads(received)
+                    break
+                except ValueError as error:
+                    if not data:
+                        raise GuestError(f"{method}: answer {received!r}") from error
+        if "error" in answer:
+            raise GuestError(f"{method}: {answer['error']}")
+        return answer.get("result")
+
+    def resize(self, name, size):
+        self.rpc("bdev_resize", name=name, size=size)
+
+
+class StorageDaemon(Server):
+    """qemu-storage-daemon: shows that a test's harness is right where nvringd is in doubt."""
+
+    program = "qemu-storage-daemon"
+    abilities = frozenset({"migrate", "slots"})
+
+    def argv(self):
+        words = [self.program]
+        number = 0
+        for export in self.exports:
+            writable = "off" if export.read_only else "on"
+            words += ["--blockdev", f"driver=file,node-name={export.name},filename={export.image},"
+                      f"discard=unmap,read-only={'on' if export.read_only else 'off'}"]
+            for path in export.sockets:
+                number += 1
+                words += ["--export", f"type=vhost-user-blk,id=e{number},node-name={export.name},addr.type=unix,"
+                          f"addr.path={path},writable={writable},num-queues=4"]
+        return words
+
+
+def chosen():
+    """The server class the environment asks for."""
+    return {"nvringd": Nvringd, "qemu-storage-daemon": StorageDaemon}[
+        os.environ.get("NVRING_GUEST_SERVER", "nvringd")]

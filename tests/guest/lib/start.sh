@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# Runs in the full guest, in the host's root: the frame round the test's script, and words for it.
+export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin TMPDIR=/run HOME=/run LC_ALL=C
+cd /run || exit 1
+[ ! -e /mnt/verifier ] || cp /mnt/verifier /run/
+ip link set lo up 2>/dev/null
+
+# mark WORDS…: a line the host can wait for
+mark() { echo "MARK $*"; }
+# fail WORDS…: says what is wrong and ends the script
+fail() { echo "FAIL $*"; exit 1; }
+# check WHAT COMMAND…: the command must succeed; its output is shown if it does not
+check() {
+	local what=$1 rc=0
+	shift
+	"$@" >/run/check.out 2>&1 || rc=$?
+	if [ $rc -ne 0 ]; then
+		tail -n 20 /run/check.out
+		fail "$what: exit $rc"
+	fi
+	echo "ok $what"
+}
+# refuse WHAT COMMAND…: the command must fail
+refuse() {
+	local what=$1
+	shift
+	if "$@" >/run/check.out 2>&1; then
+		fail "$what: succeeded"
+	fi
+	echo "ok $what"
+}
+# same WHAT GOT WANTED
+same() { [ "$2" = "$3" ] || fail "$1: got '$2', want '$3'"; echo "ok $1 = $2"; }
+# await SECONDS COMMAND…: until the command succeeds
+await() {
+	local left=$(($1 * 5))
+	shift
+	until "$@" >/dev/null 2>&1; do
+		left=$((left - 1))
+		[ $left -gt 0 ] || fail "waited in vain for: $*"
+		sleep 0.2
+	done
+}
+# hear NAME [SECONDS]: until the host has said NAME (a file in the share)
+hear() { await "${2:-60}" test -e "/mnt/say-$1"; }
+
+read -r up _ </proc/uptime
+echo "GUEST-UP $up"
+(. /mnt/script.sh)
+echo "GUEST-RC $?"
+read -r up _ </proc/uptime
+echo "GUEST-END $up"
+exec /run/busybox poweroff -f

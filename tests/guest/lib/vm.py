@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""One QEMU with a guest in it: builds the command line, starts it, talks to it, ends it."""
+
+import shlex
+import shutil
+import subprocess
+
+from . import accel, process
+from .console import Console
+from .errors import GuestError, Unavailable
+from .qmp import Qmp
+
+QEMU = "qemu-system-x86_64"
+# nohz=off: without it some two-CPU guests die early in boot under TCG
+APPEND = ("console=ttyS0 panic=-1 quiet mitigations=off tsc=reliable no_timer_check nohz=off audit=0 "
+          "memhp_default_state=online")
+BOOT_SECONDS = 120  # a few under TCG; the rest is for a machine that does other things too
+MEMORY_MIB = 512
+
+
+class Vm:
+    """Prepared by the keyword arguments and `add…`, run by `start`, ended by `finish` or `stop`."""
+
+    def __init__(self, folder, name="vm", *, cpus=1, memory_mib=MEMORY_MIB, memory_extra="", echo=None):
+        self.folder = folder
+        self.name = name
+        self.share = folder / f"{name}.share"
+        self.log = folder / f"{name}.log"
+        self.console = None
+        self.process = None
+        self._qmp = None
+        self._echo = echo
+        self._restart_on_reset = False
+        self._boot = []
+        self._cpus = cpus
+        self._memory = (memory_mib, memory_extra)
+        self._more = []
+
+    def add(self, *argv):
+        self._more += map(str, argv)
+        return self
+
+    def add_disk(self, socket, name="d0", **properties):
+        """A vhost-user-blk disk behind SOCKET; PROPERTIES as of QEMU's device, with _ for -."""
+        device = ",".join([f"vhost-user-blk-pci,id={name},chardev=c-{name}",
+                           *(f"{key.replace('_', '-')}={value}" for key, value in properties.items())])
+        return self.add("-chardev", f"socket,id=c-{name},path={socket},reconnect=1", "-device", device)
+
+    def boot_shared(self, kernel, initramfs, script, guest_lib, environment=None, append=""):
+        """Boots the full guest; the text SCRIPT runs in it, with variables from ENVIRONMENT."""
+        self.share.mkdir(exist_ok=True)
+        exports = "".join(f"export {key}={shlex.quote(str(value))}\n"
+                          for key, value in (environment or {}).items())
+        (self.share / "start.sh").write_text(guest_lib)
+        (self.share / "script.sh").write_text(f"{exports}export KERNEL_TREE={kernel.tree}\n{script}")
+        self._boot = ["-kernel", kernel.vmlinux, "-initrd", initramfs, "-append", f"{APPEND} {append}"]
+        model = "security_model=none"
+        return self.add(
+            "-fsdev", f"local,id=hroot,path=/,{model},readonly=on,multidevs=remap",
+            "-device", "virtio-9p-pci,fsdev=hroot,mount_tag=hroot",
+            "-fsdev", f"local,id=hout,path={self.share},{model}",
+            "-device", "virtio-9p-pci,fsdev=hout,mount_tag=hout")
+
+    def boot_mini(self, kernel, initramfs, command):
+        """Boots the guest without shares; it runs COMMAND."""
+        words = command.replace(" ", "~")
+        self._boot = ["-kernel", kernel.vmlinux, "-initrd", initramfs, "-append", f"{APPEND} do={words}"]
+        return self
+
+    def survive_reset(self):
+        """A reset restarts the guest instead of ending QEMU."""
+        self._restart_on_reset = True
+        return self
+
+    def argv(self):
+        size, extra = self._memory
+        return [QEMU, "-nodefaults", "-no-user-config", "-display", "none",
+                *([] if self._restart_on_reset else ["-no-reboot"]),
+                "-M", f"q35,memory-backend=mem,accel={accel.choose()}", "-cpu", "max,la57=off",
+                "-smp", str(self._cpus), "-m", f"{size}M{extra}",
+                "-object", f"memory-backend-memfd,id=mem,size={size}M,share=on",
+                "-serial", "stdio", "-qmp", f"unix:{self.folder}/{self.name}.qmp,server=on,wait=off",
+                *map(str, self._boot), *self._more]
+
+    def start(self):
+        if not shutil.which(QEMU):
+            raise Unavailable(f"{QEMU} is not installed")
+        self.process = process.spawn(self.argv(), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                     stderr=subprocess.STDOUT)
+        self.console = Console(self.process.stdout, self.log, self._echo)
+        return self
+
+    @property
+    def qmp(self):
+        if self._qmp is None:
+            self._qmp = Qmp(self.folder / f"{self.name}.qmp")
+        return self._qmp
+
+    def say(self, name):
+        """The guest's `hear NAME` goes on."""
+        (self.share / f"say-{name}").touch()
+
+    def type_line(self, line):
+        """Types LINE on the guest's serial console."""
+        self.process.stdin.write(f"{line}\n".encode())
+        self.process.stdin.flush()
+
+    def wait_mark(self, name, timeout=BOOT_SECONDS):
+        """Waits until the guest's script has said `mark NAME`."""
+        found = self.console.wait(rf"MARK {name}\b|GUEST-RC \d+", timeout)
+        if found[0].startswith("GUEST-RC"):
+            raise GuestError(f"the guest's script ended before MARK {name}\n{self.console.tail()}")
+
+    def finish(self, timeout):
+        """Waits for the guest to end by itself; its script must have returned 0."""
+        self.console.wait(r"GUEST-RC \d+", timeout)
+        process.wait(self.process, "QEMU", 60)
+        self.console.join(10)
+        if self.console.result() != 0:
+            raise GuestError(f"guest script: exit {self.console.result()}\n{self.console.tail()}")
+        if self.console.disaster():
+            raise GuestError(f"guest kernel: {self.console.disaster()}\n{self.console.tail()}")
+
+    def stop(self):
+        """Ends QEMU whatever it does; fine in any state."""
+        if self._qmp:
+            self._qmp.close()
+            self._qmp = None
+        if self.process:
+            process.end(self.process)
+            self.console.join(10)
+            self.process.stdout.close()
+            self.process.stdin.close()
