@@ -1,0 +1,53 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-3-Clause
+"""kill -9 of the daemon in the middle of verified writes: it comes back, QEMU reconnects, nothing is lost."""
+
+import time
+
+from lib import case
+
+KILLS = 4
+
+
+class Crash(case.GuestCase):
+    needs = frozenset({"crash"})
+
+    def survive(self, cpus, packed):
+        running, socket = self.serve_one(256)
+        vm = self.linux("crash.sh", cpus=cpus, verifier=True)
+        vm.add_disk(socket, num_queues=cpus, packed=packed).start()
+        vm.wait_mark("in use")
+        for kill in range(KILLS):
+            self.progress(vm)
+            running.kill()
+            time.sleep(0.3 * kill)  # from at once to longer than QEMU's reconnect interval
+            running.start()
+        self.progress(vm)
+        vm.say("stop")
+        vm.finish(180)
+        self.settle(running, vm)
+
+    @staticmethod
+    def progress(vm):
+        """I/O completes from now on: two more seconds with some."""
+        console = vm.console
+        seen = len(console.lines)
+        for _ in range(2):
+            console.wait(r"VERIFIER second \d+ ops [1-9]|GUEST-RC", 60, after=seen)
+            seen = len(console.lines)
+
+    def test_split(self):
+        self.survive(1, "off")
+
+    def test_packed(self):
+        self.survive(1, "on")
+
+    def test_two_queues_split(self):
+        self.survive(2, "off")
+
+    def test_two_queues_packed(self):
+        self.survive(2, "on")
+
+
+if __name__ == "__main__":
+    case.main()
