@@ -9,9 +9,9 @@
 
 #include "drivers/null/nullb.h"
 #include "drivers/ram/ramb.h"
+#include "drivers/uring/urb.h"
 
-#define URI_SHOWN \
-	160 /* characters of the URI in an error line, so that the reason always fits behind it */
+#define URI_SHOWN 160 /* characters of the URI in an error line: the reason must fit behind it */
 
 struct open_ctx {
 	const struct bdev_open_opts *opts;
@@ -32,11 +32,23 @@ static int open_ram(const char *rest, const struct open_ctx *ctx, struct bdev **
 	return ramb_open(rest, ret_bdev, eb);
 }
 
+static int open_file(const char *rest, const struct open_ctx *ctx, struct bdev **ret_bdev,
+		     struct errbuf *eb)
+{
+	const struct urb_opts opts = {
+		.read_only = ctx->opts->read_only,
+		.lock_wait_ms = ctx->opts->lock_wait_ms,
+	};
+
+	return urb_open(rest, &opts, ret_bdev, eb);
+}
+
 static const struct driver {
 	const char *scheme;
 	int (*open)(const char *rest, const struct open_ctx *ctx, struct bdev **ret_bdev,
 		    struct errbuf *eb);
 } drivers[] = {
+	{ "file", open_file },
 	{ "ram", open_ram },
 	{ "null", open_null },
 };

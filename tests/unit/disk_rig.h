@@ -39,6 +39,8 @@ void rig_start(struct disk_rig *rig, struct rig_io *io, enum bio_op op, uint64_t
 	       uint64_t len);
 /* As io->bio.op, off, len, flags, iov, iovcnt say. */
 void rig_submit(struct disk_rig *rig, struct rig_io *io);
+/* The same with pieces of the caller's. */
+void rig_submit_iov(struct disk_rig *rig, struct rig_io *io, struct iovec *iov);
 int rig_wait(struct disk_rig *rig, struct rig_io *io);
 
 /* One buffer, waited for; the status. */

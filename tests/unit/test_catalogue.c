@@ -5,8 +5,11 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 #include <cmocka.h>
 
 #include "tests/unit/disk_rig.h"
@@ -84,6 +87,22 @@ static void one_line_says_what_is_wrong(void **state)
 		{ "ram:8388607T", -ENOMEM, ": 8388607T bytes of memory: Cannot allocate memory" },
 		{ "ram:1M?depth=0", -EINVAL, ": option depth=0: a number from 1 to 4096" },
 		{ "ram:00000000000000000000000000000001M", -ENAMETOOLONG, ": longer than 31" },
+		{ "file:", -EINVAL, ": the path is missing" },
+		{ "file:?ro=1", -EINVAL, ": the path is missing" },
+		{ "file:/nonexistent/disk.img", -ENOENT, ": No such file or directory" },
+		{ "file:/dev/null/disk.img", -ENOTDIR, ": Not a directory" },
+		{ "file:/", -EISDIR, ": is a directory" },
+		{ "file:/dev/null", -EINVAL, ": is neither a regular file nor a block device" },
+		{ "file:/a%", -EINVAL, ": bad percent-encoding" },
+		{ "file:/a?direct=maybe", -EINVAL, ": option direct=maybe: 0 or 1 is expected" },
+		{ "file:/a?locking=yes", -EINVAL, ": option locking=yes: one of auto, on, off" },
+		{ "file:/a?cache=none", -EINVAL, ": unknown option 'cache' (known: direct, ro, " },
+		{ "file:/a?create=1", -EINVAL, ": options create=1 and size= go together" },
+		{ "file:/a?size=1M", -EINVAL, ": options create=1 and size= go together" },
+		{ "file:/a?create=1&size=1M&ro=1", -EINVAL, ": option create=1 does not go with" },
+		{ "file:/a?block=3000", -EINVAL, ": option block: a power of two" },
+		{ "file:/a?create=1&size=5120&block=4096", -EINVAL, ": option size: a multiple" },
+		{ "file:/nonexistent/a?create=1&size=1M", -ENOENT, ": cannot be created: No such" },
 	};
 
 	(void)state;
@@ -97,6 +116,38 @@ static void one_line_says_what_is_wrong(void **state)
 		assert_int_equal(rig_try(&rig, cases[i].uri, (struct bdev_open_opts){ 0 }, NULL),
 				 cases[i].err);
 	}
+}
+
+/* What only real files show. */
+static void files(void **state)
+{
+	char path[] = "./nvring-test-XXXXXX", uri[256];
+	struct bdev_open_opts opts = { 0 };
+	struct errbuf eb = { "" };
+	int fd = mkstemp(path);
+
+	(void)state;
+	assert_true(fd >= 0);
+	close(fd);
+	(void)snprintf(uri, sizeof(uri), "file:%s", path);
+	assert_int_equal(rig_try(&rig, uri, opts, &eb), -EINVAL);
+	assert_non_null(strstr(eb.text, "is empty; give it a size"));
+	assert_int_equal(truncate(path, 511), 0);
+	assert_int_equal(rig_try(&rig, uri, opts, &eb), -EINVAL);
+	assert_int_equal(truncate(path, 1 << 20), 0);
+	assert_int_equal(chmod(path, 0400), 0);
+	if (geteuid()) {
+		assert_int_equal(rig_try(&rig, uri, opts, &eb), -EACCES);
+		assert_non_null(strstr(eb.text, "for writing; use ro=1"));
+	}
+	/* The name is the last component, made fit for a name; the options are no part of it. */
+	(void)snprintf(uri, sizeof(uri), "file:%%2e/%s?ro=1", path);
+	assert_int_equal(rig_try(&rig, uri, opts, &eb), 0);
+	assert_string_equal(rig.bdev->name, path + 2);
+	assert_string_equal(rig.bdev->ops->name, "file");
+	assert_true(rig.bdev->lim.read_only);
+	rig_close(&rig);
+	unlink(path);
 }
 
 static void long_and_strange_ones(void **state)
@@ -130,6 +181,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(names, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(one_line_says_what_is_wrong, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(files, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(long_and_strange_ones, set_up, tear_down),
 	};
 
