@@ -6,9 +6,10 @@ import subprocess
 from .errors import GuestError, Unavailable
 
 
-def spawn(argv, **kwargs):
-    """Starts ARGV, without input unless told; the kernel kills it should this process die first."""
-    argv = ["setpriv", "--pdeathsig", "KILL", "--", *map(str, argv)]
+def spawn(argv, outlive=False, **kwargs):
+    """Starts ARGV, without input unless told; the kernel kills it should this process die first, unless OUTLIVE."""
+    argv = [*([] if outlive else ["setpriv", "--pdeathsig", "KILL", "--"]), *map(str, argv)]
+    kwargs["start_new_session"] = outlive
     try:
         return subprocess.Popen(argv, **{"stdin": subprocess.DEVNULL, **kwargs})
     except FileNotFoundError as error:

@@ -8,29 +8,30 @@ import time
 from .errors import GuestError
 
 
+def connect(path, deadline):
+    """A stream to the UNIX socket PATH, which may appear only later."""
+    while True:
+        link = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            link.connect(str(path))
+            return link
+        except OSError as error:
+            link.close()
+            if time.monotonic() > deadline:
+                raise GuestError(f"socket {path}: {error}") from error
+            time.sleep(0.05)
+
+
 class Qmp:
     """Connects to PATH, retrying for WAIT seconds; call it with a command and its arguments."""
 
     def __init__(self, path, wait=30):
         self.events = []
-        self._socket = self._connect(str(path), time.monotonic() + wait)
+        self._socket = connect(path, time.monotonic() + wait)
+        self._socket.settimeout(60)
         self._stream = self._socket.makefile("rwb")
         self._receive()  # greeting
         self("qmp_capabilities")
-
-    @staticmethod
-    def _connect(path, deadline):
-        while True:
-            link = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-            try:
-                link.connect(path)
-                link.settimeout(60)
-                return link
-            except OSError as error:
-                link.close()
-                if time.monotonic() > deadline:
-                    raise GuestError(f"QMP socket {path}: {error}") from error
-                time.sleep(0.05)
 
     def _receive(self):
         line = self._stream.readline()

@@ -36,6 +36,7 @@ class Server:
         self.exports = exports
         self.log = folder / "server.log"
         self.process = None
+        self.outlive = False
 
     def argv(self):
         raise NotImplementedError
@@ -44,7 +45,7 @@ class Server:
         if not shutil.which(self.program):
             raise Unavailable(f"{self.program} is not there")
         with open(self.log, "ab") as log:
-            self.process = process.spawn(self.argv(), stdout=log, stderr=subprocess.STDOUT)
+            self.process = process.spawn(self.argv(), self.outlive, stdout=log, stderr=subprocess.STDOUT)
         deadline = time.monotonic() + START_SECONDS
         for export in self.exports:
             for path in export.sockets:
@@ -104,10 +105,10 @@ class Nvringd(Server):
     def argv(self):
         words = [self.program, "--rpc", self.rpc_path, "--mode", "adaptive"]
         for export in self.exports:
-            query = "?ro=1" if export.read_only else ""
-            words += ["--disk", f"{export.name}=file:{export.image}{query}"]
-            for path in export.sockets:
-                words += ["--vhost-user-blk", f"{export.name}={path}"]
+            option = "--disk-ro" if export.read_only else "--disk"
+            words += [option, f"{export.name}=file:{export.image}"]
+            for number, path in enumerate(export.sockets):
+                words += ["--vhost-user-blk", f"{export.name}={path},name={export.name}-{number}"]
         return words
 
     def rpc(self, method, **parameters):

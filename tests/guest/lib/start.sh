@@ -3,8 +3,8 @@
 # Runs in the full guest, in the host's root: the frame round the test's script, and words for it.
 export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin TMPDIR=/run HOME=/run LC_ALL=C
 cd /run || exit 1
+. /mnt/environment.sh
 [ ! -e /mnt/verifier ] || cp /mnt/verifier /run/
-ip link set lo up 2>/dev/null
 
 # mark WORDS…: a line the host can wait for
 mark() { echo "MARK $*"; }
@@ -51,4 +51,7 @@ echo "GUEST-UP $up"
 echo "GUEST-RC $?"
 read -r up _ </proc/uptime
 echo "GUEST-END $up"
+if [ -n "$SHELL_AFTERWARDS" ]; then
+	/run/busybox setsid -c /bin/bash -i </dev/ttyS0 >/dev/ttyS0 2>&1
+fi
 exec /run/busybox poweroff -f

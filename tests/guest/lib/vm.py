@@ -4,11 +4,12 @@
 import shlex
 import shutil
 import subprocess
+import time
 
 from . import accel, process
 from .console import Console
 from .errors import GuestError, Unavailable
-from .qmp import Qmp
+from .qmp import Qmp, connect
 
 QEMU = "qemu-system-x86_64"
 # nohz=off: without it some two-CPU guests die early in boot under TCG
@@ -16,22 +17,29 @@ APPEND = ("console=ttyS0 panic=-1 quiet mitigations=off tsc=reliable no_timer_ch
           "memhp_default_state=online")
 BOOT_SECONDS = 120  # a few under TCG; the rest is for a machine that does other things too
 MEMORY_MIB = 512
+SECURITY = "security_model=none"
 
 
 class Vm:
-    """Prepared by the keyword arguments and `add…`, run by `start`, ended by `finish` or `stop`."""
+    """Prepared by the keyword arguments and `add…`, run by `start`, ended by `finish` or `stop`.
+
+    With `outlive` set it goes on when this process ends, its console on the socket `console_socket`.
+    """
 
     def __init__(self, folder, name="vm", *, cpus=1, memory_mib=MEMORY_MIB, memory_extra="", echo=None):
         self.folder = folder
         self.name = name
         self.share = folder / f"{name}.share"
         self.log = folder / f"{name}.log"
+        self.outlive = False
+        self.console_socket = folder / f"{name}.console"
         self.console = None
         self.process = None
         self._qmp = None
         self._echo = echo
         self._restart_on_reset = False
         self._boot = []
+        self._share_argv = []
         self._cpus = cpus
         self._memory = (memory_mib, memory_extra)
         self._more = []
@@ -49,17 +57,21 @@ class Vm:
     def boot_shared(self, kernel, initramfs, script, guest_lib, environment=None, append=""):
         """Boots the full guest; the text SCRIPT runs in it, with variables from ENVIRONMENT."""
         self.share.mkdir(exist_ok=True)
-        exports = "".join(f"export {key}={shlex.quote(str(value))}\n"
-                          for key, value in (environment or {}).items())
+        variables = {"KERNEL_TREE": kernel.tree, **(environment or {})}
+        (self.share / "environment.sh").write_text(
+            "".join(f"export {key}={shlex.quote(str(value))}\n" for key, value in variables.items()))
         (self.share / "start.sh").write_text(guest_lib)
-        (self.share / "script.sh").write_text(f"{exports}export KERNEL_TREE={kernel.tree}\n{script}")
-        self._boot = ["-kernel", kernel.vmlinux, "-initrd", initramfs, "-append", f"{APPEND} {append}"]
-        model = "security_model=none"
-        return self.add(
-            "-fsdev", f"local,id=hroot,path=/,{model},readonly=on,multidevs=remap",
-            "-device", "virtio-9p-pci,fsdev=hroot,mount_tag=hroot",
-            "-fsdev", f"local,id=hout,path={self.share},{model}",
-            "-device", "virtio-9p-pci,fsdev=hout,mount_tag=hout")
+        (self.share / "script.sh").write_text(script)
+        self._share_argv = ["-fsdev", f"local,id=hout,path={self.share},{SECURITY}",
+                            "-device", "virtio-9p-pci,fsdev=hout,mount_tag=hout"]
+        return self.boot_shell(kernel, initramfs, append)
+
+    def boot_shell(self, kernel, initramfs, append=""):
+        """Boots the full guest; without a share there is a shell on its console."""
+        self._boot = ["-kernel", kernel.vmlinux, "-initrd", initramfs, "-append", f"{APPEND} {append}".strip(),
+                      "-fsdev", f"local,id=hroot,path=/,{SECURITY},readonly=on,multidevs=remap",
+                      "-device", "virtio-9p-pci,fsdev=hroot,mount_tag=hroot"]
+        return self
 
     def boot_mini(self, kernel, initramfs, command):
         """Boots the guest without shares; it runs COMMAND."""
@@ -72,22 +84,37 @@ class Vm:
         self._restart_on_reset = True
         return self
 
-    def argv(self):
+    def _machine_argv(self):
         size, extra = self._memory
         return [QEMU, "-nodefaults", "-no-user-config", "-display", "none",
                 *([] if self._restart_on_reset else ["-no-reboot"]),
                 "-M", f"q35,memory-backend=mem,accel={accel.choose()}", "-cpu", "max,la57=off",
                 "-smp", str(self._cpus), "-m", f"{size}M{extra}",
-                "-object", f"memory-backend-memfd,id=mem,size={size}M,share=on",
-                "-serial", "stdio", "-qmp", f"unix:{self.folder}/{self.name}.qmp,server=on,wait=off",
-                *map(str, self._boot), *self._more]
+                "-object", f"memory-backend-memfd,id=mem,size={size}M,share=on"]
+
+    def argv(self):
+        """The command line."""
+        serial = f"unix:{self.console_socket},server=on,wait=on" if self.outlive else "stdio"
+        return [*self._machine_argv(), "-serial", serial,
+                "-qmp", f"unix:{self.folder}/{self.name}.qmp,server=on,wait=off",
+                *map(str, self._boot), *self._share_argv, *self._more]
+
+    def argv_by_hand(self):
+        """The command line for a person: the console on the terminal, nothing that only the harness needs."""
+        return [*self._machine_argv(), "-serial", "mon:stdio", *map(str, self._boot), *self._more]
 
     def start(self):
         if not shutil.which(QEMU):
             raise Unavailable(f"{QEMU} is not installed")
-        self.process = process.spawn(self.argv(), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                     stderr=subprocess.STDOUT)
-        self.console = Console(self.process.stdout, self.log, self._echo)
+        if self.outlive:
+            with open(self.log.with_suffix(".qemu.log"), "wb") as log:
+                self.process = process.spawn(self.argv(), True, stdout=log, stderr=subprocess.STDOUT)
+            stream = connect(self.console_socket, time.monotonic() + 30).makefile("rb")
+        else:
+            self.process = process.spawn(self.argv(), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                         stderr=subprocess.STDOUT)
+            stream = self.process.stdout
+        self.console = Console(stream, self.log, self._echo)
         return self
 
     @property
@@ -129,5 +156,6 @@ class Vm:
         if self.process:
             process.end(self.process)
             self.console.join(10)
-            self.process.stdout.close()
-            self.process.stdin.close()
+            for stream in (self.process.stdin, self.process.stdout):
+                if stream:
+                    stream.close()
