@@ -24,6 +24,7 @@
 
 #define VQ_SIZE_MAX  1024
 #define VQ_BATCH     32  /* chains per pop */
+#define VQ_CHAIN_MAX 1024 /* descriptors of one chain, indirect ones included (2.7.5.3.1: the queue size; peers go this far) */
 #define VQ_IOVS_MAX  260 /* pieces of one chain after translation: 128 buffers that may each span two regions */
 #define VQ_IOV_BYTES (VQ_IOVS_MAX * sizeof(struct iovec) + CACHELINE_BYTES) /* stride: rows start in different L1 sets */
 
@@ -37,9 +38,9 @@ struct vq_elem {
 	uint16_t id;	/* head index / buffer id */
 	uint16_t ndesc; /* ring descriptors it takes (packed) */
 	uint32_t out_bytes, in_bytes; /* sums, each < 2^32 (checked) */
-	uint8_t inflight;	      /* between pop and push */
+	uint8_t inflight;	      /* from pop to push; IN_ORDER: to its turn */
 	uint8_t done;		      /* IN_ORDER: pushed, waits for its turn */
-	uint16_t vqi_slot;	      /* packed: entry in the inflight region */
+	uint16_t vqi_slot;	      /* packed: its first entry in the inflight region */
 	uint32_t written;	      /* IN_ORDER: bytes, kept until its turn */
 };
 
@@ -51,13 +52,13 @@ struct vq_conf {
 	uint64_t features;   /* negotiated */
 	void *desc, *avail, *used; /* split rings; packed: ring, driver event, device event */
 	uint16_t avail_idx;  /* next to take: index (split) or offset (packed) */
-	uint16_t used_idx;
+	uint16_t used_idx;   /* packed; split: the ring's own index counts */
 	bool avail_wrap, used_wrap; /* packed */
 	int kick_fd, call_fd; /* -1: none (poll / never interrupt). Owned by the transport */
 	struct gmem *gmem;    /* referenced by the transport while the queue runs */
 	void *inflight;	      /* struct vqi_split/vqi_packed, checked; NULL: not tracked */
 	struct dlog *log;     /* NULL: off */
-	uint64_t log_used_gpa; /* of the used ring (split) / descriptor ring (packed); DLOG off for the ring: UINT64_MAX */
+	uint64_t log_used_gpa; /* of the used ring (split); UINT64_MAX: ring not logged. packed: only whether */
 };
 
 struct vq_counters {
@@ -79,11 +80,12 @@ struct vq {
 		} packed;
 	};
 	const struct gmem *gmem;
-	const struct gmem_region *cache; /* last region that was hit */
+	const struct gmem_region *cache; /* last region that was hit; never NULL */
 	char *slots;			 /* device type's requests: size * slot_bytes */
 	uint32_t slot_bytes;
 	uint16_t size, mask; /* mask: split only (power of two) */
 	bool is_packed, event_idx, in_order, indirect_ok;
+	bool plain; /* split, any order, no dirty log: push in a straight line */
 	bool avail_wrap, used_wrap;
 	bool kicks_off; /* we asked the driver not to kick */
 	bool broken;
@@ -91,24 +93,33 @@ struct vq {
 	uint16_t used_idx;     /* next to fill; published up to used_pub */
 	uint16_t used_pub;
 	uint16_t ninflight;    /* popped, not pushed */
-	/* packed: the batch whose first flags are held back */
+	uint16_t ntaken;       /* packed: ring descriptors popped and not published */
+	/* packed: the used descriptor whose flags are held back until flush */
 	uint16_t batch_first, batch_first_flags;
-	bool batch_open, used_pub_wrap;
-	uint16_t signalled;    /* used index at the last call decision */
-	bool signalled_valid;
+	bool batch_open;
+	/* packed, IN_ORDER: chains that may share one used descriptor, not yet written */
+	bool run_open, run_whole;
+	uint16_t run_id, run_first;
+	uint32_t run_written;
+	bool signalled_valid; /* a first call decision was made: the driver's event counts from used_pub on */
 	int call_fd, kick_fd;
 	char *iovs; /* size rows of VQ_IOV_BYTES, touched on use */
-	/* inflight tracking */
+	/* inflight tracking; the region is only written to, what we must know of it we keep here */
 	void *inflight;
 	uint64_t inflight_counter;
-	uint16_t *resume; /* heads to take again first, oldest first; [resume_at, resume_n) */
+	uint16_t *batch; /* split: heads, packed: region entries; pushed and not published */
+	uint16_t nbatch;
+	uint16_t vqi_free;	      /* packed: first free entry */
+	uint16_t *vqi_next, *vqi_last; /* packed: of each entry, as in the region */
+	uint16_t *resume; /* split: heads, packed: entries to take again first, oldest first; [resume_at, resume_n) */
 	uint16_t resume_n, resume_at;
 	/* in order */
 	uint16_t *order; /* ring of ids as taken */
-	uint16_t order_head, order_tail;
+	uint16_t order_head, order_tail, order_mask;
 	struct dlog *log;
 	uint64_t log_used_gpa;
 	struct vq_counters cnt;
+	uint16_t *tables; /* what batch, resume, order, vqi_* live in */
 	uint16_t index;
 	char why[96]; /* broken: the reason */
 };
@@ -117,6 +128,8 @@ struct vq {
  * vq_init - from @conf; @slots are the device type's requests (size * slot_bytes, vq_elem first).
  * Allocates iov rows and, with an inflight region, finds what must be taken again. The queue may run afterwards.
  * 0, -ENOMEM, -EINVAL with eb (size, alignment 2.7/2.8, impossible indexes). Control or set-up thread.
+ * Kicks are on afterwards. Guest memory is used as it is mapped: a peer that shrinks its file under us makes the
+ * kernel send SIGBUS, which nothing here can turn into an error.
  */
 int vq_init(struct vq *vq, const struct vq_conf *conf, void *slots, uint32_t slot_bytes,
 	    struct errbuf *eb);

@@ -28,12 +28,19 @@ struct vqd_conf {
 
 struct vqd {
 	struct vqd_conf c;
-	uint16_t mask, nfree, free_head;
+	uint16_t mask, nfree, free_head; /* free descriptors; packed: ring places, free_head is an id */
+	uint16_t nchains;		 /* in the device's hands */
 	uint16_t avail_idx, avail_pub; /* next to fill; published */
 	uint16_t used_idx;	       /* next to look at */
-	bool avail_wrap, used_wrap, event_idx;
+	uint16_t used_seen;	       /* split: the device's index as last read */
+	bool avail_wrap, used_wrap, event_idx, in_order, calls_off;
 	uint16_t first_flags, first_at; /* packed: held back until publish */
 	bool batch_open;
+	/* in order: ring of heads / ids as added; a used entry may stand for all up to run_id */
+	bool run_open;
+	uint16_t run_id;
+	uint32_t run_written;
+	uint16_t *order, order_head, order_tail, order_mask;
 	struct vqd_slot *slots; /* per head / id: next free, descriptors taken, cookie */
 	uint64_t kicks;
 };

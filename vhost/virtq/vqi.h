@@ -8,6 +8,7 @@
 
 #include <assert.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "core/base/errbuf.h"
@@ -58,16 +59,22 @@ struct vqi_packed {
 	uint8_t pad[7];
 	struct vqi_packed_desc desc[];
 };
+static_assert(offsetof(struct vqi_packed, desc) == 32, "QueueRegionPacked");
 
 /* Bytes per queue, rounded so that queues do not share a cache line. */
 uint64_t vqi_bytes(bool packed, uint16_t size);
 
-/* Writes a fresh region for one queue of @size. */
+/**
+ * vqi_format - writes a fresh region for one queue of @size. When it is made, and when GET_VRING_BASE was answered
+ * (nothing is in flight then): the next start of a packed queue takes its position from the front-end if the region
+ * is fresh, from the region otherwise.
+ */
 void vqi_format(void *region, bool packed, uint16_t size, uint64_t features);
 
 /**
  * vqi_check - a region that came back from the front-end is input: version, desc_num == size, indexes and links in
  * range, no loop, counters plausible. A zeroed region is formatted in place. 0, or -EINVAL with eb.
+ * @region is aligned to 8 bytes.
  */
 int vqi_check(void *region, uint64_t bytes, bool packed, uint16_t size, struct errbuf *eb);
 

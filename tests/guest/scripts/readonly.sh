@@ -1,4 +1,3 @@
-#!/bin/bash
 # SPDX-License-Identifier: BSD-3-Clause
 # A read-only disk: it can be read, nothing can be written.
 disk=/dev/vda

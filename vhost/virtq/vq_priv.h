@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Between the files of the device side: slots, descriptors as read once, the careful walk, both
+ * layouts. */
+#ifndef VHOST_VIRTQ_VQ_PRIV_H
+#define VHOST_VIRTQ_VQ_PRIV_H
+
+#include "core/base/barrier.h"
+#include "vhost/virtq/vq.h"
+#include "vhost/virtq/vqi.h"
+
+static cc_always_inline struct vq_elem *vq_slot(const struct vq *vq, uint16_t id)
+{
+	return (struct vq_elem *)(vq->slots + (size_t)id * vq->slot_bytes);
+}
+
+/* The second half of a descriptor comes in one load, so that length, flags and link belong
+ * together. */
+typedef uint64_t __attribute__((aligned(1), may_alias)) vq_word;
+
+static cc_always_inline uint64_t vq_word_load(const volatile void *p, unsigned i)
+{
+	return le64toh(((const volatile vq_word *)p)[i]);
+}
+
+#define VQ_HI_LEN(hi)	 ((uint32_t)(hi))
+#define VQS_HI_FLAGS(hi) ((uint16_t)((hi) >> 32)) /* of an entry of a split table */
+#define VQS_HI_NEXT(hi)	 ((uint16_t)((hi) >> 48))
+#define VQP_HI_ID(hi)	 ((uint16_t)((hi) >> 32))
+#define VQP_HI_FLAGS(hi) ((uint16_t)((hi) >> 48))
+
+/* The region of [addr, addr+len) when it lies inside one; NULL: look closer. len 0 gives NULL. */
+static cc_always_inline const struct gmem_region *vq_region(const struct gmem *g, uint64_t addr,
+							    uint32_t len)
+{
+	const struct gmem_region *r = gmem_find(g, addr);
+
+	return r && (uint64_t)len - 1 < r->len - (addr - r->gpa) ? r : NULL;
+}
+
+/* vq_walk.c: a chain step by step, with every check and a reason for every refusal. */
+struct vq_walk {
+	struct vq *vq;
+	struct vq_elem *e;
+	unsigned n, nout; /* pieces so far */
+	unsigned left;	  /* descriptors it may still take */
+	bool writing;
+	uint64_t out_bytes, in_bytes;
+};
+
+void vq_walk_begin(struct vq_walk *w, struct vq *vq, struct vq_elem *e);
+/* One buffer. false: the queue is broken. */
+bool vq_walk_buf(struct vq_walk *w, uint64_t addr, uint32_t len, bool writable);
+/* The indirect table that ends a chain. */
+bool vq_walk_table(struct vq_walk *w, uint64_t addr, uint32_t len);
+bool vq_walk_end(struct vq_walk *w);
+
+/* vq.c */
+/* Take back elems[from, n) of a pop that ran into a bad chain. */
+void vq_unpop(struct vq *vq, struct vq_elem **elems, unsigned from, unsigned n);
+void vq_call(struct vq *vq);
+/* The dirty log: the writable pieces of @e, or @len bytes at @va of the rings. */
+void vq_log_elem(struct vq *vq, const struct vq_elem *e);
+void vq_log_ring(struct vq *vq, const volatile void *va, uint64_t len);
+
+/* vqs.c, vqp.c: the layouts */
+int vqs_init(struct vq *vq, const struct vq_conf *conf, struct errbuf *eb);
+unsigned vqs_pop(struct vq *vq, struct vq_elem **elems, unsigned max);
+void vqs_put(struct vq *vq, struct vq_elem *e, uint32_t written);
+void vqs_flush(struct vq *vq);
+bool vqs_kick_enable(struct vq *vq);
+void vqs_kick_disable(struct vq *vq);
+
+int vqp_init(struct vq *vq, const struct vq_conf *conf, struct errbuf *eb);
+unsigned vqp_pop(struct vq *vq, struct vq_elem **elems, unsigned max);
+void vqp_put(struct vq *vq, struct vq_elem *e, uint32_t written);
+void vqp_flush(struct vq *vq);
+bool vqp_kick_enable(struct vq *vq);
+void vqp_kick_disable(struct vq *vq);
+
+/* vqi.c: recovery. The region has been through vqi_check(); what it says is checked again where it
+ * counts. */
+
+/* Finish the last batch against the ring's @used_idx, list the heads in flight, oldest first. 0 or
+ * -EINVAL. */
+int vqi_split_recover(struct vqi_split *r, uint16_t used_idx, uint16_t *resume, uint16_t *ret_n,
+		      uint64_t *ret_counter);
+
+struct vqi_packed_found {
+	bool fresh; /* never used: the ring's position is the front-end's business */
+	uint16_t used_idx, free_head;
+	bool used_wrap;
+	uint16_t ndesc;	 /* ring descriptors of all chains in flight */
+	uint16_t nchain; /* chains in resume */
+	uint64_t counter;
+};
+
+/*
+ * The same for packed: the descriptor in @ring at the old used index tells whether the last batch
+ * was published. Copies the links of the entries to @next and @last.
+ */
+int vqi_packed_recover(struct vqi_packed *r, const volatile struct virtq_pdesc *ring,
+		       uint16_t *next, uint16_t *last, uint16_t *resume,
+		       struct vqi_packed_found *ret_found);
+
+/* The words that must change at once: { free_head, old_free_head } and { used position, old used
+ * position }. */
+struct vqi_packed_pos {
+	uint16_t used_idx;
+	bool used_wrap;
+};
+void vqi_packed_set_free(struct vqi_packed *r, uint16_t free_head, uint16_t old_free_head);
+void vqi_packed_set_used(struct vqi_packed *r, struct vqi_packed_pos now,
+			 struct vqi_packed_pos old);
+
+#endif

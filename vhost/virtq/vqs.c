@@ -1,0 +1,382 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The split layout, device side (2.7). */
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "vhost/virtq/vq_priv.h"
+
+/* A descriptor in loads of its own: flags and link come in one. The address may be odd (indirect
+ * tables). */
+struct vqs_step {
+	uint64_t addr;
+	uint32_t len, link; /* flags | next << 16 */
+} __attribute__((packed, aligned(1), may_alias));
+
+static cc_always_inline struct vqs_step vqs_step(const volatile void *table, unsigned at)
+{
+	const volatile struct vqs_step *d = (const volatile struct vqs_step *)table + at;
+
+	return (struct vqs_step){ le64toh(d->addr), le32toh(d->len), le32toh(d->link) };
+}
+
+static volatile le16 *vqs_avail_event(struct vq *vq)
+{
+	volatile void *behind = &vq->split.used->ring[vq->size];
+
+	return behind;
+}
+
+int vqs_init(struct vq *vq, const struct vq_conf *conf, struct errbuf *eb)
+{
+	if (!CC_IS_POW2(conf->size))
+		return errbuf_set(eb, -EINVAL, "queue %u: size %u is not a power of two",
+				  conf->index, conf->size);
+	if ((uintptr_t)conf->desc % 16 || (uintptr_t)conf->avail % 2 || (uintptr_t)conf->used % 4)
+		return errbuf_set(eb, -EINVAL, "queue %u: ring not aligned (2.7)", conf->index);
+	vq->split.desc = conf->desc;
+	vq->split.avail = conf->avail;
+	vq->split.used = conf->used;
+	vq->mask = (uint16_t)(conf->size - 1);
+	vq->avail_idx = conf->avail_idx;
+	vq->used_idx = le16_get(vq->split.used->idx);
+	if (conf->inflight) {
+		int err = vqi_split_recover(conf->inflight, vq->used_idx, vq->resume, &vq->resume_n,
+					    &vq->inflight_counter);
+
+		if (err)
+			return errbuf_set(eb, err,
+					  "queue %u: inflight region does not fit used index %u",
+					  conf->index, vq->used_idx);
+		vq->avail_idx = (uint16_t)(vq->used_idx + vq->resume_n);
+	}
+	if ((uint16_t)(vq->avail_idx - vq->used_idx) > conf->size)
+		return errbuf_set(eb, -EINVAL,
+				  "queue %u: avail index %u and used index %u do not fit size %u",
+				  conf->index, vq->avail_idx, vq->used_idx, conf->size);
+	vq->used_pub = vq->used_idx;
+	vq->split.used->flags = le16_make(0);
+	if (vq->event_idx)
+		*vqs_avail_event(vq) = le16_make(vq->avail_idx);
+	return 0;
+}
+
+/* Any chain, from the ring on, with reasons. */
+static cc_noinline cc_cold bool vqs_walk(struct vq *vq, struct vq_elem *e)
+{
+	unsigned left = vq->size;
+	struct vq_walk w;
+
+	vq_walk_begin(&w, vq, e);
+	for (uint16_t at = e->id;;) {
+		struct vqs_step d = vqs_step(vq->split.desc, at);
+		unsigned flags = d.link & 0xffff;
+
+		at = (uint16_t)(d.link >> 16);
+		if (flags & VIRTQ_DESC_F_INDIRECT) {
+			if (flags & VIRTQ_DESC_F_NEXT) {
+				vq_break(vq, "chain %u: INDIRECT together with NEXT", e->id);
+				return false;
+			}
+			if (!vq_walk_table(&w, d.addr, d.len))
+				return false;
+			break;
+		}
+		if (!vq_walk_buf(&w, d.addr, d.len, flags & VIRTQ_DESC_F_WRITE))
+			return false;
+		if (!(flags & VIRTQ_DESC_F_NEXT))
+			break;
+		if (at >= vq->size || --left == 0) {
+			vq_break(vq, "chain %u: %s (%u)", e->id,
+				 at >= vq->size ? "link out of the ring" : "longer than the ring",
+				 at);
+			return false;
+		}
+	}
+	return vq_walk_end(&w);
+}
+
+/* The step's buffer as one piece. false: not inside one region, or empty. */
+static cc_always_inline bool vqs_piece(struct vq *vq, const struct gmem_region **r,
+				       const struct vqs_step *d, struct iovec *iov)
+{
+	uint64_t off = d->addr - (*r)->gpa;
+
+	if (cc_unlikely(off >= (*r)->len || (uint64_t)d->len - 1 >= (*r)->len - off)) {
+		*r = vq_region(vq->gmem, d->addr, d->len);
+		if (!*r)
+			return false;
+		vq->cache = *r;
+		off = d->addr - (*r)->gpa;
+	}
+	iov->iov_base = (*r)->va + off;
+	iov->iov_len = d->len;
+	return true;
+}
+
+/*
+ * The usual chain in a straight line: readable buffers, then writable ones, each inside one region,
+ * from descriptor
+ * @at of a table of @n at @table (the ring's or an indirect one). Whatever is not usual: false, and
+ * nothing is decided; vqs_walk() starts over.
+ */
+static cc_always_inline bool vqs_walk_usual(struct vq *vq, struct vq_elem *e,
+					    const volatile void *table, unsigned n, unsigned at)
+{
+	struct vqs_step d = vqs_step(table, at);
+	const struct gmem_region *r = vq->cache;
+	struct iovec *iov = e->iov, *end = iov + CC_MIN(n, VQ_IOVS_MAX), *in;
+	uint64_t bytes = 0, out_bytes;
+
+	while (!(d.link & VIRTQ_DESC_F_WRITE)) {
+		if (cc_unlikely((d.link & VIRTQ_DESC_F_INDIRECT) || !vqs_piece(vq, &r, &d, iov)))
+			return false;
+		iov++;
+		bytes += d.len;
+		if (!(d.link & VIRTQ_DESC_F_NEXT))
+			break;
+		if (cc_unlikely((d.link >> 16) >= n || iov == end))
+			return false;
+		d = vqs_step(table, d.link >> 16);
+	}
+	in = iov;
+	out_bytes = bytes;
+	while (d.link & VIRTQ_DESC_F_WRITE) {
+		if (cc_unlikely((d.link & VIRTQ_DESC_F_INDIRECT) || !vqs_piece(vq, &r, &d, iov)))
+			return false;
+		iov++;
+		bytes += d.len;
+		if (!(d.link & VIRTQ_DESC_F_NEXT))
+			break;
+		if (cc_unlikely((d.link >> 16) >= n || iov == end))
+			return false;
+		d = vqs_step(table, d.link >> 16);
+	}
+	if (cc_unlikely((d.link & VIRTQ_DESC_F_NEXT) || bytes >> 32))
+		return false; /* readable behind writable; 4 GiB */
+	e->nout = (uint16_t)(in - e->iov);
+	e->nin = (uint16_t)(iov - in);
+	e->out_bytes = (uint32_t)out_bytes;
+	e->in_bytes = (uint32_t)(bytes - out_bytes);
+	cc_prefetch(e->iov->iov_base);
+	return true;
+}
+
+/* An indirect table in one piece, on its way to the cache. */
+struct vqs_table {
+	const void *va; /* NULL: not usual */
+	unsigned n;
+};
+
+static cc_always_inline struct vqs_table vqs_table(struct vq *vq, struct vqs_step d)
+{
+	const struct gmem_region *r = vq->cache;
+	struct iovec iov;
+
+	if (cc_unlikely(!vq->indirect_ok || d.len % 16 || (d.link & VIRTQ_DESC_F_NEXT) ||
+			!vqs_piece(vq, &r, &d, &iov)))
+		return (struct vqs_table){ NULL, 0 };
+	cc_prefetch(iov.iov_base);
+	return (struct vqs_table){ iov.iov_base, d.len / 16 };
+}
+
+/* Second and third look at a batch: the chains; tables are fetched while direct chains are walked.
+ */
+static unsigned vqs_walk_batch(struct vq *vq, struct vq_elem **elems, unsigned n)
+{
+	struct vqs_table table[VQ_BATCH];
+	uint32_t indirect = 0;
+	unsigned i;
+
+	for (i = 0; i < n; i++) {
+		struct vq_elem *e = elems[i];
+		struct vqs_step d = vqs_step(vq->split.desc, e->id);
+
+		if (d.link & VIRTQ_DESC_F_INDIRECT) {
+			indirect |= 1u << i;
+			table[i] = vqs_table(vq, d);
+		} else if (cc_unlikely(!vqs_walk_usual(vq, e, vq->split.desc, vq->size, e->id)) &&
+			   !vqs_walk(vq, e)) {
+			break;
+		}
+	}
+	for (; indirect; indirect &= indirect - 1) {
+		unsigned k = (unsigned)__builtin_ctz(indirect);
+
+		if (cc_unlikely(k >= i))
+			break;
+		if (cc_likely(table[k].va &&
+			      vqs_walk_usual(vq, elems[k], table[k].va, table[k].n, 0)))
+			continue;
+		if (!vqs_walk(vq, elems[k]))
+			i = k;
+	}
+	if (cc_unlikely(i < n))
+		vq_unpop(vq, elems, i, n);
+	return i;
+}
+
+/* After a restart: what the last process had taken comes first, in its old order. Already in the
+ * region. */
+static cc_noinline cc_cold unsigned vqs_pop_resumed(struct vq *vq, struct vq_elem **elems,
+						    unsigned max)
+{
+	unsigned n = CC_MIN(max, (unsigned)(vq->resume_n - vq->resume_at));
+
+	for (unsigned i = 0; i < n; i++) {
+		elems[i] = vq_slot(vq, vq->resume[vq->resume_at + i]);
+		elems[i]->inflight = 1;
+	}
+	n = vqs_walk_batch(vq, elems, n);
+	vq->resume_at = (uint16_t)(vq->resume_at + n);
+	return n;
+}
+
+/* The store order of "Inflight I/O tracking": a head counts once its flag is set, its place in line
+ * comes before. */
+static cc_always_inline void vqs_track(struct vq *vq, uint16_t head)
+{
+	struct vqi_split_desc *d = &((struct vqi_split *)vq->inflight)->desc[head];
+
+	cc_write_once(d->counter, vq->inflight_counter++);
+	barrier_release(); /* partner: vqi_split_recover in the next process */
+	cc_write_once(d->inflight, 1);
+}
+
+unsigned vqs_pop(struct vq *vq, struct vq_elem **elems, unsigned max)
+{
+	const volatile struct virtq_avail *avail = vq->split.avail;
+	uint16_t idx = vq->avail_idx, there = le16_get(avail->idx);
+	unsigned n = (uint16_t)(there - idx), i;
+	bool track = vq->inflight;
+
+	if (cc_unlikely(vq->resume_at != vq->resume_n))
+		return vqs_pop_resumed(vq, elems, max);
+	if (!n)
+		return 0;
+	if (cc_unlikely(n > vq->size || (uint16_t)(there - vq->used_pub) > vq->size)) {
+		vq_break(vq, "avail index jumps from %u to %u", idx, there);
+		return 0;
+	}
+	barrier_acquire(); /* the index before ring and descriptors; partner: the driver's write
+			      barrier */
+	n = CC_MIN(n, max);
+	for (i = 0; i < n; i++) {
+		uint16_t head = le16_get(avail->ring[(idx + i) & vq->mask]);
+		struct vq_elem *e = vq_slot(vq, head);
+
+		if (cc_unlikely(head >= vq->size || e->inflight)) {
+			vq_break(vq, "head %u %s", head,
+				 head >= vq->size ? "out of the ring" : "already in flight");
+			break;
+		}
+		cc_prefetch((const void *)&vq->split.desc[head]);
+		e->inflight = 1;
+		elems[i] = e;
+		if (track)
+			vqs_track(vq, head);
+	}
+	n = vqs_walk_batch(vq, elems, i);
+	vq->avail_idx = (uint16_t)(idx + n);
+	return n;
+}
+
+void vqs_put(struct vq *vq, struct vq_elem *e, uint32_t written)
+{
+	volatile struct virtq_used_elem *u = &vq->split.used->ring[vq->used_idx & vq->mask];
+
+	u->id = le32_make(e->id);
+	u->len = le32_make(written);
+	vq->batch[vq->nbatch++] = e->id;
+	vq->used_idx++;
+}
+
+/* Link the batch before the index is stored, so that a successor can tell which chains the index
+ * stands for. */
+static void vqs_batch_link(struct vq *vq, struct vqi_split *r)
+{
+	uint16_t head = r->last_batch_head;
+
+	for (unsigned i = 0; i < vq->nbatch; i++) {
+		cc_write_once(r->desc[vq->batch[i]].next, head);
+		head = vq->batch[i];
+	}
+	cc_write_once(r->last_batch_head, head);
+}
+
+static void vqs_batch_clear(struct vq *vq, struct vqi_split *r)
+{
+	barrier_release(); /* after the index of the used ring */
+	for (unsigned i = 0; i < vq->nbatch; i++)
+		cc_write_once(r->desc[vq->batch[i]].inflight, 0);
+	barrier_release();
+	cc_write_once(r->used_idx, vq->used_idx);
+}
+
+/* 2.7.7.2 and 2.7.10. @old: used index at the last decision. */
+static bool vqs_wants_call(struct vq *vq, uint16_t old)
+{
+	if (vq->event_idx) {
+		uint16_t event = le16_get(vq->split.avail->ring[vq->size]);
+
+		return !vq->signalled_valid ||
+		       (uint16_t)(vq->used_idx - event - 1) < (uint16_t)(vq->used_idx - old);
+	}
+	return !(le16_get(vq->split.avail->flags) & VIRTQ_AVAIL_F_NO_INTERRUPT);
+}
+
+void vqs_flush(struct vq *vq)
+{
+	uint16_t old = vq->used_pub;
+
+	if (vq->used_idx == vq->used_pub)
+		return;
+	if (vq->inflight)
+		vqs_batch_link(vq, vq->inflight);
+	barrier_release(); /* data, used entries and links before the index; partner: the driver's
+			      read barrier */
+	vq->split.used->idx = le16_make(vq->used_idx);
+	if (vq->inflight)
+		vqs_batch_clear(vq, vq->inflight);
+	if (cc_unlikely(vq->log)) {
+		for (uint16_t i = vq->used_pub; i != vq->used_idx; i++)
+			vq_log_ring(vq, &vq->split.used->ring[i & vq->mask],
+				    sizeof(struct virtq_used_elem));
+		vq_log_ring(vq, vq->split.used, 4);
+	}
+	vq->used_pub = vq->used_idx;
+	vq->nbatch = 0;
+	if (vq->call_fd < 0)
+		return;
+	barrier_full(); /* the index before the look at the driver's wishes; partner: its barrier
+			   after setting them */
+	if (vqs_wants_call(vq, old))
+		vq_call(vq);
+	vq->signalled_valid = true;
+}
+
+bool vqs_kick_enable(struct vq *vq)
+{
+	if (vq->event_idx) {
+		*vqs_avail_event(vq) = le16_make(vq->avail_idx);
+		if (cc_unlikely(vq->log))
+			vq_log_ring(vq, vqs_avail_event(vq), 2);
+	} else if (vq->kicks_off) {
+		vq->split.used->flags = le16_make(0);
+		if (cc_unlikely(vq->log))
+			vq_log_ring(vq, vq->split.used, 2);
+	}
+	barrier_full(); /* the wish before the second look; partner: the driver's barrier after its
+			   index */
+	return le16_get(vq->split.avail->idx) != vq->avail_idx;
+}
+
+/* With EVENT_IDX the event index simply goes stale: it comes round once in 65536 chains. */
+void vqs_kick_disable(struct vq *vq)
+{
+	if (vq->event_idx || vq->kicks_off)
+		return;
+	vq->split.used->flags = le16_make(VIRTQ_USED_F_NO_NOTIFY);
+	if (cc_unlikely(vq->log))
+		vq_log_ring(vq, vq->split.used, 2);
+}
