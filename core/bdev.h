@@ -31,7 +31,7 @@ struct bdev_chan;
 #define BDEV_IOVS_MAX	 1024
 #define BDEV_SPLITS	 256 /* child bios per channel: pieces of split I/Os under way at once */
 #define BDEV_BOUNCE_BYTES (128 * 1024) /* one bounce buffer; longer misaligned I/O is split */
-#define BDEV_BOUNCES	 32	       /* bounce buffers per channel, allocated when first needed at channel creation */
+#define BDEV_BOUNCES	 32	       /* bounce buffers per channel; address space only until they are used */
 
 /* A driver. `submit` and the channel's poller run on the channel's reactor, the rest on the control thread. */
 struct bdev_ops {
@@ -56,10 +56,10 @@ struct bdev_limits {
 	uint32_t block_bytes;	  /* logical block: unit of off and len */
 	uint32_t phys_bytes;	  /* physical block (hint), >= block_bytes */
 	uint32_t opt_io_bytes;	  /* optimal I/O (hint), 0 = unknown */
-	uint32_t buf_align;	  /* each iov base and length must be a multiple; 1 = any */
+	uint32_t buf_align;	  /* each iov base and length must be a multiple; 1 = any; <= block_bytes */
 	uint32_t depth;		  /* I/Os in flight per channel */
 	uint32_t iovs_max;
-	uint32_t boundary_bytes;  /* no I/O crosses a multiple of it; 0 = none */
+	uint32_t boundary_bytes;  /* no READ or WRITE crosses a multiple of it; 0 = none */
 	uint64_t bytes_max;	  /* READ and WRITE */
 	uint64_t discard_max;	  /* bytes per DISCARD; 0 = unsupported */
 	uint32_t discard_align;	  /* hint */
@@ -142,7 +142,8 @@ struct bdev_chan {
 	struct reactor *reactor;
 	struct bdev_chan_stats *stats; /* one writer: this reactor */
 	/* cold */
-	struct slab splits, bounce_bufs;
+	struct slab splits, bounces;
+	char *bounce_mem; /* BDEV_BOUNCES buffers, touched on use */
 	struct bio_queue split_waiting; /* I/Os that wait for a split context or a bounce buffer */
 	struct list link;		/* in bdev->chans */
 	unsigned refs;			/* control thread */

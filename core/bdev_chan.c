@@ -46,13 +46,16 @@ static void bdev_chan_set_limits(struct bdev_chan *chan)
 		chan->slow_ops |= 1u << BIO_WRITE;
 	if (lim->boundary_bytes)
 		chan->slow_ops |= (1u << BIO_READ) | (1u << BIO_WRITE);
-	chan->slow_flags = lim->has_fua ? 0 : BIO_FUA;
+	/* Without a volatile cache every write is durable when done. */
+	chan->slow_flags = lim->has_flush && !lim->has_fua ? BIO_FUA : 0;
 }
 
 static void bdev_chan_destroy(struct bdev_chan *chan)
 {
 	if (!chan)
 		return;
+	bdev_split_fini(chan);
+	bdev_bounce_fini(chan);
 	free(chan->stats);
 	free(chan);
 }
@@ -77,6 +80,10 @@ static int bdev_chan_create(struct bdev *bdev, struct reactor *r, struct bdev_ch
 	bdev_chan_set_limits(chan);
 	chan->stats = calloc(1, sizeof(*chan->stats));
 	err = chan->stats ? 0 : -ENOMEM;
+	if (!err)
+		err = bdev_bounce_init(chan);
+	if (!err)
+		err = bdev_split_init(chan);
 	if (!err && bdev->ops->chan_create)
 		err = bdev->ops->chan_create(bdev, chan);
 	if (err) {

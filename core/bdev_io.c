@@ -7,15 +7,6 @@
 
 #include "core/iosched.h"
 
-static cc_always_inline bool bio_is_aligned(const struct bio *bio, uint32_t mask)
-{
-	uintptr_t bits = 0;
-
-	for (unsigned i = 0; i < bio->iovcnt; i++)
-		bits |= (uintptr_t)bio->iov[i].iov_base | bio->iov[i].iov_len;
-	return (bits & mask) == 0;
-}
-
 /* The short way is for reads and writes that the device takes as they are. A length of 0 wraps and
  * fails. */
 static cc_always_inline bool bdev_takes_as_is(const struct bdev_chan *chan, const struct bio *bio)
@@ -73,6 +64,8 @@ static cc_noinline void bdev_submit_slow(struct bdev_chan *chan, struct bio *bio
 
 	if (rc != 0)
 		bdev_answer_later(bio, CC_MIN(rc, 0));
+	else if (bdev_split_is_needed(chan, bio))
+		bdev_split_submit(chan, bio);
 	else
 		iosched_admit(chan, bio);
 }
@@ -114,7 +107,8 @@ void bdev_complete(struct bio *bio, int status)
 	assert(chan->inflight > 0);
 	chan->inflight--;
 	bio->status = status;
-	bdev_account(chan, bio);
+	if (cc_likely(bio->done != bdev_piece_done)) /* the whole is counted, not its pieces */
+		bdev_account(chan, bio);
 	if (cc_unlikely(chan->sched.waiting.first))
 		iosched_refill(chan);
 	bio->done(bio);

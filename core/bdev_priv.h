@@ -15,7 +15,55 @@ void bdev_stats_merge(struct bdev_chan_stats *dst, const struct bdev_chan_stats 
 /* Something that kept a closing device alive has gone. Control thread. */
 void bdev_maybe_closed(struct bdev *bdev);
 
+/* split.c */
+
+int bdev_split_init(struct bdev_chan *chan);
+void bdev_split_fini(struct bdev_chan *chan);
+
+/* The device cannot take @bio (checked: in bounds) as it is. */
+bool bdev_split_is_needed(const struct bdev_chan *chan, const struct bio *bio);
+/* Carry it out in pieces the device can take, and flush behind them when FUA has to be made so. */
+void bdev_split_submit(struct bdev_chan *chan, struct bio *bio);
+/* The done of every piece; marks a bio as a piece, too. */
+void bdev_piece_done(struct bio *bio);
+
+/* bounce.c */
+
+/* A place in the iovs of a bio. */
+struct bdev_cursor {
+	uint32_t idx; /* of the iov */
+	uint32_t pad;
+	uint64_t off; /* into it */
+};
+
+/* A bounce buffer of BDEV_BOUNCE_BYTES, aligned for any device. */
+struct bdev_bounce;
+
+int bdev_bounce_init(struct bdev_chan *chan);
+void bdev_bounce_fini(struct bdev_chan *chan);
+
+/* NULL: all are taken. */
+struct bdev_bounce *bdev_bounce_get(struct bdev_chan *chan);
+void bdev_bounce_put(struct bdev_chan *chan, struct bdev_bounce *b);
+void *bdev_bounce_va(const struct bdev_chan *chan, const struct bdev_bounce *b);
+
+/* Copy @len bytes of @bio's buffers from place @at on into / out of the bounce buffer @va. */
+void bdev_bounce_fill(void *va, const struct bio *bio, struct bdev_cursor at, uint64_t len);
+void bdev_bounce_drain(const void *va, const struct bio *bio, struct bdev_cursor at, uint64_t len);
+
+/* @at moved on by @len bytes. */
+void bdev_cursor_advance(struct bdev_cursor *at, const struct bio *bio, uint64_t len);
+
 /* bdev_io.c */
+
+static cc_always_inline bool bio_is_aligned(const struct bio *bio, uint32_t mask)
+{
+	uintptr_t bits = 0;
+
+	for (unsigned i = 0; i < bio->iovcnt; i++)
+		bits |= (uintptr_t)bio->iov[i].iov_base | bio->iov[i].iov_len;
+	return (bits & mask) == 0;
+}
 
 extern const struct poller_ops bdev_later_ops;
 

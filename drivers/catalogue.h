@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* "Open this URI": the one list of drivers. The daemon, the CLI, the benchmark and the tests all use it. */
+/* "Open this URI": the one list of drivers. The daemon, the CLI, the benchmark and the tests all
+ * use it. */
 #ifndef DRIVERS_CATALOGUE_H
 #define DRIVERS_CATALOGUE_H
 
@@ -9,18 +10,20 @@
  *   null:SIZE                       writes vanish, reads give zeroes-or-whatever; for measuring
  *   ram:SIZE                        memory of this process
  *   file:PATH[?direct=0|1&ro=0|1&locking=auto|on|off&depth=N&block=512|4096]
- *   fault:RULES@URI                 stacked: delay, error, drop, torn write by operation, range, probability
- * Sizes take K, M, G, T (powers of 1024).
+ *   fault:RULES@URI                 stacked: delay, error, drop, torn write by operation, range,
+ * probability Sizes take K, M, G, T (powers of 1024).
  */
 
 struct bdev_open_opts {
-	const char *name;	 /* the disk's name; NULL: made from the URI */
+	const char *name; /* the disk's name; NULL: made from the URI */
 	bool read_only;
-	unsigned lock_wait_ms;	 /* wait for another process's lock to go (a dead one's I/O may still be landing) */
+	unsigned lock_wait_ms; /* wait for another process's lock to go (a dead one's I/O may still
+				  be landing) */
 	struct reactor *control;
 };
 
-/* May block (set-up thread or before the reactors run). 0 or -errno with one line in eb that names the URI and the reason. */
+/* May block (set-up thread or before the reactors run). 0 or -errno with one line in eb that names
+ * the URI and the reason. */
 int bdev_open(const char *uri, const struct bdev_open_opts *opts, struct bdev **ret_bdev,
 	      struct errbuf *eb);
 

@@ -27,9 +27,10 @@ static bool is_legal(const struct bdev_limits *l, uint64_t bytes, const struct b
 	if (bio->op == BIO_FLUSH)
 		return l->has_flush;
 	if (bio->len == 0 || bio->len > max || (bio->off | bio->len) % l->block_bytes ||
-	    bio->off + bio->len > bytes || crosses(bio->off, bio->len, l->boundary_bytes))
+	    bio->off + bio->len > bytes ||
+	    (bio->op <= BIO_WRITE && crosses(bio->off, bio->len, l->boundary_bytes)))
 		return false;
-	if ((bio->flags & BIO_FUA) && !l->has_fua)
+	if ((bio->flags & BIO_FUA) && bio->op != BIO_READ && !l->has_fua && l->has_flush)
 		return false;
 	if (bio->op != BIO_READ && l->read_only)
 		return false;
@@ -157,4 +158,78 @@ int fake_open(struct fake_bdev *f, struct reactor *control, uint64_t bytes,
 	memcpy(f->bdev.name, "fake0", sizeof("fake0"));
 	f->data = calloc(1, bytes ? bytes : 1);
 	return bdev_init(&f->bdev, &fake_ops, bytes, lim);
+}
+
+struct rig rig;
+
+static void rig_done(struct bio *bio)
+{
+	struct rig_io *io = container_of(bio, struct rig_io, bio);
+
+	rig.violations += rig.in_submit;
+	rig.violations += io->done != 0;
+	rig.violations += reactor_self() != rig.r;
+	io->done++;
+	rig.ndone++;
+}
+
+void rig_submit(struct rig_io *io)
+{
+	io->bio.done = rig_done;
+	io->done = 0;
+	rig.in_submit = true;
+	bdev_submit(rig.chan, &io->bio);
+	rig.in_submit = false;
+}
+
+int rig_open(const struct bdev_limits *lim)
+{
+	struct reactor_opts o = { .name = "rig", .cpu = -1 };
+	int err;
+
+	memset(&rig, 0, sizeof(rig));
+	err = reactor_create(&o, &rig.r);
+	if (err)
+		return err;
+	reactor_adopt(rig.r);
+	err = fake_open(&rig.fake, rig.r, RIG_BYTES, lim);
+	if (!err)
+		err = bdev_chan_get(&rig.fake.bdev, rig.r, &rig.chan);
+	if (err) {
+		free(rig.fake.data);
+		reactor_destroy(rig.r);
+		return err;
+	}
+	reactor_turn(rig.r);
+	return 0;
+}
+
+static void set_true(void *arg)
+{
+	*(bool *)arg = true;
+}
+
+unsigned rig_close(void)
+{
+	const struct fake_bdev *f = &rig.fake;
+	bool closed = false;
+
+	bdev_chan_put(rig.chan);
+	bdev_close(&rig.fake.bdev, set_true, &closed);
+	rig.violations += closed;
+	for (unsigned i = 0; i < 10 && !closed; i++)
+		reactor_turn(rig.r);
+	rig.violations += !closed || f->nclosed != 1 || f->nstarted != f->ncreated ||
+			  f->nstopped != f->nstarted || f->ndestroyed != f->ncreated;
+	reactor_destroy(rig.r);
+	return rig.violations + f->violations;
+}
+
+void rig_settle(void)
+{
+	do {
+		while (rig.fake.nheld)
+			fake_end(&rig.fake, (unsigned)rand() % rig.fake.nheld);
+		reactor_turn(rig.r);
+	} while (rig.fake.nheld || rig.r->dirty_first);
 }

@@ -30,4 +30,35 @@ int fake_open(struct fake_bdev *f, struct reactor *control, uint64_t bytes,
 /* Carry out and complete the @i-th held I/O. */
 void fake_end(struct fake_bdev *f, unsigned i);
 
+/*
+ * The rig: a reactor of the calling thread, a fake disk and its channel, and I/Os whose rules are
+ * watched.
+ */
+#define RIG_BYTES (1024 * 1024)
+
+struct rig_io {
+	struct bio bio; /* done is the rig's */
+	unsigned done;
+};
+
+struct rig {
+	struct reactor *r;
+	struct fake_bdev fake;
+	struct bdev_chan *chan;
+	bool in_submit;
+	unsigned violations; /* done inside submit, twice, or elsewhere */
+	unsigned ndone;
+};
+
+extern struct rig rig;
+
+/* Opens a disk of RIG_BYTES; 0 or what bdev_init says. */
+int rig_open(const struct bdev_limits *lim);
+/* Everything has ended; returns how many rules were broken. */
+unsigned rig_close(void);
+/* Submit what the test filled in. */
+void rig_submit(struct rig_io *io);
+/* Turns, and ends held I/Os in random order, until nothing is held. */
+void rig_settle(void);
+
 #endif

@@ -14,72 +14,7 @@
 #include "core/bdev.h"
 #include "tests/unit/fake_bdev.h"
 
-#define DISK_BYTES (1024 * 1024)
-
-static struct reactor *r;
-static struct fake_bdev fake;
-static struct bdev_chan *chan;
-static bool in_submit;
-static unsigned violations;
-
-struct io {
-	struct bio bio;
-	struct iovec iov;
-	unsigned done;
-};
-
-static void io_done(struct bio *bio)
-{
-	struct io *io = container_of(bio, struct io, bio);
-
-	violations += in_submit;
-	violations += io->done != 0;
-	violations += reactor_self() != r;
-	io->done++;
-}
-
-static void submit(struct bio *bio)
-{
-	in_submit = true;
-	bdev_submit(chan, bio);
-	in_submit = false;
-}
-
-static void open_fake(const struct bdev_limits *lim)
-{
-	struct reactor_opts o = { .name = "test", .cpu = -1 };
-
-	assert_int_equal(reactor_create(&o, &r), 0);
-	reactor_adopt(r);
-	assert_int_equal(fake_open(&fake, r, DISK_BYTES, lim), 0);
-	assert_int_equal(bdev_chan_get(&fake.bdev, r, &chan), 0);
-	reactor_turn(r);
-	assert_int_equal(fake.nstarted, 1);
-	violations = 0;
-}
-
-static void set_true(void *arg)
-{
-	*(bool *)arg = true;
-}
-
-static void close_fake(void)
-{
-	bool closed = false;
-
-	bdev_chan_put(chan);
-	bdev_close(&fake.bdev, set_true, &closed);
-	assert_false(closed);
-	for (unsigned i = 0; i < 10 && !closed; i++)
-		reactor_turn(r);
-	assert_true(closed);
-	assert_int_equal(fake.nclosed, 1);
-	assert_int_equal(fake.nstopped, fake.nstarted);
-	assert_int_equal(fake.ndestroyed, fake.ncreated);
-	assert_int_equal(fake.violations, 0);
-	assert_int_equal(violations, 0);
-	reactor_destroy(r);
-}
+#define DISK_BYTES RIG_BYTES
 
 static const struct {
 	const char *what;
@@ -155,69 +90,261 @@ static void each_io_is_checked_and_answered_once_later(void **state)
 
 	(void)state;
 	for (unsigned i = 0; i < ARRAY_SIZE(checks); i++) {
-		struct io io = { .bio = { .op = checks[i].op,
-					  .flags = checks[i].flags,
-					  .off = checks[i].off,
-					  .len = checks[i].len,
-					  .done = io_done } };
+		struct iovec iov = { buf, checks[i].len };
+		struct rig_io io = { .bio = { .op = checks[i].op,
+					      .flags = checks[i].flags,
+					      .off = checks[i].off,
+					      .len = checks[i].len,
+					      .iov = &iov,
+					      .iovcnt = 1 } };
 
-		open_fake(&checks[i].lim);
-		if (checks[i].len <= sizeof(buf) && checks[i].op <= BIO_WRITE) {
-			io.iov = (struct iovec){ buf, checks[i].len };
-			io.bio.iov = &io.iov;
-			io.bio.iovcnt = 1;
-		}
-		submit(&io.bio);
-		assert_int_equal(fake.nheld, checks[i].to_driver);
-		assert_int_equal(chan->inflight, checks[i].to_driver);
-		if (fake.nheld)
-			fake_end(&fake, 0);
-		reactor_turn(r);
+		assert_int_equal(rig_open(&checks[i].lim), 0);
+		rig_submit(&io);
+		assert_int_equal(rig.fake.nheld, checks[i].to_driver);
+		assert_int_equal(rig.chan->inflight, checks[i].to_driver);
+		if (rig.fake.nheld)
+			fake_end(&rig.fake, 0);
+		reactor_turn(rig.r);
 		if (io.done != 1 || io.bio.status != checks[i].status)
 			fail_msg("%s: done %u times, status %d", checks[i].what, io.done,
 				 io.bio.status);
-		assert_int_equal(chan->inflight, 0);
-		close_fake();
+		assert_int_equal(rig.chan->inflight, 0);
+		assert_int_equal(rig_close(), 0);
 	}
 }
 
 static void the_depth_is_never_exceeded_and_waiting_is_fifo(void **state)
 {
 	struct bdev_limits lim = { .depth = 4 };
-	struct io io[64] = { 0 };
+	struct rig_io io[64] = { 0 };
 	static char buf[512];
 	struct iovec iov = { buf, sizeof(buf) };
 	unsigned left = ARRAY_SIZE(io);
 
 	(void)state;
 	srand(1);
-	open_fake(&lim);
+	assert_int_equal(rig_open(&lim), 0);
 	for (unsigned i = 0; i < ARRAY_SIZE(io); i++) {
-		io[i].bio = (struct bio){ .op = BIO_READ,
-					  .iov = &iov,
-					  .iovcnt = 1,
-					  .off = i * 512,
-					  .len = 512,
-					  .done = io_done };
-		submit(&io[i].bio);
-		assert_int_equal(chan->inflight, CC_MIN(i + 1, 4u));
+		io[i].bio = (struct bio){
+			.op = BIO_READ, .iov = &iov, .iovcnt = 1, .off = i * 512, .len = 512
+		};
+		rig_submit(&io[i]);
+		assert_int_equal(rig.chan->inflight, CC_MIN(i + 1, 4u));
 	}
 	for (; left; left--) {
-		assert_int_equal(fake.nheld, CC_MIN(left, 4u));
-		fake_end(&fake, (unsigned)rand() % fake.nheld);
+		assert_int_equal(rig.fake.nheld, CC_MIN(left, 4u));
+		fake_end(&rig.fake, (unsigned)rand() % rig.fake.nheld);
 	}
-	/* The order in which the driver saw them is the order of submission, whatever the order of
-	 * completion. */
+	/* The driver saw them in the order of submission, whatever the order of completion. */
 	for (unsigned i = 0, at = 0; i < ARRAY_SIZE(io); i++) {
 		char line[32];
 
-		snprintf(line, sizeof(line), "R %u+512\n", i * 512);
-		assert_memory_equal(fake.trace + at, line, strlen(line));
+		(void)snprintf(line, sizeof(line), "R %u+512\n", i * 512);
+		assert_memory_equal(rig.fake.trace + at, line, strlen(line));
 		at += (unsigned)strlen(line);
 		assert_int_equal(io[i].done, 1);
 	}
-	assert_int_equal(chan->stats->queued, ARRAY_SIZE(io) - 4);
-	close_fake();
+	assert_int_equal(rig.chan->stats->queued, ARRAY_SIZE(io) - 4);
+	assert_int_equal(rig_close(), 0);
+}
+
+/* A closed loop over a device that answers at once: done submits again, and the reactor still takes
+ * messages. */
+static struct rig_io loop_io;
+static unsigned loop_left;
+
+static void loop_done(struct bio *bio)
+{
+	rig.violations += rig.in_submit;
+	loop_io.done++;
+	if (loop_left == 0)
+		return;
+	loop_left--;
+	rig.in_submit = true;
+	bdev_submit(rig.chan, bio);
+	rig.in_submit = false;
+}
+
+static void a_closed_loop_does_not_hold_the_turn(void **state)
+{
+	static char buf[512];
+	struct iovec iov = { buf, sizeof(buf) };
+	struct bdev_limits lim = { 0 };
+	unsigned turns = 0;
+
+	(void)state;
+	assert_int_equal(rig_open(&lim), 0);
+	rig.fake.auto_later = true;
+	loop_left = 999;
+	loop_io = (struct rig_io){
+		.bio = { .op = BIO_WRITE, .iov = &iov, .iovcnt = 1, .len = 512, .done = loop_done }
+	};
+	bdev_submit(rig.chan, &loop_io.bio);
+	assert_int_equal(loop_io.done, 0);
+	while (loop_left && turns++ < 1000)
+		reactor_turn(rig.r);
+	reactor_turn(rig.r);
+	assert_int_equal(loop_io.done, 1000);
+	assert_in_range(turns, 10, 999);
+	assert_int_equal(rig_close(), 0);
+}
+
+static void a_channel_is_shared_and_its_numbers_stay(void **state)
+{
+	struct bdev_limits lim = { .depth = 1 };
+	static struct bdev_chan_stats st;
+	static char buf[4096];
+	struct iovec iov = { buf, sizeof(buf) };
+	struct rig_io io = { .bio = { .op = BIO_READ, .iov = &iov, .iovcnt = 1, .len = 4096 } };
+	struct bdev_chan *again;
+
+	(void)state;
+	assert_int_equal(rig_open(&lim), 0);
+	assert_int_equal(bdev_chan_get(&rig.fake.bdev, rig.r, &again), 0);
+	assert_ptr_equal(again, rig.chan);
+	bdev_chan_put(again);
+	for (unsigned i = 0; i < 3; i++) {
+		rig.fake.fail_with = i == 2 ? -EIO : 0;
+		rig_submit(&io);
+		rig_settle();
+		assert_int_equal(io.bio.status, rig.fake.fail_with);
+	}
+	bdev_chan_put(rig.chan);
+	/* Put and taken again before the old one is gone: a new one. */
+	assert_int_equal(bdev_chan_get(&rig.fake.bdev, rig.r, &rig.chan), 0);
+	for (unsigned i = 0; i < 4; i++)
+		reactor_turn(rig.r);
+	assert_int_equal(rig.fake.ncreated, 2);
+	assert_int_equal(rig.fake.ndestroyed, 1);
+	rig.fake.fail_with = 0;
+	rig_submit(&io);
+	rig_settle();
+	bdev_get_stats(&rig.fake.bdev, &st);
+	assert_int_equal(st.op[BIO_READ].ios, 4);
+	assert_int_equal(st.op[BIO_READ].errors, 1);
+	assert_int_equal(st.op[BIO_READ].bytes, 3 * 4096);
+	assert_int_equal(hist_total(&st.op[BIO_READ].latency), 4);
+	assert_int_equal(st.op[BIO_WRITE].ios, 0);
+	assert_int_equal(rig_close(), 0);
+}
+
+static void get_and_put_before_the_reactor_turns(void **state)
+{
+	struct bdev_limits lim = { 0 };
+	struct bdev_chan *a;
+
+	(void)state;
+	assert_int_equal(rig_open(&lim), 0);
+	bdev_chan_put(rig.chan);
+	for (unsigned i = 0; i < 5; i++) {
+		assert_int_equal(bdev_chan_get(&rig.fake.bdev, rig.r, &a), 0);
+		bdev_chan_put(a);
+	}
+	assert_int_equal(bdev_chan_get(&rig.fake.bdev, rig.r, &rig.chan), 0);
+	assert_int_equal(rig_close(), 0);
+}
+
+static const struct {
+	const char *what;
+	struct bdev_limits lim;
+	bool is_ok;
+} limits[] = {
+	{ "defaults", {}, true },
+	{ "4096", { .block_bytes = 4096, .buf_align = 4096 }, true },
+	{ "block 256", { .block_bytes = 256 }, false },
+	{ "block 3000", { .block_bytes = 3000 }, false },
+	{ "block too large", { .block_bytes = 2 * BDEV_BLOCK_MAX }, false },
+	{ "physical smaller", { .block_bytes = 4096, .phys_bytes = 512 }, false },
+	{ "align beyond block", { .buf_align = 1024 }, false },
+	{ "align 3", { .buf_align = 3 }, false },
+	{ "depth", { .depth = BDEV_DEPTH_MAX + 1 }, false },
+	{ "iovs", { .iovs_max = BDEV_IOVS_MAX + 1 }, false },
+	{ "boundary 3000", { .boundary_bytes = 3000 }, false },
+	{ "boundary inside a block", { .block_bytes = 4096, .boundary_bytes = 2048 }, false },
+	{ "bytes below a block", { .bytes_max = 100 }, false },
+	{ "one large block", { .block_bytes = BDEV_BLOCK_MAX, .bytes_max = BDEV_BLOCK_MAX }, true },
+};
+
+static void limits_are_checked(void **state)
+{
+	(void)state;
+	for (unsigned i = 0; i < ARRAY_SIZE(limits); i++) {
+		int rc = rig_open(&limits[i].lim);
+
+		if ((rc == 0) != limits[i].is_ok)
+			fail_msg("%s: %d", limits[i].what, rc);
+		if (rc == 0)
+			assert_int_equal(rig_close(), 0);
+	}
+}
+
+struct resized {
+	struct bdev_listener l;
+	unsigned told, done;
+	int err;
+	bool why;
+};
+
+static void on_resized(struct bdev_listener *l)
+{
+	container_of(l, struct resized, l)->told++;
+}
+
+static void on_resize_done(void *arg, int err, const char *why)
+{
+	struct resized *rs = arg;
+
+	rs->done++;
+	rs->err = err;
+	rs->why = why != NULL;
+}
+
+/* The worker answers when it likes: turn until then. */
+static void await(const unsigned *n, unsigned want)
+{
+	while (*n < want)
+		reactor_turn(rig.r);
+}
+
+static void a_resize_is_told_and_bounds_move(void **state)
+{
+	struct bdev_limits lim = { 0 };
+	struct resized rs = { 0 };
+	static char buf[512];
+	struct iovec iov = { buf, sizeof(buf) };
+	struct rig_io io = {
+		.bio = { .op = BIO_READ, .iov = &iov, .iovcnt = 1, .off = 4096, .len = 512 }
+	};
+
+	(void)state;
+	assert_int_equal(rig_open(&lim), 0);
+	bdev_listener_add(&rig.fake.bdev, &rs.l, on_resized);
+	bdev_resize(&rig.fake.bdev, 4096, on_resize_done, &rs);
+	bdev_resize(&rig.fake.bdev, 8192, on_resize_done, &rs); /* busy */
+	assert_int_equal(rs.done, 0);
+	await(&rs.done, 2);
+	assert_int_equal(rs.told, 1);
+	assert_int_equal(bdev_bytes(&rig.fake.bdev), 4096);
+	rig_submit(&io);
+	rig_settle();
+	assert_int_equal(io.bio.status, -EINVAL);
+
+	rig.fake.resize_fails = true;
+	bdev_resize(&rig.fake.bdev, 8192, on_resize_done, &rs);
+	await(&rs.done, 3);
+	assert_int_equal(rs.err, -ENOSPC);
+	assert_true(rs.why);
+	assert_int_equal(rs.told, 1);
+	rig.fake.resize_fails = false;
+	bdev_resize(&rig.fake.bdev, 1000, on_resize_done, &rs);
+	await(&rs.done, 4);
+	assert_int_equal(rs.err, -EINVAL);
+	bdev_resize(&rig.fake.bdev, 0, on_resize_done, &rs); /* no change: nobody is told */
+	await(&rs.done, 5);
+	assert_int_equal(rs.err, 0);
+	assert_int_equal(rs.told, 1);
+	bdev_listener_del(&rs.l);
+	assert_int_equal(rig_close(), 0);
 }
 
 int main(void)
@@ -225,6 +352,11 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(each_io_is_checked_and_answered_once_later),
 		cmocka_unit_test(the_depth_is_never_exceeded_and_waiting_is_fifo),
+		cmocka_unit_test(a_closed_loop_does_not_hold_the_turn),
+		cmocka_unit_test(a_channel_is_shared_and_its_numbers_stay),
+		cmocka_unit_test(get_and_put_before_the_reactor_turns),
+		cmocka_unit_test(limits_are_checked),
+		cmocka_unit_test(a_resize_is_told_and_bounds_move),
 	};
 
 	mono_init();

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The vhost-user server: a UNIX socket behind which one virtio device is driven by one front-end at a time. */
+/* The vhost-user server: a UNIX socket behind which one virtio device is driven by one front-end at
+ * a time. */
 #ifndef VHOST_USER_VU_SERVER_H
 #define VHOST_USER_VU_SERVER_H
 
@@ -14,27 +15,30 @@
 struct vu_server;
 
 struct vu_server_opts {
-	const char *name;     /* in log lines: the disk's name */
-	const char *path;     /* socket to make; NULL: use fd */
-	int fd;		      /* inherited socket, listening or connected (told apart by SO_ACCEPTCONN); -1: none. Taken over */
-	mode_t mode;	      /* of the socket file; 0: 0600 */
+	const char *name; /* in log lines: the disk's name */
+	const char *path; /* socket to make; NULL: use fd */
+	int fd; /* inherited socket, listening or connected (told apart by SO_ACCEPTCONN); -1: none.
+		   Taken over */
+	mode_t mode; /* of the socket file; 0: 0600 */
 	struct vdev *dev;
 	struct reactor *control;
 	struct reactor **reactors; /* data reactors for its queues; copied */
 	unsigned nreactors;
-	bool no_packed;	      /* do not offer RING_PACKED */
+	bool no_packed;		   /* do not offer RING_PACKED */
 	void (*on_end)(void *arg); /* an inherited connected socket ended; may be NULL */
 	void *on_end_arg;
 };
 
 /**
- * vu_server_create - bind (a stale socket file of a dead process is replaced, a live one is -EADDRINUSE), listen, serve.
- * Control thread. 0 or -errno with eb; nothing is left behind on failure.
+ * vu_server_create - bind (a stale socket file of a dead process is replaced, a live one is
+ * -EADDRINUSE), listen, serve. Control thread. 0 or -errno with eb; nothing is left behind on
+ * failure.
  */
 int vu_server_create(const struct vu_server_opts *opts, struct vu_server **ret_s,
 		     struct errbuf *eb);
 
-/* Ends the session (I/O in flight is waited for), removes the socket file, then done(arg) on the control thread. */
+/* Ends the session (I/O in flight is waited for), removes the socket file, then done(arg) on the
+ * control thread. */
 void vu_server_destroy(struct vu_server *s, void (*done)(void *arg), void *arg);
 
 /* A plain picture of the session for the control interface. */
@@ -64,7 +68,8 @@ struct vu_session_info {
 	uint64_t connections; /* so far */
 };
 
-/* Allocates regions and queues: vu_session_info_fini(). Control thread; counters may move meanwhile. 0, -ENOMEM. */
+/* Allocates regions and queues: vu_session_info_fini(). Control thread; counters may move
+ * meanwhile. 0, -ENOMEM. */
 int vu_server_get_info(const struct vu_server *s, struct vu_session_info *ret);
 void vu_session_info_fini(struct vu_session_info *info);
 

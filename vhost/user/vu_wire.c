@@ -6,16 +6,16 @@
 #include <string.h>
 #include <unistd.h>
 
-#define U64	   8, 8
-#define STATE	   8, 8
-#define NONE	   0, 0
-#define CONFIG	   VU_CONFIG_HDR_BYTES, VU_PAYLOAD_BYTES_MAX
-#define INFLIGHT   VU_INFLIGHT_BYTES_MIN, sizeof(struct vu_inflight)
-#define FDS(a, b)  a, b
+#define U64	  8, 8
+#define STATE	  8, 8
+#define NONE	  0, 0
+#define CONFIG	  VU_CONFIG_HDR_BYTES, VU_PAYLOAD_BYTES_MAX
+#define INFLIGHT  VU_INFLIGHT_BYTES_MIN, sizeof(struct vu_inflight)
+#define FDS(a, b) a, b
 
 /*
- * A message that is not here is answered as an unknown one. ADD_MEM_REG and REM_MEM_REG have a reply of their own
- * only in postcopy mode, which is not offered.
+ * A message that is not here is answered as an unknown one. ADD_MEM_REG and REM_MEM_REG have a
+ * reply of their own only in postcopy mode, which is not offered.
  */
 static const struct vu_shape shapes[VU_REQUEST_COUNT] = {
 	[VU_GET_FEATURES] = { "GET_FEATURES", NONE, FDS(0, 0), true },

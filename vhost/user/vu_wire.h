@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The vhost-user wire: layouts, numbers and names of the messages (QEMU, docs/interop/vhost-user.rst), for both halves.
- * Everything is in native byte order: both ends live on one machine.
+ * The vhost-user wire: layouts, numbers and names of the messages (QEMU,
+ * docs/interop/vhost-user.rst), for both halves. Everything is in native byte order: both ends live
+ * on one machine.
  */
 #ifndef VHOST_USER_VU_WIRE_H
 #define VHOST_USER_VU_WIRE_H
@@ -160,7 +161,8 @@ static_assert(offsetof(struct vu_config, data) == VU_CONFIG_HDR_BYTES, "config s
 struct vu_inflight {
 	uint64_t mmap_size, mmap_off;
 	uint16_t nqueues, queue_size;
-	uint32_t pad; /* peers send their C struct, padded; the specification's 20 bytes are accepted too */
+	uint32_t pad; /* peers send their C struct, padded; the specification's 20 bytes are
+			 accepted too */
 };
 static_assert(sizeof(struct vu_inflight) == 24, "inflight description");
 #define VU_INFLIGHT_BYTES_MIN 20
@@ -177,7 +179,8 @@ union vu_payload {
 	uint8_t bytes[VU_PAYLOAD_BYTES_MAX];
 };
 
-/* A message in memory. It owns its fds until somebody takes one (vu_msg_take_fd). Payload beyond h.size is zero. */
+/* A message in memory. It owns its fds until somebody takes one (vu_msg_take_fd). Payload beyond
+ * h.size is zero. */
 struct vu_msg {
 	struct vu_header h;
 	unsigned nfds;
@@ -199,7 +202,8 @@ struct vu_shape {
 	const char *name;	     /* without VHOST_USER_; NULL: no such message */
 	uint16_t size_min, size_max; /* payload */
 	uint8_t fds_min, fds_max;
-	bool replies; /* has a reply of its own; others are answered only when NEED_REPLY asks for it */
+	bool replies; /* has a reply of its own; others are answered only when NEED_REPLY asks for
+			 it */
 };
 
 /* NULL: an unknown number, or a message that a block device does not handle. */
@@ -208,7 +212,8 @@ const struct vu_shape *vu_shape_find(uint32_t request);
 /* "SET_MEM_TABLE", or "request" for an unknown number. Never NULL. */
 const char *vu_request_name(uint32_t request);
 
-/* Version, reply bit, payload size and number of fds of a received message, by the table. 0 or -EPROTO with eb. */
+/* Version, reply bit, payload size and number of fds of a received message, by the table. 0 or
+ * -EPROTO with eb. */
 int vu_msg_check(const struct vu_msg *m, struct errbuf *eb);
 
 #endif

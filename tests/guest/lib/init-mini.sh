@@ -8,8 +8,8 @@ mount -t devtmpfs dev /dev
 for m in /m/*; do
 	insmod "$m" || echo "GUEST-WARN insmod $m"
 done
-(read -r line </dev/ttyS0 && : >/run/stop) &
-read -r up rest </proc/uptime
+(read -r _ </dev/ttyS0 && : >/run/stop) &
+read -r up _ </proc/uptime
 echo "GUEST-UP $up"
 for word in $(cat /proc/cmdline); do
 	case $word in

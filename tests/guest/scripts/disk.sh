@@ -1,3 +1,4 @@
+#!/bin/bash
 # SPDX-License-Identifier: BSD-3-Clause
 # A disk used as people use it: file system, files, checksums; then fio, discard and write zeroes on the raw device.
 # QUEUES, PACKED (0 or 1), SERIAL ("" = any)

@@ -1,3 +1,4 @@
+#!/bin/bash
 # SPDX-License-Identifier: BSD-3-Clause
 # Memory comes and goes under verified I/O. TOTAL_MIB: what the host will plug in the end. BUFFERS_MIB: how much of it
 # to fill with buffers in flight afterwards, so that some of them span two memory regions.

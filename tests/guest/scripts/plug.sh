@@ -1,3 +1,4 @@
+#!/bin/bash
 # SPDX-License-Identifier: BSD-3-Clause
 # Disks come and go while the guest runs. ROUNDS: how often.
 for round in $(seq "$ROUNDS"); do

@@ -1,3 +1,4 @@
+#!/bin/bash
 # SPDX-License-Identifier: BSD-3-Clause
 # A read-only disk: it can be read, nothing can be written.
 disk=/dev/vda

@@ -1,3 +1,4 @@
+#!/bin/bash
 # SPDX-License-Identifier: BSD-3-Clause
 # The machine is reset in the middle of I/O; the second boot finds the disk working and what was flushed in place.
 disk=/dev/vda

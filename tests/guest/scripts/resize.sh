@@ -1,3 +1,4 @@
+#!/bin/bash
 # SPDX-License-Identifier: BSD-3-Clause
 # The disk grows while it is in use, by itself and without a rescan. SIZES: what it must become, in bytes.
 disk=/dev/vda

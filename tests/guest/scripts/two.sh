@@ -1,3 +1,4 @@
+#!/bin/bash
 # SPDX-License-Identifier: BSD-3-Clause
 # Two disks at once: data stays on its own disk. SIZES: of vda and vdb, in bytes.
 set -- $SIZES
