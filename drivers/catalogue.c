@@ -7,16 +7,21 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "drivers/fault/faultb.h"
 #include "drivers/null/nullb.h"
 #include "drivers/ram/ramb.h"
 #include "drivers/uring/urb.h"
 
+#define STACK_MAX 4   /* fault devices upon one another */
 #define URI_SHOWN 160 /* characters of the URI in an error line: the reason must fit behind it */
 
 struct open_ctx {
 	const struct bdev_open_opts *opts;
 	unsigned level; /* how many devices stand on this one */
 };
+
+static int open_uri(const char *uri, const struct open_ctx *ctx, struct bdev **ret_bdev,
+		    struct errbuf *eb);
 
 static int open_null(const char *rest, const struct open_ctx *ctx, struct bdev **ret_bdev,
 		     struct errbuf *eb)
@@ -43,6 +48,33 @@ static int open_file(const char *rest, const struct open_ctx *ctx, struct bdev *
 	return urb_open(rest, &opts, ret_bdev, eb);
 }
 
+/* RULES@URI: the rules first, because opening the device below may have effects. */
+static int open_fault(const char *rest, const struct open_ctx *ctx, struct bdev **ret_bdev,
+		      struct errbuf *eb)
+{
+	const struct open_ctx below = { .opts = ctx->opts, .level = ctx->level + 1 };
+	const char *at = strchr(rest, '@');
+	char rules[BDEV_URI_MAX];
+	struct bdev *lower;
+	int err;
+
+	if (!at)
+		return errbuf_set(eb, -EINVAL, "the device below is missing (fault:RULES@URI)");
+	if (below.level > STACK_MAX)
+		return errbuf_set(eb, -EINVAL, "more than %d devices upon one another", STACK_MAX);
+	(void)snprintf(rules, sizeof(rules), "%.*s", (int)(at - rest), rest);
+	err = faultb_check(rules, eb);
+	if (err)
+		return err;
+	err = open_uri(at + 1, &below, &lower, eb);
+	if (err)
+		return err;
+	err = faultb_open(rules, lower, ret_bdev, eb);
+	if (err)
+		bdev_close(lower, NULL, NULL);
+	return err;
+}
+
 static const struct driver {
 	const char *scheme;
 	int (*open)(const char *rest, const struct open_ctx *ctx, struct bdev **ret_bdev,
@@ -51,6 +83,7 @@ static const struct driver {
 	{ "file", open_file },
 	{ "ram", open_ram },
 	{ "null", open_null },
+	{ "fault", open_fault },
 };
 
 static const struct driver *driver_find(const char *uri, size_t scheme_len)

@@ -83,7 +83,11 @@ void rig_close(struct disk_rig *rig)
 
 static void io_done(struct bio *bio)
 {
-	container_of(bio, struct rig_io, bio)->ndone++;
+	static unsigned order;
+	struct rig_io *io = container_of(bio, struct rig_io, bio);
+
+	io->ndone++;
+	io->order = order++;
 }
 
 void rig_submit(struct disk_rig *rig, struct rig_io *io)

@@ -19,6 +19,7 @@ struct rig_io {
 	struct bio bio;
 	struct iovec iov[RIG_IOVS_MAX];
 	unsigned ndone;
+	unsigned order; /* of completion, over all I/Os */
 };
 
 /* Makes the reactor, once per test. */
