@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* What the daemon shall do, as plain data: from the command line, a JSON file, or both; checked before anything starts. */
+#ifndef TOOLS_NVRINGD_CONFIG_H
+#define TOOLS_NVRINGD_CONFIG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "core/base/errbuf.h"
+#include "core/base/log.h"
+#include "core/bdev.h"
+#include "core/reactor.h"
+#include "tools/nvringd/jread.h"
+#include "vhost/vdev.h"
+
+struct json_object;
+
+#define CONFIG_DISKS_MAX      1024
+#define CONFIG_EXPORTS_MAX    1024
+#define CONFIG_FILE_BYTES_MAX (4 * 1024 * 1024) /* some hundred bytes for each disk and export */
+#define CONFIG_DEPTH_MAX      8		       /* nesting; the format has three levels */
+#define CONFIG_SOCKET_MAX     108	       /* sun_path */
+#define CONFIG_SERIAL_MAX     21	       /* virtio-blk GET_ID: 20 bytes */
+#define CONFIG_CPUS_DEFAULT   4	 /* data reactors when nobody says how many; an idle one costs a sleeping thread */
+#define CONFIG_QUEUES_DEFAULT 64 /* offered per export; a queue costs memory only once it is used */
+#define CONFIG_LOCK_WAIT_MS   5000 /* the kernel may still be finishing I/O of a killed predecessor */
+#define CONFIG_LOCK_WAIT_MS_MAX 600000
+
+struct config_disk {
+	char name[BDEV_NAME_MAX];
+	char uri[BDEV_URI_MAX];
+	bool read_only;
+	char where[JREAD_WHERE_MAX]; /* who asked for it, for errors */
+};
+
+struct config_export {
+	char name[BDEV_NAME_MAX]; /* empty: made from the disk's */
+	char disk[BDEV_NAME_MAX];
+	char type[16];			/* empty or "vhost-user-blk" */
+	char socket[CONFIG_SOCKET_MAX]; /* empty: fd */
+	int fd;				/* inherited; -1: none */
+	bool read_only;
+	bool packed;
+	bool write_cache;
+	unsigned queues;
+	unsigned mode; /* of the socket */
+	char serial[CONFIG_SERIAL_MAX]; /* empty: the disk's */
+	char where[JREAD_WHERE_MAX];
+};
+
+struct config {
+	char path[4096]; /* of the file it came from; save-config writes there. Empty: none */
+	char cpus[256];	 /* "0-3,8"; empty: the first CONFIG_CPUS_DEFAULT that are allowed */
+	enum reactor_mode mode;
+	enum log_level log_level;
+	unsigned lock_wait_ms;
+	bool rpc_on;
+	char rpc[CONFIG_SOCKET_MAX]; /* empty: the default place */
+	struct config_disk *disks;
+	struct config_export *exports;
+	unsigned ndisks, nexports;
+};
+
+void config_init(struct config *c);
+void config_fini(struct config *c);
+
+void config_disk_init(struct config_disk *d);
+void config_export_init(struct config_export *e);
+
+/* Copies @d / @e into @c; name, socket and values are checked, also against those already there. 0, -EINVAL, -ENOMEM. */
+int config_add_disk(struct config *c, const struct config_disk *d, struct errbuf *eb);
+int config_add_export(struct config *c, const struct config_export *e, struct errbuf *eb);
+
+/* The text of a file called @name (for errors) into @c. 0, or -EINVAL with "NAME: key: reason". Pure. */
+int config_parse(struct config *c, const char *name, const char *text, size_t len,
+		 struct errbuf *eb);
+/* Reads the file, then config_parse(). */
+int config_load(struct config *c, const char *path, struct errbuf *eb);
+
+/* What can be said only when everything is known: exports without a disk; names for those that have none. */
+int config_finish(struct config *c, struct errbuf *eb);
+
+/* The checks of one item, for those who add while the daemon runs. @where: the key's place in errors. */
+int config_disk_check(const struct config_disk *d, struct errbuf *eb);
+int config_export_check(const struct config_export *e, struct errbuf *eb);
+
+/* The inverse of config_parse. A new object, the caller's; NULL when memory is out. */
+struct json_object *config_build(const struct config *c);
+
+/* Writes @json to @path so that either the old or the new file is there after a crash. 0 or -errno with eb. */
+int config_save(const char *path, struct json_object *json, struct errbuf *eb);
+
+/* Fields of a disk and an export as JSON knows them; the control interface takes the same values. */
+#define CONFIG_DISK_NFIELDS   3
+#define CONFIG_EXPORT_NFIELDS 10
+extern const struct jread_field config_disk_fields[CONFIG_DISK_NFIELDS];
+extern const struct jread_field config_export_fields[CONFIG_EXPORT_NFIELDS];
+
+#endif

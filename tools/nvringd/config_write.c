@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The configuration back to its file: a JSON value, and a write that survives a crash. */
+#include "tools/nvringd/config.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <json-c/json.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* @text with a relative path behind @prefix made absolute: the file may be loaded from anywhere. */
+static struct json_object *absolute(const char *prefix, const char *text, size_t max)
+{
+	char cwd[PATH_MAX], buf[PATH_MAX + BDEV_URI_MAX];
+	size_t n = strlen(prefix);
+	int len;
+
+	if (strncmp(text, prefix, n) != 0 || text[n] == '/' || !getcwd(cwd, sizeof(cwd)))
+		return json_object_new_string(text);
+	len = snprintf(buf, sizeof(buf), "%s%s/%s", prefix, cwd, text + n);
+	return json_object_new_string(len > 0 && (size_t)len < max ? buf : text);
+}
+
+static struct json_object *build_reactors(const struct config *c)
+{
+	struct json_object *obj = json_object_new_object();
+
+	if (c->cpus[0])
+		json_object_object_add(obj, "cpus", json_object_new_string(c->cpus));
+	json_object_object_add(obj, "mode", json_object_new_string(reactor_mode_name(c->mode)));
+	return obj;
+}
+
+static struct json_object *build_disk(const struct config_disk *d)
+{
+	struct json_object *obj = json_object_new_object();
+
+	json_object_object_add(obj, "name", json_object_new_string(d->name));
+	json_object_object_add(obj, "uri", absolute("file:", d->uri, BDEV_URI_MAX));
+	json_object_object_add(obj, "read_only", json_object_new_boolean(d->read_only));
+	return obj;
+}
+
+static struct json_object *build_export(const struct config_export *e)
+{
+	struct json_object *obj = json_object_new_object();
+	char mode[8];
+
+	snprintf(mode, sizeof(mode), "%04o", e->mode & 0777);
+	json_object_object_add(obj, "name", json_object_new_string(e->name));
+	json_object_object_add(obj, "disk", json_object_new_string(e->disk));
+	json_object_object_add(obj, "type", json_object_new_string("vhost-user-blk"));
+	json_object_object_add(obj, "socket", absolute("", e->socket, CONFIG_SOCKET_MAX));
+	json_object_object_add(obj, "mode", json_object_new_string(mode));
+	json_object_object_add(obj, "read_only", json_object_new_boolean(e->read_only));
+	json_object_object_add(obj, "queues", json_object_new_int((int)e->queues));
+	json_object_object_add(obj, "packed", json_object_new_boolean(e->packed));
+	json_object_object_add(obj, "write_cache", json_object_new_boolean(e->write_cache));
+	if (e->serial[0])
+		json_object_object_add(obj, "serial", json_object_new_string(e->serial));
+	return obj;
+}
+
+struct json_object *config_build(const struct config *c)
+{
+	struct json_object *top = json_object_new_object();
+	struct json_object *disks = json_object_new_array();
+	struct json_object *exports = json_object_new_array();
+
+	json_object_object_add(top, "reactors", build_reactors(c));
+	json_object_object_add(top, "log_level",
+			       json_object_new_string(log_level_name(c->log_level)));
+	json_object_object_add(top, "lock_wait_ms", json_object_new_int((int)c->lock_wait_ms));
+	if (c->rpc[0]) {
+		struct json_object *rpc = json_object_new_object();
+
+		json_object_object_add(rpc, "socket", absolute("", c->rpc, CONFIG_SOCKET_MAX));
+		json_object_object_add(top, "rpc", rpc);
+	}
+	for (unsigned i = 0; i < c->ndisks; i++)
+		json_object_array_add(disks, build_disk(&c->disks[i]));
+	json_object_object_add(top, "disks", disks);
+	for (unsigned i = 0; i < c->nexports; i++) {
+		if (c->exports[i].socket[0]) /* an inherited fd ends with this process */
+			json_object_array_add(exports, build_export(&c->exports[i]));
+	}
+	json_object_object_add(top, "exports", exports);
+	return top;
+}
+
+static int write_all(int fd, const char *text)
+{
+	size_t left = strlen(text);
+
+	while (left) {
+		ssize_t n = write(fd, text, left);
+
+		if (n < 0 && errno != EINTR)
+			return -errno;
+		if (n > 0) {
+			text += n;
+			left -= (size_t)n;
+		}
+	}
+	return 0;
+}
+
+/* The rename is durable once the folder is. */
+static int sync_folder(const char *path)
+{
+	char dir[PATH_MAX];
+	char *slash;
+	int fd, err = 0;
+
+	snprintf(dir, sizeof(dir), "%s", path);
+	slash = strrchr(dir, '/');
+	if (slash)
+		slash[slash == dir] = '\0';
+	fd = open(slash ? dir : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	if (fsync(fd))
+		err = -errno;
+	close(fd);
+	return err;
+}
+
+int config_save(const char *path, struct json_object *json, struct errbuf *eb)
+{
+	const int flags = JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_SPACED |
+			  JSON_C_TO_STRING_NOSLASHESCAPE;
+	char tmp[PATH_MAX];
+	struct stat st;
+	int fd, err;
+
+	if ((size_t)snprintf(tmp, sizeof(tmp), "%s.XXXXXX", path) >= sizeof(tmp))
+		return errbuf_set(eb, -ENAMETOOLONG, "%.200s: the path is too long", path);
+	fd = mkostemp(tmp, O_CLOEXEC);
+	if (fd < 0)
+		return errbuf_set(eb, -errno, "%s: cannot write: %s", path, strerror(errno));
+	err = write_all(fd, json_object_to_json_string_ext(json, flags));
+	if (!err)
+		err = write_all(fd, "\n");
+	if (!err && stat(path, &st) == 0 && fchmod(fd, st.st_mode & 0777))
+		err = -errno;
+	if (!err && fsync(fd))
+		err = -errno;
+	close(fd);
+	if (!err && rename(tmp, path))
+		err = -errno;
+	if (err)
+		unlink(tmp);
+	else
+		err = sync_folder(path);
+	if (err)
+		return errbuf_set(eb, err, "%s: cannot write: %s", path, strerror(-err));
+	return 0;
+}

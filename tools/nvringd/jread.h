@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* A JSON object read strictly into a struct, driven by a table; every error names the key and the reason. */
+#ifndef TOOLS_NVRINGD_JREAD_H
+#define TOOLS_NVRINGD_JREAD_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/base/errbuf.h"
+
+struct json_object;
+
+#define JREAD_WHERE_MAX 256
+
+enum jread_type {
+	JREAD_BOOL,  /* bool */
+	JREAD_UINT,  /* unsigned, within [min, max] */
+	JREAD_SIZE,  /* uint64_t within [min, max]; a number of bytes, or text such as "10G" */
+	JREAD_MODE,  /* unsigned; text of octal digits, such as "0660" */
+	JREAD_TEXT,  /* char[max], not empty, no NUL inside */
+	JREAD_VALUE, /* struct json_object *, borrowed, any type */
+};
+
+struct jread_field {
+	const char *key;
+	enum jread_type type;
+	bool required;
+	size_t offset; /* of the member */
+	uint64_t min, max;
+};
+
+/* Table rows for member @m of struct type @t. */
+#define JREAD_ROW_BOOL(t, m, key_) { .key = (key_), .type = JREAD_BOOL, .offset = offsetof(t, m) }
+#define JREAD_ROW_UINT(t, m, key_, min_, max_)                                                     \
+	{ .key = (key_), .type = JREAD_UINT, .offset = offsetof(t, m), .min = (min_), .max = (max_) }
+#define JREAD_ROW_SIZE(t, m, key_, required_)                                                      \
+	{ .key = (key_), .type = JREAD_SIZE, .required = (required_), .offset = offsetof(t, m),    \
+	  .max = INT64_MAX }
+#define JREAD_ROW_MODE(t, m, key_) { .key = (key_), .type = JREAD_MODE, .offset = offsetof(t, m) }
+#define JREAD_ROW_TEXT(t, m, key_, required_)                                                      \
+	{ .key = (key_), .type = JREAD_TEXT, .required = (required_), .offset = offsetof(t, m),    \
+	  .max = sizeof(((t *)0)->m) }
+#define JREAD_ROW_VALUE(t, m, key_) { .key = (key_), .type = JREAD_VALUE, .offset = offsetof(t, m) }
+
+/**
+ * jread_object - fill the members of @out whose keys are in @obj; the others keep what they hold (the defaults).
+ * @where names the object in errors: "" (parameters of a call), "FILE:" (top level), "FILE: exports[1]".
+ * 0, or -EINVAL with eb: not an object, unknown key, wrong type, out of range, missing. Pure.
+ */
+int jread_object(struct json_object *obj, const char *where, const struct jread_field *fields,
+		 unsigned nfields, void *out, struct errbuf *eb);
+
+/* "FILE: exports[1]" + "disk" = "FILE: exports[1].disk", by the rule of @where above. Returns @buf. */
+const char *jread_join(const char *where, const char *key, char buf[JREAD_WHERE_MAX]);
+
+/* Octal digits, at most 0777. 0 or -EINVAL. */
+int jread_mode_parse(const char *text, unsigned *ret_mode);
+
+#endif

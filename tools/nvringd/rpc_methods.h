@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The table of methods of the control interface, and what its files share. */
+#ifndef TOOLS_NVRINGD_RPC_METHODS_H
+#define TOOLS_NVRINGD_RPC_METHODS_H
+
+#include <stddef.h>
+
+#include "core/base/errbuf.h"
+
+struct json_object;
+struct rpc_call;
+struct rpc_method;
+struct wiring_disk;
+
+/* NULL: no such. */
+const struct rpc_method *rpc_method_find(const char *name);
+
+/* @obj (NULL: none) checked into @buf of RPC_PARAMS_BYTES_MAX. 0 or -EINVAL with eb. Pure. */
+int rpc_method_params(const struct rpc_method *m, struct json_object *obj, void *buf,
+		      struct errbuf *eb);
+
+/* One group of methods each, by what they are about. */
+struct rpc_group {
+	const struct rpc_method *methods;
+	unsigned n;
+};
+extern const struct rpc_group rpc_disk_group, rpc_stats_group, rpc_export_group,
+	rpc_framework_group;
+
+/* The disk, or NULL after the call has been answered with an error. */
+struct wiring_disk *rpc_disk_or_fail(struct rpc_call *call, const char *name);
+
+/* wiring_done_fn: @arg is the call; the answer is true, or the error as JSONRPC_STATE. */
+void rpc_done_true(void *arg, int err, const char *why);
+
+/* The same, and the answer is the name as SPDK gives it: the parameters begin with char name[]. */
+void rpc_done_name(void *arg, int err, const char *why);
+
+/* A json_object_new_int64 for counters beyond int. */
+struct json_object *rpc_number(unsigned long long v);
+
+#endif

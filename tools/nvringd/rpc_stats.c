@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Statistics of disks: counters as SPDK names them, and latencies with percentiles. */
+#include <json-c/json.h>
+#include <string.h>
+
+#include "core/base/mono.h"
+#include "tools/nvringd/jsonrpc.h"
+#include "tools/nvringd/rpc_methods.h"
+#include "tools/nvringd/rpc_server.h"
+#include "tools/nvringd/wiring.h"
+
+struct stat_params {
+	char name[BDEV_NAME_MAX];
+};
+
+static const struct jread_field stat_fields[] = {
+	JREAD_ROW_TEXT(struct stat_params, name, "name", false),
+};
+
+static const struct {
+	const char *key;
+	double q;
+} quantiles[] = {
+	{ "p50", 0.50 }, { "p90", 0.90 }, { "p99", 0.99 }, { "p99.9", 0.999 }, { "p99.99", 0.9999 },
+	{ "max", 1.0 },
+};
+
+/* Name of an operation, and its counters in SPDK's answer. */
+static const struct {
+	const char *name, *ios, *bytes;
+} ops[BDEV_STAT_COUNT] = {
+	[BDEV_STAT_READ] = { "read", "num_read_ops", "bytes_read" },
+	[BDEV_STAT_WRITE] = { "write", "num_write_ops", "bytes_written" },
+	[BDEV_STAT_FLUSH] = { "flush", "num_flush_ops", NULL },
+	[BDEV_STAT_DISCARD] = { "unmap", "num_unmap_ops", "bytes_unmapped" },
+	[BDEV_STAT_ZEROES] = { "write_zeroes", "num_write_zeroes_ops", "bytes_zeroed" },
+};
+
+static struct json_object *op_json(const struct bdev_op_stats *st)
+{
+	struct json_object *obj = json_object_new_object(), *lat = json_object_new_object();
+
+	json_object_object_add(obj, "ios", rpc_number(st->ios));
+	json_object_object_add(obj, "bytes", rpc_number(st->bytes));
+	json_object_object_add(obj, "errors", rpc_number(st->errors));
+	json_object_object_add(lat, "mean",
+			       rpc_number((unsigned long long)hist_mean(&st->latency)));
+	for (unsigned i = 0; i < ARRAY_SIZE(quantiles); i++)
+		json_object_object_add(lat, quantiles[i].key,
+				       rpc_number(hist_quantile(&st->latency, quantiles[i].q)));
+	json_object_object_add(obj, "latency_ns", lat);
+	return obj;
+}
+
+static struct json_object *disk_stats_json(const struct wiring_disk *d)
+{
+	static struct bdev_chan_stats st; /* large; control thread only */
+	struct json_object *obj = json_object_new_object(), *each = json_object_new_object();
+
+	bdev_get_stats(d->bdev, &st);
+	json_object_object_add(obj, "name", json_object_new_string(d->conf.name));
+	for (unsigned i = 0; i < BDEV_STAT_COUNT; i++) {
+		json_object_object_add(obj, ops[i].ios, rpc_number(st.op[i].ios));
+		if (ops[i].bytes)
+			json_object_object_add(obj, ops[i].bytes, rpc_number(st.op[i].bytes));
+		json_object_object_add(each, ops[i].name, op_json(&st.op[i]));
+	}
+	json_object_object_add(obj, "splits", rpc_number(st.splits));
+	json_object_object_add(obj, "bounces", rpc_number(st.bounces));
+	json_object_object_add(obj, "queued", rpc_number(st.queued));
+	json_object_object_add(obj, "operations", each);
+	return obj;
+}
+
+static void get_iostat(struct rpc_call *call, const void *params)
+{
+	const struct stat_params *p = params;
+	struct wiring *w = rpc_wiring(call);
+	struct json_object *obj, *arr;
+	struct list *pos;
+
+	if (p->name[0] && !rpc_disk_or_fail(call, p->name))
+		return;
+	obj = json_object_new_object();
+	arr = json_object_new_array();
+	json_object_object_add(obj, "tick_rate", rpc_number(MONO_NS_PER_SEC));
+	json_object_object_add(obj, "ticks", rpc_number(mono_ns()));
+	list_for_each(pos, &w->disks) {
+		struct wiring_disk *d = list_entry(pos, struct wiring_disk, link);
+
+		if (d->bdev && (!p->name[0] || strcmp(p->name, d->conf.name) == 0))
+			json_object_array_add(arr, disk_stats_json(d));
+	}
+	json_object_object_add(obj, "bdevs", arr);
+	rpc_answer(call, obj);
+}
+
+static const struct rpc_method methods[] = {
+	{ .name = "bdev_get_iostat", .fn = get_iostat, .fields = stat_fields,
+	  .nfields = ARRAY_SIZE(stat_fields), .params_bytes = sizeof(struct stat_params) },
+};
+
+const struct rpc_group rpc_stats_group = { methods, ARRAY_SIZE(methods) };

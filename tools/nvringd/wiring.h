@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The daemon put together: reactors, disks, exports, the control interface; and taken apart again.
+ *
+ *   start:  reactors ─► disks (bdev_open) ─► exports: device (vblk), then socket (vu_server) ─► control socket
+ *   stop:   control socket ─► exports: session ends, device goes ─► disks closed ─► reactors joined
+ *
+ * Everything here runs on the control thread (main).
+ */
+#ifndef TOOLS_NVRINGD_WIRING_H
+#define TOOLS_NVRINGD_WIRING_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "core/bdev.h"
+#include "core/reactor.h"
+#include "tools/nvringd/config.h"
+
+struct rpc_server;
+struct vblk;
+struct vu_server;
+struct wiring;
+
+/* The end of something asynchronous: err 0 or -errno with the reason. Control thread, exactly once; possibly from inside. */
+typedef void (*wiring_done_fn)(void *arg, int err, const char *why);
+
+/*
+ *            wiring_disk_open                        wiring_disk_delete, wiring_disks_close
+ *   (none) ─────────────────────► READY ─────────────────────────────────► CLOSING ─► (gone)
+ *      │ wiring_disk_create         ▲ │ wiring_disk_resize
+ *      └──► OPENING ─ done ok ──────┘ └─► RESIZING ─ done ─► READY
+ */
+enum wiring_disk_state {
+	WIRING_DISK_OPENING, /* the name is taken, bdev is NULL */
+	WIRING_DISK_READY,
+	WIRING_DISK_RESIZING,
+	WIRING_DISK_CLOSING,
+};
+
+struct wiring_disk {
+	struct list link;
+	struct wiring *w;
+	struct config_disk conf;
+	struct bdev *bdev;
+	enum wiring_disk_state state;
+	wiring_done_fn done;
+	void *done_arg;
+};
+
+struct wiring_export {
+	struct list link;
+	struct wiring *w;
+	struct config_export conf;
+	struct wiring_disk *disk;
+	struct vblk *dev;
+	struct vu_server *server;
+	bool ending;
+	wiring_done_fn done;
+	void *done_arg;
+};
+
+struct wiring {
+	struct config conf; /* scalars only; disks and exports are the lists below */
+	struct reactor *control;
+	struct reactor **reactors;
+	unsigned nreactors;
+	unsigned nstarted; /* reactors with a running thread */
+	struct list disks, exports;
+	unsigned ndisks, nexports;
+	unsigned busy; /* workers under way that come back here */
+	struct rpc_server *rpc;
+	char rpc_path[CONFIG_SOCKET_MAX];
+	bool stopping, stepping, step_again;
+};
+
+/**
+ * wiring_start - all that @c asks for, or nothing. Disks are open before the first socket is made.
+ * The calling thread becomes the control reactor's. 0 or -errno with eb; wiring_run() and wiring_fini() follow either way.
+ */
+int wiring_start(struct wiring *w, const struct config *c, struct errbuf *eb);
+
+/* Serve until wiring_stop() has taken everything apart. */
+void wiring_run(struct wiring *w);
+
+/* Begin to take apart; harmless twice. I/O under way is waited for. */
+void wiring_stop(struct wiring *w);
+
+void wiring_fini(struct wiring *w);
+
+/* By name; NULL: no such. */
+struct wiring_disk *wiring_find_disk(struct wiring *w, const char *name);
+struct wiring_export *wiring_find_export(struct wiring *w, const char *name);
+unsigned wiring_disk_exports(const struct wiring_disk *d);
+
+/* What could be loaded to come here again. The caller's to config_fini(). 0 or -ENOMEM. */
+int wiring_get_config(struct wiring *w, struct config *ret);
+
+/*
+ * Disks, wiring_disk.c
+ */
+
+/* Opens @conf on this thread, before the reactors run. */
+int wiring_disk_open(struct wiring *w, const struct config_disk *conf, struct errbuf *eb);
+/* Opens @conf on a worker thread. Errors: -EEXIST, -EBUSY (shutting down), the driver's. */
+void wiring_disk_create(struct wiring *w, const struct config_disk *conf, wiring_done_fn done,
+			void *arg);
+/* -EBUSY while exported or busy. */
+void wiring_disk_delete(struct wiring_disk *d, wiring_done_fn done, void *arg);
+/* 0 bytes: look again. */
+void wiring_disk_resize(struct wiring_disk *d, uint64_t bytes, wiring_done_fn done, void *arg);
+/* Begin to close all disks that are not closing yet. */
+void wiring_disks_close(struct wiring *w);
+
+/*
+ * Exports, wiring_export.c
+ */
+
+/* Device and socket. 0 or -errno with eb; nothing is left behind. */
+int wiring_export_create(struct wiring *w, const struct config_export *conf, struct errbuf *eb);
+/* The session ends first. -EBUSY: it is ending already. */
+void wiring_export_delete(struct wiring_export *e, wiring_done_fn done, void *arg);
+void wiring_exports_end(struct wiring *w);
+
+/* Something has gone: go on taking apart, when that is what we do. */
+void wiring_step(struct wiring *w);
+
+#endif

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Disk URIs from plain paths. */
+#include "tools/shared/diskuri.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "core/base/cc.h"
+
+bool diskuri_is_uri(const char *text)
+{
+	static const char *const schemes[] = { "file:", "ram:", "null:", "fault:" };
+
+	for (unsigned i = 0; i < ARRAY_SIZE(schemes); i++) {
+		if (strncmp(text, schemes[i], strlen(schemes[i])) == 0)
+			return true;
+	}
+	return false;
+}
+
+int diskuri_from_path(const char *path, char *buf, size_t len)
+{
+	size_t n = (size_t)snprintf(buf, len, "file:");
+
+	for (; *path && n < len; path++) {
+		/* '?' begins the options, '%' an encoding. */
+		if (*path == '?' || *path == '%')
+			n += (size_t)snprintf(buf + n, len - n, "%%%02X", (unsigned)*path);
+		else
+			n += (size_t)snprintf(buf + n, len - n, "%c", *path);
+	}
+	return n < len ? 0 : -ENAMETOOLONG;
+}
+
+int diskuri_from_text(const char *text, char *buf, size_t len)
+{
+	if (!diskuri_is_uri(text))
+		return diskuri_from_path(text, buf, len);
+	return (size_t)snprintf(buf, len, "%s", text) < len ? 0 : -ENAMETOOLONG;
+}

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* What a person writes for a disk, a plain path or a URI, as the URI that the catalogue of drivers opens. */
+#ifndef TOOLS_SHARED_DISKURI_H
+#define TOOLS_SHARED_DISKURI_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* Does @text begin with a scheme of the catalogue? */
+bool diskuri_is_uri(const char *text);
+
+/* "file:" and @path, with what a URI reserves percent-encoded. 0 or -ENAMETOOLONG. Pure. */
+int diskuri_from_path(const char *path, char *buf, size_t len);
+
+/* A URI as it is, else as a path. 0 or -ENAMETOOLONG. Pure. */
+int diskuri_from_text(const char *text, char *buf, size_t len);
+
+#endif
