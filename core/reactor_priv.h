@@ -43,6 +43,7 @@ struct reactor_priv {
 	uint64_t idle_ticks, look_ticks, look_poll_ticks, cold_ticks, rebase_ticks;
 	uint64_t base_ticks, base_ns; /* now_ns = base_ns + (now_ticks - base_ticks) */
 	uint64_t turn_ticks;	      /* start of the turn that is being accounted */
+	uint32_t turn_work;	      /* and what it found */
 	uint64_t last_look, last_cold;
 	struct list deadlines;	   /* sorted */
 	struct list *cursor;	   /* next hot poller of the walk; detach moves it on */

@@ -146,11 +146,10 @@ static void reactor_account(struct reactor *r, uint64_t from)
 {
 	struct reactor_priv *pr = r->priv;
 
-	if (r->work)
+	if (pr->turn_work)
 		counter_add(pr->busy_ticks, r->now_ticks - from);
 	else
 		counter_add(pr->idle_turn_ticks, r->now_ticks - from);
-	r->work = 0;
 }
 
 unsigned reactor_once(struct reactor *r)
@@ -171,7 +170,10 @@ unsigned reactor_once(struct reactor *r)
 	reactor_poll_hot(r);
 	reactor_poll_cold(r);
 	reactor_flush(r);
-	return r->work;
+	/* What fds bring between two turns belongs to the next. */
+	pr->turn_work = r->work;
+	r->work = 0;
+	return pr->turn_work;
 }
 
 void reactor_forget_events(struct reactor *r, const void *ptr)

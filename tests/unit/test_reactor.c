@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The reactor: messages, pollers in their states, flush order, fds, modes, sleep and wake-up. */
+#include <errno.h>
+#include <sched.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -11,7 +14,12 @@
 #include <unistd.h>
 #include <cmocka.h>
 
+#include "core/base/log.h"
 #include "core/reactor.h"
+
+static void quiet(enum log_level level, const char *tag, const char *text)
+{
+}
 
 /* A reactor that the test turns by hand. */
 static struct reactor *adopt(enum reactor_mode mode, uint64_t idle_ns)
@@ -215,8 +223,6 @@ static void an_idle_poller_is_armed_and_its_fd_wakes_it(void **state)
 	reactor_destroy(r);
 }
 
-static void count_msg(struct reactor_msg *msg);
-
 struct counted {
 	struct reactor_msg msg;
 	unsigned *count;
@@ -315,6 +321,336 @@ static void no_message_is_lost_and_each_sender_keeps_its_order(void **state)
 	}
 }
 
+static void in_mode_poll_an_idle_poller_is_cold_and_found_again(void **state)
+{
+	struct reactor *r = adopt(REACTOR_POLL, 1); /* idle at once */
+	struct source s[3] = { 0 };
+	struct reactor_stats st;
+	unsigned turns = 0;
+
+	(void)state;
+	for (unsigned i = 0; i < 3; i++)
+		poller_attach(r, &s[i].p, &source_ops, -1);
+	do {
+		reactor_turn(r);
+		reactor_get_stats(r, &st);
+	} while (st.cold < 3);
+	assert_int_equal(st.hot, 0);
+	assert_int_equal(s[0].arms, 0);
+	for (unsigned i = 0; i < 3; i++)
+		s[i].polls = 0;
+	for (unsigned i = 0; i < 3; i++)
+		reactor_turn(r);
+	for (unsigned i = 0; i < 3; i++)
+		assert_int_equal(s[i].polls, 1); /* one a turn, in turns */
+	s[1].work = 5;
+	while (s[1].work == 5 && turns++ < 3)
+		reactor_turn(r);
+	assert_int_equal(s[1].p.state, POLLER_HOT);
+	assert_int_equal(s[1].flushes, 1);
+	poller_wake(&s[2].p);
+	assert_int_equal(s[2].p.state, POLLER_HOT);
+	for (unsigned i = 0; i < 3; i++)
+		poller_detach(&s[i].p);
+	reactor_destroy(r);
+}
+
+static void a_change_of_mode_makes_all_hot_again(void **state)
+{
+	static const enum reactor_mode modes[] = { REACTOR_POLL, REACTOR_INTERRUPT,
+						   REACTOR_ADAPTIVE, REACTOR_POLL,
+						   REACTOR_ADAPTIVE };
+	struct reactor *r = adopt(REACTOR_INTERRUPT, 1);
+	struct source s = { 0 }, flush_only = { 0 };
+
+	(void)state;
+	poller_attach(r, &s.p, &source_ops, -1);
+	poller_attach(r, &flush_only.p, &flush_only_ops, -1);
+	for (unsigned i = 0; i < ARRAY_SIZE(modes); i++) {
+		unsigned polls;
+
+		while (s.p.state == POLLER_HOT)
+			reactor_turn(r);
+		reactor_set_mode(r, modes[i]);
+		assert_int_equal(reactor_get_mode(r), modes[i]);
+		polls = s.polls;
+		reactor_turn(r);
+		assert_true(s.polls > polls);
+		assert_int_equal(flush_only.p.state, POLLER_ARMED);
+	}
+	assert_true(s.disarms > 0);
+	poller_detach(&s.p);
+	poller_detach(&flush_only.p);
+	reactor_destroy(r);
+}
+
+/* A poller whose kicks come from other threads, as a virtqueue's do: a counter, a "please kick"
+ * flag, an eventfd. */
+struct queue {
+	struct poller p;
+	int fd;
+	uint32_t avail, want_kick; /* shared */
+	uint32_t taken;
+	struct reactor *r;
+};
+
+static unsigned queue_poll(struct poller *p)
+{
+	struct queue *q = container_of(p, struct queue, p);
+	uint32_t avail = __atomic_load_n(&q->avail, __ATOMIC_ACQUIRE);
+	unsigned n = avail - q->taken;
+
+	__atomic_store_n(&q->taken, avail, __ATOMIC_RELEASE);
+	return n;
+}
+
+static bool queue_arm(struct poller *p)
+{
+	struct queue *q = container_of(p, struct queue, p);
+
+	__atomic_store_n(&q->want_kick, 1, __ATOMIC_SEQ_CST);
+	return __atomic_load_n(&q->avail, __ATOMIC_SEQ_CST) != q->taken;
+}
+
+static void queue_disarm(struct poller *p)
+{
+	struct queue *q = container_of(p, struct queue, p);
+	uint64_t n;
+
+	__atomic_store_n(&q->want_kick, 0, __ATOMIC_SEQ_CST);
+	(void)!read(q->fd, &n, sizeof(n));
+}
+
+static const struct poller_ops queue_ops = {
+	.name = "queue",
+	.poll = queue_poll,
+	.arm = queue_arm,
+	.disarm = queue_disarm,
+};
+
+static void queue_attach(void *arg)
+{
+	struct queue *q = arg;
+
+	poller_attach(q->r, &q->p, &queue_ops, q->fd);
+}
+
+static void queue_detach(void *arg)
+{
+	poller_detach(&((struct queue *)arg)->p);
+}
+
+#define KICKS 20000
+
+/* One item at a time, the next when it is taken: a lost kick would hang here. */
+static void no_kick_is_lost_in_any_mode_nor_while_modes_change(void **state)
+{
+	struct reactor *r = start(REACTOR_ADAPTIVE);
+	struct queue q = { .r = r, .fd = eventfd(0, EFD_NONBLOCK) };
+
+	(void)state;
+	reactor_call(r, queue_attach, &q);
+	for (uint32_t i = 1; i <= KICKS; i++) {
+		uint64_t one = 1;
+
+		if (i % 100 == 0)
+			reactor_set_mode(r, (enum reactor_mode)(i / 100 % 3));
+		if (i % 500 == 0)
+			usleep(200); /* asleep, in the modes that sleep */
+		__atomic_store_n(&q.avail, i, __ATOMIC_SEQ_CST);
+		if (__atomic_load_n(&q.want_kick, __ATOMIC_SEQ_CST))
+			assert_int_equal(write(q.fd, &one, sizeof(one)), sizeof(one));
+		while (__atomic_load_n(&q.taken, __ATOMIC_ACQUIRE) != i)
+			sched_yield();
+	}
+	reactor_call(r, queue_detach, &q);
+	close(q.fd);
+	stop(r);
+}
+
+static void an_idle_adaptive_reactor_sleeps(void **state)
+{
+	struct reactor *r = start(REACTOR_ADAPTIVE);
+	struct queue q = { .r = r, .fd = eventfd(0, EFD_NONBLOCK) };
+	struct reactor_stats st, later;
+
+	(void)state;
+	reactor_call(r, queue_attach, &q);
+	do {
+		reactor_get_stats(r, &st);
+	} while (st.armed != 1 || st.sleep_ns == 0);
+	assert_int_equal(st.pollers, 1);
+	/* No matter how long: without a message or a kick there is no turn (a few, while it fell
+	 * asleep). */
+	usleep(50000);
+	reactor_get_stats(r, &later);
+	assert_in_range(later.turns, st.turns, st.turns + 1000);
+	assert_true(later.sleep_ns > st.sleep_ns);
+	reactor_call(r, queue_detach, &q);
+	close(q.fd);
+	stop(r);
+}
+
+/* fds of the control plane */
+struct pipe_end {
+	struct reactor_fd rfd;
+	unsigned events;
+	struct pipe_end *detaches;
+};
+
+static void pipe_event(struct reactor_fd *rfd, uint32_t events)
+{
+	struct pipe_end *e = container_of(rfd, struct pipe_end, rfd);
+
+	__atomic_fetch_add(&e->events, 1, __ATOMIC_RELAXED);
+	if (e->detaches) {
+		reactor_fd_detach(&e->detaches->rfd);
+		reactor_fd_detach(&e->rfd);
+	}
+}
+
+static void fds_are_level_triggered_and_detach_is_safe_inside(void **state)
+{
+	static const enum reactor_mode modes[] = { REACTOR_ADAPTIVE, REACTOR_POLL,
+						   REACTOR_INTERRUPT };
+
+	(void)state;
+	for (unsigned m = 0; m < ARRAY_SIZE(modes); m++) {
+		struct reactor *r = adopt(modes[m], 0);
+		struct pipe_end a = { 0 }, b = { 0 };
+		int fd = eventfd(1, EFD_NONBLOCK), fd2 = eventfd(1, EFD_NONBLOCK);
+
+		assert_int_equal(reactor_fd_attach(r, &a.rfd, -1, EPOLLIN, pipe_event), -EBADF);
+		assert_int_equal(reactor_fd_attach(r, &a.rfd, fd, EPOLLIN, pipe_event), 0);
+		reactor_turn(r);
+		reactor_turn(r);
+		assert_int_equal(a.events, 2);
+		assert_int_equal(reactor_fd_modify(&a.rfd, 0), 0);
+		reactor_turn(r);
+		assert_int_equal(a.events, 2);
+		assert_int_equal(reactor_fd_modify(&a.rfd, EPOLLIN), 0);
+		assert_int_equal(reactor_fd_attach(r, &b.rfd, fd2, EPOLLIN, pipe_event), 0);
+		/* Whoever comes first takes both away; the other's event is void. */
+		a.detaches = &b;
+		b.detaches = &a;
+		a.events = 0;
+		assert_int_equal(reactor_turn(r), 1);
+		assert_int_equal(a.events + b.events, 1);
+		reactor_fd_detach(&a.rfd);
+		reactor_turn(r);
+		assert_int_equal(a.events + b.events, 1);
+		close(fd);
+		close(fd2);
+		reactor_destroy(r);
+	}
+}
+
+static void a_running_reactor_serves_fds_in_every_mode(void **state)
+{
+	(void)state;
+	for (unsigned m = 0; m < 3; m++) {
+		struct reactor_opts o = { .name = "main", .cpu = -1, .mode = (enum reactor_mode)m };
+		struct reactor *r;
+		struct pipe_end a = { 0 };
+		int fd = eventfd(0, EFD_NONBLOCK);
+		uint64_t one = 1;
+
+		assert_int_equal(reactor_create(&o, &r), 0);
+		assert_int_equal(reactor_fd_attach(r, &a.rfd, fd, EPOLLIN, pipe_event), 0);
+		a.detaches = &a;
+		assert_int_equal(write(fd, &one, sizeof(one)), sizeof(one));
+		assert_int_equal(reactor_start(r), 0);
+		while (__atomic_load_n(&a.events, __ATOMIC_RELAXED) == 0)
+			sched_yield();
+		stop(r);
+		close(fd);
+	}
+}
+
+static void an_fd_that_cannot_be_watched_is_polled(void **state)
+{
+	struct reactor *r = adopt(REACTOR_INTERRUPT, 0);
+	struct source s = { 0 };
+	char path[] = "/tmp/nvring-test-XXXXXX";
+	int file = mkstemp(path), fd = eventfd(0, EFD_NONBLOCK);
+
+	(void)state;
+	unlink(path);
+	log_set_sink(quiet);
+	poller_attach(r, &s.p, &source_ops, file);
+	log_set_sink(NULL);
+	for (unsigned i = 0; i < 3; i++)
+		reactor_turn(r);
+	assert_int_equal(s.polls, 3);
+	assert_int_equal(s.p.state, POLLER_HOT);
+	poller_set_fd(&s.p, fd); /* a better one */
+	reactor_turn(r);
+	assert_int_equal(s.p.state, POLLER_ARMED);
+	poller_detach(&s.p);
+	close(fd);
+	close(file);
+	reactor_destroy(r);
+}
+
+static void options_are_checked(void **state)
+{
+	struct reactor_opts o = { .name = "a name that is too long", .cpu = 100000 };
+	struct reactor *r = NULL, *all[REACTOR_MAX];
+	enum reactor_mode mode;
+
+	(void)state;
+	assert_int_equal(reactor_create(&o, &r), -EINVAL);
+	assert_null(r);
+	o.cpu = -1;
+	for (unsigned i = 0; i < REACTOR_MAX; i++) {
+		assert_int_equal(reactor_create(&o, &all[i]), 0);
+		assert_int_equal(all[i]->id, i);
+	}
+	assert_int_equal(reactor_create(&o, &r), -ENOSPC);
+	reactor_destroy(all[7]);
+	assert_int_equal(reactor_create(&o, &all[7]), 0);
+	assert_int_equal(all[7]->id, 7);
+	for (unsigned i = 0; i < REACTOR_MAX; i++)
+		reactor_destroy(all[i]);
+	reactor_destroy(NULL);
+	for (unsigned m = 0; m < 3; m++) {
+		assert_int_equal(reactor_mode_parse(reactor_mode_name((enum reactor_mode)m), &mode),
+				 0);
+		assert_int_equal(mode, m);
+	}
+	assert_int_equal(reactor_mode_parse("fast", &mode), -EINVAL);
+}
+
+static void see_where(void *arg)
+{
+	int *cpu = arg;
+	sigset_t set;
+
+	*cpu = sched_getcpu();
+	pthread_sigmask(SIG_SETMASK, NULL, &set);
+	if (!sigismember(&set, SIGTERM) || !sigismember(&set, SIGINT))
+		*cpu = -1;
+}
+
+static void a_data_reactor_is_pinned_and_blocks_signals(void **state)
+{
+	cpu_set_t set;
+	int cpu = 0, seen = -1;
+	struct reactor_opts o = { .name = "pinned", .mode = REACTOR_INTERRUPT };
+	struct reactor *r;
+
+	(void)state;
+	assert_int_equal(sched_getaffinity(0, sizeof(set), &set), 0);
+	while (!CPU_ISSET(cpu, &set))
+		cpu++;
+	o.cpu = cpu;
+	assert_int_equal(reactor_create(&o, &r), 0);
+	assert_int_equal(reactor_start(r), 0);
+	reactor_call(r, see_where, &seen);
+	assert_int_equal(seen, cpu);
+	stop(r);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -324,6 +660,15 @@ int main(void)
 		cmocka_unit_test(an_idle_poller_is_armed_and_its_fd_wakes_it),
 		cmocka_unit_test(a_message_to_oneself_runs_later),
 		cmocka_unit_test(no_message_is_lost_and_each_sender_keeps_its_order),
+		cmocka_unit_test(in_mode_poll_an_idle_poller_is_cold_and_found_again),
+		cmocka_unit_test(a_change_of_mode_makes_all_hot_again),
+		cmocka_unit_test(no_kick_is_lost_in_any_mode_nor_while_modes_change),
+		cmocka_unit_test(an_idle_adaptive_reactor_sleeps),
+		cmocka_unit_test(fds_are_level_triggered_and_detach_is_safe_inside),
+		cmocka_unit_test(a_running_reactor_serves_fds_in_every_mode),
+		cmocka_unit_test(an_fd_that_cannot_be_watched_is_polled),
+		cmocka_unit_test(options_are_checked),
+		cmocka_unit_test(a_data_reactor_is_pinned_and_blocks_signals),
 	};
 
 	mono_init();
