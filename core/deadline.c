@@ -42,13 +42,19 @@ unsigned reactor_run_deadlines(struct reactor *r)
 {
 	struct list *all = &r->priv->deadlines, due;
 	unsigned n = 0;
+	uint64_t now;
+
+	/* now_ns comes from the tick counter and may be a little ahead: never fire early. */
+	if (list_entry(all->next, struct deadline, link)->at_ns > r->now_ns)
+		return 0;
+	now = mono_ns();
 
 	/* Collected first, so that one that arms itself again for "now" waits for the next turn. */
 	list_init(&due);
 	while (!list_is_empty(all)) {
 		struct deadline *d = list_entry(all->next, struct deadline, link);
 
-		if (d->at_ns > r->now_ns)
+		if (d->at_ns > now)
 			break;
 		list_del(&d->link);
 		list_add_tail(&due, &d->link);

@@ -92,7 +92,7 @@ bool reactor_may_sleep(const struct reactor *r);
 /* An event of @ptr that was fetched but not dispatched yet is void. */
 void reactor_forget_events(struct reactor *r, const void *ptr);
 
-/* deadline.c: runs what is due. Returns how many. */
+/* deadline.c: runs what is due; there are some. Returns how many. */
 unsigned reactor_run_deadlines(struct reactor *r);
 
 /* poller.c */

@@ -9,6 +9,8 @@ static void worker_answer(struct reactor_msg *msg)
 {
 	struct worker *w = container_of(msg, struct worker, msg);
 
+	/* It has at most its return before it; then nothing of it touches the reactor any more. */
+	(void)pthread_join(w->thread, NULL);
 	w->done(w, w->result);
 }
 
@@ -25,23 +27,16 @@ static void *worker_main(void *arg)
 int worker_start(struct worker *w, worker_fn fn, worker_done_fn done)
 {
 	sigset_t all, old;
-	pthread_attr_t attr;
-	pthread_t thread;
 	int err;
 
 	w->home = reactor_self();
 	w->fn = fn;
 	w->done = done;
 	assert(w->home);
-	err = pthread_attr_init(&attr);
-	if (err)
-		return -err;
-	(void)pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
 	/* Signals are the main thread's. */
 	sigfillset(&all);
 	(void)pthread_sigmask(SIG_SETMASK, &all, &old);
-	err = pthread_create(&thread, &attr, worker_main, w);
+	err = pthread_create(&w->thread, NULL, worker_main, w);
 	(void)pthread_sigmask(SIG_SETMASK, &old, NULL);
-	(void)pthread_attr_destroy(&attr);
 	return -err;
 }

@@ -16,6 +16,7 @@ typedef void (*worker_done_fn)(struct worker *w, int result);
 struct worker {
 	struct reactor_msg msg;
 	struct reactor *home;
+	pthread_t thread;
 	worker_fn fn;
 	worker_done_fn done;
 	int result;
