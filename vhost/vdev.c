@@ -41,8 +41,7 @@ static void queue_tell_broken(struct reactor_msg *msg)
 
 static cc_cold void queue_broke(struct vdev_queue *q)
 {
-	if (q->broken_told)
-		return;
+	assert(!q->broken_told); /* only an attached poller gets here, and this detaches it */
 	q->broken_told = true;
 	vq_flush(&q->vq); /* what was answered before the break */
 	poller_detach(&q->poller);

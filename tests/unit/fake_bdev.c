@@ -48,9 +48,9 @@ static void fake_trace(struct fake_bdev *f, const struct bio *bio)
 {
 	size_t n = strlen(f->trace);
 
-	(void)snprintf(f->trace + n, sizeof(f->trace) - n, "%c%s %llu+%llu\n", "RWFDZ"[bio->op],
-		       bio -> flags &BIO_FUA ? "!" : "", (unsigned long long)bio->off,
-		       (unsigned long long)bio->len);
+	(void)snprintf(f->trace + n, sizeof(f->trace) - n, "%c%s%s %llu+%llu\n", "RWFDZ"[bio->op],
+		       (bio->flags & BIO_FUA) ? "!" : "", (bio->flags & BIO_NOUNMAP) ? "~" : "",
+		       (unsigned long long)bio->off, (unsigned long long)bio->len);
 }
 
 static void fake_do(struct fake_bdev *f, struct bio *bio)

@@ -18,7 +18,7 @@ struct fake_bdev {
 	int fail_with;	     /* status of what completes from now on */
 	unsigned violations; /* of limits or depth, seen by submit */
 	unsigned ncreated, ndestroyed, nstarted, nstopped, nclosed;
-	/* a trace of submits: "R 0+512", one a line */
+	/* a trace of submits: "R 0+512", one a line; "W!" FUA, "Z~" NOUNMAP */
 	char trace[4096];
 	bool resize_fails;
 };

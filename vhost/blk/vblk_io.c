@@ -5,9 +5,6 @@
 
 #include <errno.h>
 
-/* Headers are fetched this many requests ahead of their parse. */
-#define VBLK_PREFETCH_AHEAD 4
-
 static struct vblk_req *req_of(struct vq_elem *e)
 {
 	return container_of(e, struct vblk_req, elem);
@@ -112,13 +109,11 @@ static void ranges_next(struct vblk_queue *vbq, struct vblk_req *req)
 {
 	const struct vblk_range *range;
 
-	do {
-		if (req->range_at == req->range_n) {
-			req_finish(req, VBLK_S_OK, 1);
-			return;
-		}
-		range = &vbq->ranges[req->elem.id][req->range_at++];
-	} while (!range->nsectors);
+	if (req->range_at == req->range_n) {
+		req_finish(req, VBLK_S_OK, 1);
+		return;
+	}
+	range = &vbq->ranges[req->elem.id][req->range_at++];
 	req->bio.off = range->sector << VBLK_SECTOR_SHIFT;
 	req->bio.len = (uint64_t)range->nsectors << VBLK_SECTOR_SHIFT;
 	if (req->bio.op == BIO_WRITE_ZEROES)
@@ -183,7 +178,6 @@ static cc_always_inline void req_start(struct vdev_queue *q, struct vblk_queue *
 	struct vblk_request r;
 
 	req->q = q;
-	req->cuts = 0;
 	if (cc_unlikely(!vblk_request_parse_fast(&req->elem, vbq->read_only, &r))) {
 		req_start_slow(vbq, req);
 		return;
@@ -210,9 +204,7 @@ void vblk_process(struct vdev_queue *q, struct vq_elem **elems, unsigned n)
 {
 	struct vblk_queue *vbq = q->priv;
 
-	for (unsigned i = 0; i < n; i++) {
-		if (i + VBLK_PREFETCH_AHEAD < n)
-			cc_prefetch(elems[i + VBLK_PREFETCH_AHEAD]->iov[0].iov_base);
+	/* the headers are on their way already: vq_pop prefetches them */
+	for (unsigned i = 0; i < n; i++)
 		req_start(q, vbq, req_of(elems[i]));
-	}
 }

@@ -42,7 +42,7 @@ struct vblk_req {
 	struct vdev_queue *q;
 	uint8_t *status;
 	uint32_t written; /* used length on success */
-	uint16_t cuts;	  /* cut_front | cut_back << 8, while trimmed */
+	uint16_t cuts;	  /* cut_front | cut_back << 8, while trimmed, else 0 */
 	uint8_t range_at, range_n;
 	struct bio bio cc_aligned(CACHELINE_BYTES);
 };
