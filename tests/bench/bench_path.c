@@ -1,0 +1,249 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The whole path of the target in one thread: ring → vblk → null bdev → ring. The driver's side
+ * fills and empties the ring in between; only what bench_target() does counts. Instructions:
+ * tests/bench/instructions.
+ *
+ *   bench_path [--packed] [--indirect] [--inflight] [--write] [--event-idx] [--depth N] [--block
+ * BYTES] [--ios N] [--json]
+ */
+#include <errno.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/base/mono.h"
+#include "drivers/null/nullb.h"
+#include "tests/ring/ring.h"
+#include "vhost/blk/vblk.h"
+#include "vhost/blk/vblk_spec.h"
+
+#define DISK_SIZE    "64G"
+#define DISK_SECTORS (64ull << 30 >> 9)
+
+struct conf {
+	bool packed, indirect, inflight, event_idx, write, json;
+	unsigned depth, block;
+	unsigned long ios;
+};
+
+/* What one slot of the driver needs: header and status share a line, as in Linux. */
+struct slot {
+	struct vblk_hdr hdr;
+	uint8_t status;
+	uint8_t pad[47];
+};
+static_assert(sizeof(struct slot) == 64, "a line");
+
+struct bench {
+	struct conf c;
+	struct reactor *r;
+	struct bdev *bdev;
+	struct vblk *dev;
+	struct vdev_queue *q;
+	struct ring ring;
+	struct slot *slots;
+	char *data;
+	uint64_t seed, target_ticks;
+	unsigned long submitted, errors;
+	bool stopped;
+};
+
+/* The part that counts: one turn of the target's reactor. */
+void bench_target(struct reactor *r);
+cc_noinline void bench_target(struct reactor *r)
+{
+	reactor_turn(r);
+	__asm__ __volatile__("" ::: "memory"); /* no tail call: callgrind watches the return */
+}
+
+static cc_noinline void die(const char *what, int err, const struct errbuf *eb)
+{
+	fprintf(stderr, "bench_path: %s: %s\n", what,
+		eb && eb->text[0] ? eb->text : strerror(-err));
+	exit(1);
+}
+
+static void bench_open(struct bench *b)
+{
+	const struct reactor_opts ro = { .name = "bench", .cpu = -1, .mode = REACTOR_POLL };
+	const struct vblk_opts vo = { .nqueues = 1 };
+	const struct ring_opts ring = {
+		.size = 256,
+		.packed = b->c.packed,
+		.inflight = b->c.inflight,
+		.features = VIRTIO_BIT(VBLK_F_FLUSH) |
+			    (b->c.event_idx ? VIRTIO_BIT(VIRTIO_F_EVENT_IDX) : 0),
+		.indirect_max = b->c.indirect ? 3 : 0,
+		.data_bytes = b->c.depth * (sizeof(struct slot) + b->c.block),
+	};
+	struct errbuf eb = { "" };
+	int err;
+
+	mono_init();
+	err = reactor_create(&ro, &b->r);
+	if (err)
+		die("reactor", err, NULL);
+	reactor_adopt(b->r);
+	err = nullb_open(DISK_SIZE, &b->bdev, &eb);
+	if (err)
+		die("null disk", err, &eb);
+	b->bdev->control = b->r;
+	err = vblk_create(b->bdev, &vo, &b->dev, &eb);
+	if (err)
+		die("vblk", err, &eb);
+	err = ring_init(&b->ring, &ring);
+	if (err)
+		die("ring", err, NULL);
+	err = vdev_queue_create(vblk_vdev(b->dev), b->r, b->r, &b->ring.conf, &b->q, &eb);
+	if (err)
+		die("queue", err, &eb);
+	vdev_queue_start(b->q);
+	reactor_turn(b->r);
+	b->slots = (struct slot *)b->ring.data;
+	b->data = b->ring.data + b->c.depth * sizeof(struct slot);
+	b->seed = 88172645463325252ull;
+}
+
+static void on_stopped(struct vdev_queue *q, void *arg)
+{
+	((struct bench *)arg)->stopped = true;
+}
+
+static void bench_close(struct bench *b)
+{
+	vdev_queue_stop(b->q, on_stopped, b);
+	while (!b->stopped)
+		reactor_turn(b->r);
+	vdev_queue_destroy(b->q);
+	vblk_destroy(b->dev);
+	bdev_close(b->bdev, NULL, NULL);
+	for (unsigned i = 0; i < 8; i++)
+		reactor_turn(b->r);
+	ring_fini(&b->ring);
+	reactor_destroy(b->r);
+}
+
+static uint64_t random_sector(struct bench *b)
+{
+	const uint64_t per_block = b->c.block >> VBLK_SECTOR_SHIFT;
+
+	b->seed ^= b->seed << 13;
+	b->seed ^= b->seed >> 7;
+	b->seed ^= b->seed << 17;
+	return b->seed % (DISK_SECTORS / per_block) * per_block;
+}
+
+static void submit(struct bench *b, uintptr_t i)
+{
+	struct slot *s = &b->slots[i];
+	const struct vqd_buf bufs[] = {
+		ring_buf(&b->ring, &s->hdr, sizeof(s->hdr), false),
+		ring_buf(&b->ring, b->data + i * b->c.block, b->c.block, !b->c.write),
+		ring_buf(&b->ring, &s->status, 1, true),
+	};
+
+	s->hdr.type = le32_make(b->c.write ? VBLK_T_OUT : VBLK_T_IN);
+	s->hdr.sector = le64_make(random_sector(b));
+	s->status = 0xff;
+	if (vqd_add(&b->ring.vqd, bufs, ARRAY_SIZE(bufs), b->c.indirect, (void *)i))
+		die("ring", -ENOSPC, NULL);
+	b->submitted++;
+}
+
+/* The ring stays full: as many new requests as answers. */
+static void bench_run(struct bench *b)
+{
+	unsigned inflight = 0;
+
+	for (unsigned i = 0; i < b->c.depth; i++)
+		submit(b, i);
+	inflight = b->c.depth;
+	while (inflight) {
+		uint64_t from;
+		uint32_t written;
+		void *cookie;
+		int err;
+
+		vqd_publish(&b->ring.vqd);
+		from = mono_ticks();
+		bench_target(b->r);
+		b->target_ticks += mono_ticks() - from;
+		while (vqd_get(&b->ring.vqd, &cookie, &written, &err)) {
+			b->errors += b->slots[(uintptr_t)cookie].status != VBLK_S_OK;
+			inflight--;
+			if (b->submitted < b->c.ios) {
+				submit(b, (uintptr_t)cookie);
+				inflight++;
+			}
+		}
+		if (b->q->vq.broken)
+			die(b->q->vq.why, -EPROTO, NULL);
+	}
+}
+
+static void report(const struct bench *b, uint64_t ns)
+{
+	double n = (double)b->submitted;
+	double target = (double)mono_ticks_to_ns(b->target_ticks) / n;
+
+	if (b->c.json)
+		printf("{\"ios\": %lu, \"errors\": %lu, \"target_ns\": %.1f, \"both_ns\": %.1f}\n",
+		       b->submitted, b->errors, target, (double)ns / n);
+	else
+		printf("%lu I/Os, %lu errors: %.1f ns in the target (%.2f M/s), %.1f ns with the "
+		       "driver's side\n",
+		       b->submitted, b->errors, target, 1e3 / target, (double)ns / n);
+}
+
+static const struct option options[] = {
+	{ "packed", no_argument, NULL, 'p' },	   { "indirect", no_argument, NULL, 'i' },
+	{ "inflight", no_argument, NULL, 'f' },	   { "write", no_argument, NULL, 'w' },
+	{ "event-idx", no_argument, NULL, 'e' },   { "depth", required_argument, NULL, 'd' },
+	{ "block", required_argument, NULL, 'b' }, { "ios", required_argument, NULL, 'n' },
+	{ "json", no_argument, NULL, 'j' },	   { NULL, 0, NULL, 0 },
+};
+
+static void conf_parse(struct conf *c, int argc, char **argv)
+{
+	int opt;
+
+	*c = (struct conf){ .depth = 32, .block = 4096, .ios = 4000000 };
+	while ((opt = getopt_long(argc, argv, "", options, NULL)) != -1) {
+		c->packed |= opt == 'p';
+		c->indirect |= opt == 'i';
+		c->inflight |= opt == 'f';
+		c->write |= opt == 'w';
+		c->event_idx |= opt == 'e';
+		c->json |= opt == 'j';
+		if (opt == 'd')
+			c->depth = (unsigned)strtoul(optarg, NULL, 0);
+		if (opt == 'b')
+			c->block = (unsigned)strtoul(optarg, NULL, 0);
+		if (opt == 'n')
+			c->ios = strtoul(optarg, NULL, 0);
+		if (opt == '?')
+			exit(2);
+	}
+	/* 256 ring entries, three of them an I/O without indirect tables */
+	if (c->depth < 1 || c->depth > (c->indirect ? 256 : 85) || c->block < 512 ||
+	    c->block % 512 || c->ios < c->depth) {
+		fprintf(stderr, "bench_path: depth, block or ios out of range\n");
+		exit(2);
+	}
+}
+
+int main(int argc, char **argv)
+{
+	static struct bench b;
+	uint64_t from;
+
+	conf_parse(&b.c, argc, argv);
+	bench_open(&b);
+	from = mono_ns();
+	bench_run(&b);
+	report(&b, mono_ns() - from);
+	bench_close(&b);
+	return b.errors != 0;
+}
