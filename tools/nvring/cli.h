@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The command line of nvring: one table of commands, from which parsing, help and completion come. */
+#ifndef TOOLS_NVRING_CLI_H
+#define TOOLS_NVRING_CLI_H
+
+#include <stdbool.h>
+
+#define CLI_ARGS_MAX 4 /* positional arguments of a command */
+#define CLI_OPTS_MAX 8 /* options of a command */
+
+/* What scripts can rely on. */
+enum cli_exit {
+	CLI_OK = 0,
+	CLI_FAILED = 1,	     /* it was tried and did not work */
+	CLI_USAGE = 2,	     /* the command line is wrong; nothing was tried */
+	CLI_UNREACHABLE = 3, /* no daemon on the socket */
+};
+
+struct cli_opt {
+	const char *name; /* without -- */
+	const char *arg;  /* word for its value; NULL: a flag */
+	const char *help;
+};
+
+struct cli;
+
+struct cli_command {
+	const char *words;   /* "disk create" */
+	const char *args;    /* "NAME URI"; optional ones in brackets; NULL: none */
+	const char *summary; /* one line */
+	const char *details; /* further lines of help; NULL: none */
+	struct cli_opt opts[CLI_OPTS_MAX]; /* name NULL ends */
+	int (*fn)(struct cli *cli); /* returns enum cli_exit */
+	int (*raw)(int argc, char **argv); /* parses its own arguments; fn is NULL */
+};
+
+/* One invocation. */
+struct cli {
+	const struct cli_command *cmd;
+	const char *socket; /* --socket; NULL: the default place */
+	bool json;
+	unsigned timeout_s;
+	const char *args[CLI_ARGS_MAX]; /* NULL: not given */
+	const char *opts[CLI_OPTS_MAX]; /* parallel to cmd->opts; flags: "" */
+};
+
+/* All commands, in the order of the help; ends with words NULL. */
+extern const struct cli_command cli_commands[];
+
+/* Does it, and returns the exit status. */
+int cli_main(int argc, char **argv);
+
+/* Value of option @name of the command; "" for a flag; NULL: not given. */
+const char *cli_opt(const struct cli *cli, const char *name);
+
+/* "nvring: …" on standard error; returns @rc. */
+int cli_error(int rc, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/* The commands' functions, by file. */
+int cli_status(struct cli *cli);
+int cli_version(struct cli *cli);
+int cli_rpc(struct cli *cli);
+int cli_log(struct cli *cli);
+int cli_config_show(struct cli *cli);
+int cli_config_save(struct cli *cli);
+int cli_disk_list(struct cli *cli);
+int cli_disk_create(struct cli *cli);
+int cli_disk_resize(struct cli *cli);
+int cli_disk_delete(struct cli *cli);
+int cli_disk_stats(struct cli *cli);
+int cli_disk_faults(struct cli *cli);
+int cli_export_list(struct cli *cli);
+int cli_export_create(struct cli *cli);
+int cli_export_delete(struct cli *cli);
+int cli_export_show(struct cli *cli);
+int cli_reactor_list(struct cli *cli);
+int cli_reactor_mode(struct cli *cli);
+int cli_doctor(struct cli *cli);
+int cli_help(struct cli *cli);
+
+#endif

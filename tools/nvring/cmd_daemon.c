@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Commands about the daemon as a whole: status, version, reactors, log, configuration, raw calls. */
+#include <ctype.h>
+#include <json-c/json.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "tools/nvring/cli.h"
+#include "tools/nvring/client.h"
+#include "tools/nvring/jget.h"
+#include "tools/nvring/show.h"
+
+/* The calls that make up the status; the keys of its JSON. */
+static const struct {
+	const char *key, *method;
+} status_calls[] = {
+	{ "version", "nvring_get_version" },
+	{ "disks", "bdev_get_bdevs" },
+	{ "exports", "vhost_get_controllers" },
+	{ "reactors", "framework_get_reactors" },
+};
+
+static void show_status(struct cli *cli, struct json_object *all)
+{
+	char path[PATH_MAX] = "";
+
+	(void)client_path(cli, path, sizeof(path), NULL); /* it has just been used */
+	printf("%s, pid %u, on %s\n", jget_text(all, "version/version"),
+	       (unsigned)jget_number(all, "reactors/pid"), path);
+	putchar('\n');
+	show_disks(jget(all, "disks"));
+	putchar('\n');
+	show_exports(jget(all, "exports"));
+	putchar('\n');
+	show_reactors(jget(all, "reactors"));
+}
+
+int cli_status(struct cli *cli)
+{
+	struct json_object *all = json_object_new_object();
+	int rc = CLI_OK;
+
+	for (unsigned i = 0; i < sizeof(status_calls) / sizeof(status_calls[0]) && !rc; i++) {
+		struct json_object *result = NULL;
+
+		rc = client_call(cli, status_calls[i].method, NULL, &result);
+		json_object_object_add(all, status_calls[i].key, result);
+	}
+	if (!rc && cli->json)
+		show_json(all);
+	else if (!rc)
+		show_status(cli, all);
+	json_object_put(all);
+	return rc;
+}
+
+int cli_version(struct cli *cli)
+{
+	struct json_object *result = NULL;
+	struct errbuf eb;
+
+	if (cli->json)
+		return show_call(cli, "nvring_get_version", NULL, NULL);
+	puts("nvring " NVRING_VERSION);
+	if (client_try(cli, "nvring_get_version", NULL, &result, &eb))
+		puts("daemon: not reachable");
+	else
+		printf("daemon: %s\n", jget_text(result, "version"));
+	json_object_put(result);
+	return CLI_OK;
+}
+
+int cli_reactor_list(struct cli *cli)
+{
+	return show_call(cli, "framework_get_reactors", NULL, show_reactors);
+}
+
+int cli_reactor_mode(struct cli *cli)
+{
+	struct json_object *params = json_object_new_object();
+	const char *id = cli->args[1] ? cli->args[1] : "all";
+
+	json_object_object_add(params, "mode", json_object_new_string(cli->args[0]));
+	if (isdigit((unsigned char)id[0]))
+		json_object_object_add(params, "id", json_tokener_parse(id));
+	else
+		json_object_object_add(params, "id", json_object_new_string(id));
+	return show_call(cli, "reactor_set_mode", params, NULL);
+}
+
+static void show_text(struct json_object *result)
+{
+	puts(json_object_get_string(result));
+}
+
+int cli_log(struct cli *cli)
+{
+	struct json_object *params;
+
+	if (!cli->args[0])
+		return show_call(cli, "log_get_level", NULL, show_text);
+	params = json_object_new_object();
+	json_object_object_add(params, "level", json_object_new_string(cli->args[0]));
+	return show_call(cli, "log_set_level", params, NULL);
+}
+
+int cli_config_show(struct cli *cli)
+{
+	return show_call(cli, "framework_get_config", NULL, show_json);
+}
+
+static void show_saved(struct json_object *result)
+{
+	printf("written to %s\n", jget_text(result, "path"));
+}
+
+int cli_config_save(struct cli *cli)
+{
+	struct json_object *params = json_object_new_object();
+	const char *file = cli->args[0];
+	char cwd[PATH_MAX], path[PATH_MAX + NAME_MAX];
+
+	if (file && file[0] != '/') {
+		if (!getcwd(cwd, sizeof(cwd)) ||
+		    (size_t)snprintf(path, sizeof(path), "%s/%s", cwd, file) >= sizeof(path)) {
+			json_object_put(params);
+			return cli_error(CLI_USAGE, "the path is too long");
+		}
+		file = path;
+	}
+	if (file)
+		json_object_object_add(params, "path", json_object_new_string(file));
+	return show_call(cli, "save_config", params, show_saved);
+}
+
+int cli_rpc(struct cli *cli)
+{
+	struct json_object *params = NULL;
+	enum json_tokener_error err;
+
+	if (cli->args[1]) {
+		params = json_tokener_parse_verbose(cli->args[1], &err);
+		if (!json_object_is_type(params, json_type_object)) {
+			json_object_put(params);
+			return cli_error(CLI_USAGE, "PARAMS must be a JSON object, not '%s'",
+					 cli->args[1]);
+		}
+	}
+	return show_call(cli, cli->args[0], params, show_json);
+}

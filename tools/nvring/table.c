@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* A table is a list of texts, row by row; widths are known when it is printed. */
+#include "tools/nvring/table.h"
+
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct table {
+	unsigned ncols;
+	size_t ncells, room;
+	char **cells;
+	bool right[TABLE_COLUMNS_MAX];
+};
+
+/* Text of the daemon or of a peer: nothing but printable characters reaches the terminal. */
+static void make_printable(char *s)
+{
+	for (; *s; s++) {
+		if ((unsigned char)*s < 0x20 || *s == 0x7f)
+			*s = '?';
+	}
+}
+
+static void add_cell(struct table *t, const char *text, size_t len)
+{
+	if (t->ncells == t->room) {
+		size_t room = t->room ? t->room * 2 : 64;
+		char **cells = realloc(t->cells, room * sizeof(*cells));
+
+		if (!cells)
+			return; /* a cell less: better than no table */
+		t->cells = cells;
+		t->room = room;
+	}
+	t->cells[t->ncells] = strndup(text, len);
+	if (t->cells[t->ncells])
+		make_printable(t->cells[t->ncells++]);
+}
+
+struct table *table_create(const char *heads)
+{
+	struct table *t = calloc(1, sizeof(*t));
+
+	while (t && heads && t->ncols < TABLE_COLUMNS_MAX) {
+		const char *end = strchr(heads, '|');
+
+		if (*heads == '>') {
+			t->right[t->ncols] = true;
+			heads++;
+		}
+		add_cell(t, heads, end ? (size_t)(end - heads) : strlen(heads));
+		t->ncols++;
+		heads = end ? end + 1 : NULL;
+	}
+	return t;
+}
+
+void table_row(struct table *t, ...)
+{
+	va_list ap;
+
+	if (!t)
+		return;
+	va_start(ap, t);
+	for (unsigned i = 0; i < t->ncols; i++) {
+		const char *text = va_arg(ap, const char *);
+
+		if (!text || !*text)
+			text = "-";
+		add_cell(t, text, strlen(text));
+	}
+	va_end(ap);
+}
+
+void table_print(struct table *t)
+{
+	int width[TABLE_COLUMNS_MAX] = { 0 };
+
+	if (!t)
+		return;
+	for (size_t i = 0; i < t->ncells; i++) {
+		int n = (int)strlen(t->cells[i]);
+
+		if (n > width[i % t->ncols])
+			width[i % t->ncols] = n;
+	}
+	for (size_t i = 0; i < t->ncells; i++) {
+		unsigned col = (unsigned)(i % t->ncols);
+		bool last = col + 1 == t->ncols;
+
+		if (t->right[col])
+			printf("%*s", width[col], t->cells[i]);
+		else
+			printf("%-*s", last ? 0 : width[col], t->cells[i]);
+		fputs(last ? "\n" : "  ", stdout);
+		free(t->cells[i]);
+	}
+	free(t->cells);
+	free(t);
+}
