@@ -73,7 +73,9 @@ static int receive_some(struct vu_conn *c, void *buf, size_t len, struct errbuf 
 	if (n < 0) {
 		if (errno == EAGAIN || errno == EINTR)
 			return 0;
-		return errbuf_set(eb, -errno, "cannot read: %s", strerror(errno));
+		/* closed before it had read our last reply: closed */
+		return errbuf_set(eb, errno == ECONNRESET && !c->got ? -EPIPE : -errno,
+				  "cannot read: %s", strerror(errno));
 	}
 	if (collect_fds(&c->in, &mh))
 		return errbuf_set(eb, -EPROTO, "more than %d file descriptors", VU_FDS_MAX);
