@@ -3,6 +3,7 @@
 #include "core/hugemem.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/memfd.h>
 #include <stdint.h>
 #include <sys/mman.h>
@@ -20,7 +21,7 @@ static int hugemem_try(struct hugemem *m, size_t len, size_t page_bytes, const c
 
 	if (new.len < len)
 		return -ENOMEM;
-	new.fd = memfd_create(name, MFD_CLOEXEC | flags);
+	new.fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING | flags);
 	if (new.fd < 0)
 		return -errno;
 	if (ftruncate(new.fd, (off_t) new.len) < 0) {
@@ -28,6 +29,8 @@ static int hugemem_try(struct hugemem *m, size_t len, size_t page_bytes, const c
 		close(new.fd);
 		return err == -EINVAL || err == -EFBIG ? -ENOMEM : err;
 	}
+	/* Whoever else maps it can rely on its size. */
+	(void)fcntl(new.fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL);
 	new.va = mmap(NULL, new.len, PROT_READ | PROT_WRITE, MAP_SHARED, new.fd, 0);
 	if (new.va == MAP_FAILED) {
 		err = -errno;
