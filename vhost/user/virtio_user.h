@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The front-end half: drive a vhost-user-blk socket (ours or a peer's) from a process of one's own, as a container does.
+ * The front-end half: drive a vhost-user-blk socket (ours or a peer's) from a process of one's own,
+ * as a container does.
  *
  *   open ─ negotiate, share memory ─► queues ─ submit, flush, poll ─► done(cookie, status) ─► close
  */
@@ -19,16 +20,18 @@ struct virtio_user_queue;
 
 struct virtio_user_opts {
 	const char *path;
-	unsigned nqueues;   /* 0: 1 */
-	uint16_t queue_size; /* 0: 128; power of two */
-	bool packed;	    /* ask for RING_PACKED; -ENOTSUP when the device does not offer it */
+	unsigned nqueues;    /* 0: 1 */
+	uint16_t queue_size; /* entries of each ring; 0: 128; power of two */
+	uint16_t depth; /* requests at a time and queue, <= queue_size; 0: queue_size. A ring of 3 *
+			   depth needs no tables */
+	bool packed;	/* ask for RING_PACKED; -ENOTSUP when the device does not offer it */
 	bool no_event_idx, no_indirect, in_order;
-	bool eventfd;	    /* sleep on calls (virtio_user_wait); else calls are never asked for */
-	bool minimal;	    /* negotiate as little as MQ + CONFIG, as the oldest front-ends do */
-	bool no_inflight;   /* do not ask for an inflight region */
+	bool eventfd;	  /* sleep on calls (virtio_user_wait); else calls are never asked for */
+	bool minimal;	  /* negotiate as little as MQ + CONFIG, as the oldest front-ends do */
+	bool no_inflight; /* do not ask for an inflight region */
 	uint64_t features_mask; /* 0: all bits we know; else offered bits are masked with it */
-	size_t memory_bytes; /* shared memory for virtio_user_alloc; 0: 64 MiB */
-	unsigned connect_ms; /* keep trying to connect for so long */
+	size_t memory_bytes;	/* shared memory for virtio_user_alloc; 0: 64 MiB */
+	unsigned connect_ms;	/* keep trying to connect for so long */
 };
 
 /* What the device said. */
@@ -44,15 +47,18 @@ struct virtio_user_info {
 /* Blocks for the handshake. 0 or -errno with eb. One thread per queue afterwards. */
 int virtio_user_open(const struct virtio_user_opts *opts, struct virtio_user **ret_vu,
 		     struct errbuf *eb);
-/* Stops the queues (what is in flight comes back first, or is lost with a dead peer), disconnects. NULL is fine. */
+/* Stops the queues (what is in flight comes back first, or is lost with a dead peer), disconnects.
+ * NULL is fine. */
 void virtio_user_close(struct virtio_user *vu);
 
 void virtio_user_get_info(const struct virtio_user *vu, struct virtio_user_info *ret);
 
-/* Buffers for I/O live in shared memory: aligned to 4 KiB, freed with the device. NULL when it is used up. */
+/* Buffers for I/O live in shared memory: aligned to 4 KiB, freed with the device. NULL when it is
+ * used up. */
 void *virtio_user_alloc(struct virtio_user *vu, size_t len);
 
-/* Share more memory of the caller's (memfd-backed, page aligned) with the device: ADD_MEM_REG or a new table. */
+/* Share more memory of the caller's (memfd-backed, page aligned) with the device: ADD_MEM_REG or a
+ * new table. */
 int virtio_user_add_memory(struct virtio_user *vu, void *va, size_t len, int fd, off_t off);
 
 struct virtio_user_queue *virtio_user_queue(struct virtio_user *vu, unsigned index);
@@ -67,8 +73,8 @@ enum virtio_user_op {
 };
 
 /**
- * virtio_user_submit - one request into the ring, visible after virtio_user_flush. iov in shared memory.
- * off and len in bytes (DISCARD, WRITE_ZEROES: no iov). 0, -ENOSPC (ring full), -EINVAL.
+ * virtio_user_submit - one request into the ring, visible after virtio_user_flush. iov in shared
+ * memory. off and len in bytes (DISCARD, WRITE_ZEROES: no iov). 0, -ENOSPC (ring full), -EINVAL.
  */
 int virtio_user_submit(struct virtio_user_queue *q, enum virtio_user_op op, uint64_t off,
 		       uint64_t len, const struct iovec *iov, unsigned iovcnt, void *cookie);
@@ -88,8 +94,8 @@ int virtio_user_poll(struct virtio_user_queue *q, struct virtio_user_done *done,
 int virtio_user_wait(struct virtio_user_queue *q, int timeout_ms);
 
 /**
- * virtio_user_reconnect - after -EPIPE: connect again (for up to @timeout_ms), hand over the inflight region, go on.
- * What was in flight is answered by the new device. 0 or -errno with eb.
+ * virtio_user_reconnect - after -EPIPE: connect again (for up to @timeout_ms), hand over the
+ * inflight region, go on. What was in flight is answered by the new device. 0 or -errno with eb.
  */
 int virtio_user_reconnect(struct virtio_user *vu, unsigned timeout_ms, struct errbuf *eb);
 

@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The front-end half from outside: open, close, and on to the next server.
+ *
+ *   open ──► negotiate ─ memory, queues ─ start ──► RUNNING ─ the socket ends ─► dead ──► (-EPIPE)
+ * ──► reconnect ▲                                                │ └── start ─ rings kept (inflight
+ * region) or refilled
+ */
+#include "vhost/user/virtio_user_priv.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "core/base/mono.h"
+#include "vhost/user/vu_wire.h"
+
+#define QUEUE_SIZE_DEFAULT 128
+#define RETRY_NS	   (20 * MONO_NS_PER_MS) /* after a handshake that failed */
+
+static int opts_check(struct virtio_user *vu, struct errbuf *eb)
+{
+	struct virtio_user_opts *o = &vu->opts;
+
+	vu->nqueues = (uint16_t)(o->nqueues ? o->nqueues : 1);
+	vu->queue_size = o->queue_size ? o->queue_size : QUEUE_SIZE_DEFAULT;
+	vu->depth = o->depth ? o->depth : vu->queue_size;
+	if (o->nqueues > VIRTIO_USER_QUEUES_MAX)
+		return errbuf_set(eb, -EINVAL, "%u queues are more than %u", o->nqueues,
+				  VIRTIO_USER_QUEUES_MAX);
+	if (!CC_IS_POW2(vu->queue_size) || vu->queue_size < 4 ||
+	    vu->queue_size > VIRTIO_USER_SIZE_MAX)
+		return errbuf_set(eb, -EINVAL, "a ring has 4 to %u entries, a power of two, not %u",
+				  VIRTIO_USER_SIZE_MAX, vu->queue_size);
+	if (vu->depth > vu->queue_size)
+		return errbuf_set(eb, -EINVAL, "depth %u is more than the ring's %u", vu->depth,
+				  vu->queue_size);
+	return 0;
+}
+
+int virtio_user_open(const struct virtio_user_opts *opts, struct virtio_user **ret_vu,
+		     struct errbuf *eb)
+{
+	struct virtio_user *vu = calloc(1, sizeof(*vu));
+	int err;
+
+	if (!vu)
+		return errbuf_set(eb, -ENOMEM, "no memory");
+	vu->opts = *opts;
+	vu->sock = vu->backend_fd = vu->inflight_fd = vu->mem.fd = -1;
+	pthread_mutex_init(&vu->lock, NULL);
+	for (unsigned i = 0; i < VIRTIO_USER_QUEUES_MAX; i++)
+		vu->queues[i].kick_fd = vu->queues[i].call_fd = vu->queues[i].err_fd = -1;
+	vu->path = strdup(opts->path);
+	err = vu->path ? opts_check(vu, eb) : errbuf_set(eb, -ENOMEM, "no memory");
+	if (!err)
+		err = virtio_user_negotiate(vu, true, opts->connect_ms, eb);
+	if (!err)
+		err = virtio_user_mem_create(vu, eb);
+	if (!err)
+		err = virtio_user_start(vu, eb);
+	if (err) {
+		virtio_user_disconnect(vu);
+		virtio_user_close(vu);
+		return err;
+	}
+	*ret_vu = vu;
+	return 0;
+}
+
+void virtio_user_close(struct virtio_user *vu)
+{
+	if (!vu)
+		return;
+	virtio_user_stop(vu);
+	virtio_user_disconnect(vu);
+	virtio_user_mem_destroy(vu);
+	if (vu->inflight_fd >= 0)
+		close(vu->inflight_fd);
+	pthread_mutex_destroy(&vu->lock);
+	free(vu->path);
+	free(vu);
+}
+
+/* The new server goes on with our rings, or begins with fresh ones into which everything unanswered
+ * is put again. */
+static int rings_prepare(struct virtio_user *vu, struct errbuf *eb)
+{
+	int err = 0;
+
+	if (vu->inflight_fd >= 0 && (vu->protocol_features & VU_BIT(VU_PROTOCOL_F_INFLIGHT_SHMFD)))
+		return 0;
+	if (vu->inflight_fd >= 0)
+		close(vu->inflight_fd);
+	vu->inflight_fd = -1;
+	for (unsigned i = 0; i < vu->nqueues && !err; i++)
+		err = virtio_user_queue_restart(&vu->queues[i]);
+	return err ? errbuf_set(eb, err, "%s: cannot fill the rings again", vu->path) : 0;
+}
+
+static int reconnect_once(struct virtio_user *vu, unsigned timeout_ms, struct errbuf *eb)
+{
+	int err = virtio_user_negotiate(vu, false, timeout_ms, eb);
+
+	if (!err)
+		err = rings_prepare(vu, eb);
+	if (!err)
+		err = virtio_user_start(vu, eb);
+	if (err)
+		virtio_user_disconnect(vu);
+	return err;
+}
+
+int virtio_user_reconnect(struct virtio_user *vu, unsigned timeout_ms, struct errbuf *eb)
+{
+	const struct timespec nap = { .tv_nsec = RETRY_NS };
+	uint64_t now = mono_ns(), end = now + timeout_ms * MONO_NS_PER_MS;
+	int err;
+
+	/* The old device writes no more: it is gone, or it has closed its end. */
+	virtio_user_disconnect(vu);
+	for (unsigned i = 0; i < vu->nqueues; i++)
+		virtio_user_queue_drain(&vu->queues[i]);
+	for (;;) {
+		err = reconnect_once(vu, (unsigned)((end - now) / MONO_NS_PER_MS), eb);
+		now = mono_ns();
+		/* A server that is just going down may have taken us; one that says no will say no
+		 * again. */
+		if ((err != -EPIPE && err != -ETIMEDOUT) || now >= end)
+			break;
+		nanosleep(&nap, NULL);
+	}
+	if (err)
+		return err;
+	for (unsigned i = 0; i < vu->nqueues; i++) {
+		vu->queues[i].dead_seen = false;
+		vu->queues[i].broken = 0;
+	}
+	__atomic_store_n(&vu->dead, false, __ATOMIC_RELEASE);
+	return 0;
+}
+
+void virtio_user_get_info(const struct virtio_user *vu, struct virtio_user_info *ret)
+{
+	const struct virtio_user_config *c = &vu->config;
+
+	*ret = (struct virtio_user_info){
+		.features = vu->features,
+		.protocol_features = vu->protocol_features,
+		.capacity_bytes = cc_read_once(vu->capacity_bytes),
+		.block_bytes = VIRTIO_USER_SECTOR,
+		.seg_max = vu->segs_max,
+		.size_max = UINT32_MAX,
+		.nqueues_max = vu->nqueues_max,
+		.read_only = vu->features & VIRTIO_BIT(VIRTIO_USER_BLK_F_RO),
+		.writeback = vu->features & VIRTIO_BIT(VIRTIO_USER_BLK_F_FLUSH),
+	};
+	if (vu->features & VIRTIO_BIT(VIRTIO_USER_BLK_F_BLK_SIZE))
+		ret->block_bytes = le32_get(c->blk_size);
+	if (vu->features & VIRTIO_BIT(VIRTIO_USER_BLK_F_SIZE_MAX))
+		ret->size_max = le32_get(c->size_max);
+	if (vu->features & VIRTIO_BIT(VIRTIO_USER_BLK_F_CONFIG_WCE))
+		ret->writeback = c->writeback != 0;
+	if (vu->features & VIRTIO_BIT(VIRTIO_USER_BLK_F_DISCARD))
+		ret->max_discard_sectors = le32_get(c->max_discard_sectors);
+	if (vu->features & VIRTIO_BIT(VIRTIO_USER_BLK_F_WRITE_ZEROES))
+		ret->max_write_zeroes_sectors = le32_get(c->max_write_zeroes_sectors);
+}
+
+struct virtio_user_queue *virtio_user_queue(struct virtio_user *vu, unsigned index)
+{
+	return index < vu->nqueues ? &vu->queues[index] : NULL;
+}

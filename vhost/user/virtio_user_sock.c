@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Messages through a blocking socket, with deadlines. */
+#include "vhost/user/virtio_user_sock.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "core/base/cc.h"
+#include "core/base/mono.h"
+
+#define SEND_MS	 10000 /* a peer that does not read for so long is stuck */
+#define RETRY_MS 2     /* between two attempts to connect */
+
+static int try_connect(const struct sockaddr_un *sa, int *ret_sock)
+{
+	int err, s = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	if (s < 0)
+		return -errno;
+	if (connect(s, (const struct sockaddr *)sa, sizeof(*sa)) == 0) {
+		*ret_sock = s;
+		return 0;
+	}
+	err = -errno;
+	close(s);
+	return err;
+}
+
+int virtio_user_sock_connect(const char *path, unsigned ms, int *ret_sock, struct errbuf *eb)
+{
+	const struct timespec nap = { .tv_nsec = RETRY_MS * (long)MONO_NS_PER_MS };
+	struct sockaddr_un sa = { .sun_family = AF_UNIX };
+	uint64_t end = mono_ns() + ms * MONO_NS_PER_MS;
+	int err;
+
+	if (strlen(path) >= sizeof(sa.sun_path))
+		return errbuf_set(eb, -ENAMETOOLONG, "%s: longer than a socket's name can be (%zu)",
+				  path, sizeof(sa.sun_path) - 1);
+	memcpy(sa.sun_path, path, strlen(path));
+	for (;;) {
+		err = try_connect(&sa, ret_sock);
+		if (err != -ENOENT && err != -ECONNREFUSED && err != -EAGAIN)
+			break;
+		if (mono_ns() >= end)
+			break;
+		nanosleep(&nap, NULL);
+	}
+	return err ? errbuf_set(eb, err, "%s: cannot connect: %s", path, strerror(-err)) : 0;
+}
+
+static int wait_for(int sock, short events, uint64_t end_ns)
+{
+	struct pollfd p = { .fd = sock, .events = events };
+	uint64_t now = mono_ns();
+	int n;
+
+	do {
+		n = poll(&p, 1, now >= end_ns ? 0 : (int)((end_ns - now) / MONO_NS_PER_MS) + 1);
+	} while (n < 0 && errno == EINTR);
+	if (n < 0)
+		return -errno;
+	return n ? 0 : -ETIMEDOUT;
+}
+
+static int peer_error(int err)
+{
+	return err == ECONNRESET || err == ENOTCONN ? -EPIPE : -err;
+}
+
+int virtio_user_sock_send(int sock, const struct vu_msg *m)
+{
+	const char *at;
+	char head[VU_HEADER_BYTES + VU_PAYLOAD_BYTES_MAX];
+	char control[CMSG_SPACE(sizeof(int) * VU_FDS_MAX)] cc_aligned(8) = { 0 };
+	size_t left = VU_HEADER_BYTES + m->h.size;
+	uint64_t end = mono_ns() + SEND_MS * MONO_NS_PER_MS;
+	struct iovec iov;
+	struct msghdr mh = { .msg_iov = &iov, .msg_iovlen = 1 };
+
+	memcpy(head, &m->h, VU_HEADER_BYTES);
+	memcpy(head + VU_HEADER_BYTES, &m->p, m->h.size);
+	at = head;
+	if (m->nfds) {
+		struct cmsghdr *c = (struct cmsghdr *)control;
+
+		c->cmsg_len = CMSG_LEN(sizeof(int) * m->nfds);
+		c->cmsg_level = SOL_SOCKET;
+		c->cmsg_type = SCM_RIGHTS;
+		memcpy(CMSG_DATA(c), m->fds, sizeof(int) * m->nfds);
+		mh.msg_control = control;
+		mh.msg_controllen = CMSG_SPACE(sizeof(int) * m->nfds);
+	}
+	while (left) {
+		ssize_t n;
+
+		iov = (struct iovec){ (void *)(uintptr_t)at, left };
+		n = sendmsg(sock, &mh, MSG_NOSIGNAL | MSG_DONTWAIT);
+		if (n < 0 && errno != EAGAIN && errno != EINTR)
+			return peer_error(errno);
+		if (n < 0) {
+			int err = wait_for(sock, POLLOUT, end);
+
+			if (err)
+				return err;
+			continue;
+		}
+		at += n;
+		left -= (size_t)n;
+		mh.msg_control = NULL;
+		mh.msg_controllen = 0;
+	}
+	return 0;
+}
+
+/* Takes the fds that came with a piece. More than fit are closed by the kernel, and the message is
+ * refused. */
+static int take_fds(struct vu_msg *m, struct msghdr *mh)
+{
+	for (struct cmsghdr *c = CMSG_FIRSTHDR(mh); c; c = CMSG_NXTHDR(mh, c)) {
+		size_t bytes = c->cmsg_len - CMSG_LEN(0);
+
+		if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
+			continue;
+		for (size_t i = 0; i < bytes / sizeof(int); i++) {
+			int fd;
+
+			memcpy(&fd, CMSG_DATA(c) + i * sizeof(int), sizeof(int));
+			if (m->nfds < VU_FDS_MAX)
+				m->fds[m->nfds++] = fd;
+			else
+				close(fd);
+		}
+	}
+	return mh->msg_flags & MSG_CTRUNC ? -EPROTO : 0;
+}
+
+static int recv_bytes(int sock, struct vu_msg *m, void *buf, size_t len, uint64_t end)
+{
+	char control[CMSG_SPACE(sizeof(int) * VU_FDS_MAX)] cc_aligned(8);
+	char *at = buf;
+	int err;
+
+	while (len) {
+		struct iovec iov = { at, len };
+		struct msghdr mh = { .msg_iov = &iov,
+				     .msg_iovlen = 1,
+				     .msg_control = control,
+				     .msg_controllen = sizeof(control) };
+		ssize_t n = recvmsg(sock, &mh, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+
+		if (n == 0)
+			return -EPIPE;
+		if (n < 0 && errno != EAGAIN && errno != EINTR)
+			return peer_error(errno);
+		if (n < 0) {
+			err = wait_for(sock, POLLIN, end);
+			if (err)
+				return err;
+			continue;
+		}
+		err = take_fds(m, &mh);
+		if (err)
+			return err;
+		at += n;
+		len -= (size_t)n;
+	}
+	return 0;
+}
+
+int virtio_user_sock_recv(int sock, struct vu_msg *m, int timeout_ms)
+{
+	uint64_t end = mono_ns() + (uint64_t)timeout_ms * MONO_NS_PER_MS;
+	int err;
+
+	memset(m, 0, sizeof(*m));
+	err = recv_bytes(sock, m, &m->h, VU_HEADER_BYTES, end);
+	if (!err && m->h.size > VU_PAYLOAD_BYTES_MAX)
+		err = -EPROTO;
+	if (!err && (m->h.flags & VU_FLAG_VERSION_MASK) != VU_FLAG_VERSION)
+		err = -EPROTO;
+	if (!err)
+		err = recv_bytes(sock, m, &m->p, m->h.size, end);
+	if (err)
+		vu_msg_close_fds(m);
+	return err;
+}
