@@ -347,6 +347,69 @@ static void a_resize_is_told_and_bounds_move(void **state)
 	assert_int_equal(rig_close(), 0);
 }
 
+/* A channel on another thread: set up and taken down from here, used there. */
+struct elsewhere {
+	struct bdev_chan *chan;
+	struct rig_io io;
+	struct iovec iov;
+	struct reactor *r;
+	unsigned wrong;
+	uint32_t done; /* atomic */
+};
+
+static void elsewhere_done(struct bio *bio)
+{
+	struct elsewhere *e = container_of(bio, struct elsewhere, io.bio);
+
+	e->wrong += reactor_self() != e->r || bio->status != 0;
+	if (++e->io.done < 100)
+		bdev_submit(e->chan, bio);
+	else
+		__atomic_store_n(&e->done, 1, __ATOMIC_RELEASE);
+}
+
+static void elsewhere_begin(void *arg)
+{
+	struct elsewhere *e = arg;
+
+	bdev_submit(e->chan, &e->io.bio);
+}
+
+static void a_channel_on_another_thread(void **state)
+{
+	struct bdev_limits lim = { .bytes_max = 512 };
+	struct reactor_opts o = { .name = "data", .cpu = -1 };
+	static char buf[4096];
+	static struct elsewhere e;
+	struct bdev_chan_stats *st = calloc(1, sizeof(*st));
+
+	(void)state;
+	assert_int_equal(rig_open(&lim), 0);
+	rig.fake.auto_later = true;
+	assert_int_equal(reactor_create(&o, &e.r), 0);
+	assert_int_equal(reactor_start(e.r), 0);
+	assert_int_equal(bdev_chan_get(&rig.fake.bdev, e.r, &e.chan), 0);
+	e.iov = (struct iovec){ buf, sizeof(buf) };
+	e.io.bio = (struct bio){
+		.op = BIO_WRITE, .iov = &e.iov, .iovcnt = 1, .len = 4096, .done = elsewhere_done
+	};
+	reactor_call(e.r, elsewhere_begin, &e);
+	while (!__atomic_load_n(&e.done, __ATOMIC_ACQUIRE))
+		reactor_turn(rig.r);
+	assert_int_equal(e.wrong, 0);
+	bdev_chan_put(e.chan);
+	while (rig.fake.ndestroyed == 0)
+		reactor_turn(rig.r);
+	bdev_get_stats(&rig.fake.bdev, st);
+	assert_int_equal(st->op[BIO_WRITE].ios, 100);
+	assert_int_equal(st->splits, 100);
+	reactor_stop(e.r);
+	reactor_join(e.r);
+	reactor_destroy(e.r);
+	free(st);
+	assert_int_equal(rig_close(), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -357,6 +420,7 @@ int main(void)
 		cmocka_unit_test(get_and_put_before_the_reactor_turns),
 		cmocka_unit_test(limits_are_checked),
 		cmocka_unit_test(a_resize_is_told_and_bounds_move),
+		cmocka_unit_test(a_channel_on_another_thread),
 	};
 
 	mono_init();
