@@ -34,7 +34,7 @@ enum {
 
 struct urb_conf {
 	char path[PATH_MAX];
-	uint64_t direct, ro, locking, depth, block, size, create;
+	uint64_t direct, ro, locking, depth, block, size, create, discard;
 	unsigned lock_wait_ms;
 	bool created; /* by us, just now */
 };
@@ -43,6 +43,8 @@ static int conf_parse(const char *text, const struct urb_opts *opts, struct urb_
 		      struct errbuf *eb)
 {
 	static const char *const locking[] = { "auto", "on", "off", NULL };
+	/* In the order of enum urb_discard. */
+	static const char *const discard[] = { "off", "punch", "command", "ioctl", "auto", NULL };
 	const struct uri_opt table[] = {
 		{ "direct", URI_FLAG, 0, 1, NULL, &conf->direct },
 		{ "ro", URI_FLAG, 0, 1, NULL, &conf->ro },
@@ -51,10 +53,13 @@ static int conf_parse(const char *text, const struct urb_opts *opts, struct urb_
 		{ "block", URI_SIZE, 512, BDEV_BLOCK_MAX, NULL, &conf->block },
 		{ "size", URI_SIZE, 512, INT64_MAX, NULL, &conf->size },
 		{ "create", URI_FLAG, 0, 1, NULL, &conf->create },
+		{ "discard", URI_CHOICE, 0, 0, discard, &conf->discard },
 	};
 	int err;
 
-	*conf = (struct urb_conf){ .direct = DIRECT_TRY, .depth = URB_DEPTH };
+	*conf = (struct urb_conf){ .direct = DIRECT_TRY,
+				   .depth = URB_DEPTH,
+				   .discard = URB_DISCARD_AUTO };
 	err = uri_parse(text, conf->path, sizeof(conf->path), table, ARRAY_SIZE(table), eb);
 	if (err)
 		return err;
@@ -224,6 +229,7 @@ static void urb_destroy(struct urb *dev)
 {
 	if (!dev)
 		return;
+	urb_discard_thread_destroy(dev->discard_thread);
 	if (dev->zeroes)
 		(void)munmap((void *)(uintptr_t)dev->zeroes, URB_ZEROES_BYTES);
 	if (dev->is_locked)
@@ -249,6 +255,21 @@ static const struct bdev_ops urb_ops = {
 	.resize = urb_resize,
 };
 
+static int discard_choose(struct urb *dev, const struct urb_conf *conf,
+			  const struct urb_shape *shape, struct errbuf *eb)
+{
+	int err;
+
+	dev->discard = conf->discard == URB_DISCARD_AUTO ? shape->discard
+							 : (enum urb_discard)conf->discard;
+	if (dev->discard > URB_DISCARD_PUNCH && !shape->is_blk)
+		return errbuf_set(eb, -EINVAL, "option discard: this one is for block devices");
+	if (dev->discard != URB_DISCARD_IOCTL || conf->ro)
+		return 0;
+	err = urb_discard_thread_create(dev->fd, &dev->discard_thread);
+	return err ? errbuf_set(eb, err, "no thread for discards: %s", strerror(-err)) : 0;
+}
+
 /* The open and locked file becomes a device. */
 static int dev_init(struct urb *dev, const struct urb_conf *conf, struct errbuf *eb)
 {
@@ -259,6 +280,8 @@ static int dev_init(struct urb *dev, const struct urb_conf *conf, struct errbuf 
 
 	if (!err)
 		err = block_choose(conf, &shape, &block, eb);
+	if (!err)
+		err = discard_choose(dev, conf, &shape, eb);
 	if (err)
 		return err;
 	if (conf->direct == DIRECT_TRY && !shape.is_direct)
@@ -282,9 +305,9 @@ static int dev_init(struct urb *dev, const struct urb_conf *conf, struct errbuf 
 				.depth = (uint32_t)conf->depth,
 				.iovs_max = BDEV_IOVS_MAX,
 				.bytes_max = URB_BYTES_MAX,
-				.discard_max = shape.can_discard ? URB_RANGE_MAX : 0,
+				.discard_max = dev->discard ? URB_RANGE_MAX : 0,
 				.discard_align = CC_MAX(block, shape.phys_bytes),
-				.zeroes_max = shape.can_zero ? URB_RANGE_MAX : 0,
+				.zeroes_max = URB_RANGE_MAX, /* by writing them, at worst */
 				.read_only = conf->ro,
 				.has_flush = true,
 				.has_fua = true,

@@ -20,7 +20,9 @@ struct urb_opts {
  * buffered with a notice ro=0|1             open read-only locking=auto|on|off  image locks as QEMU
  * takes them; auto: unless the file system has no such locks depth=1…4096       I/Os in flight per
  * reactor (128) block=512|…|65536  logical block; not given: what the file or device asks for
- *   size=SIZE&create=1 make a new sparse file of that size; an existing one must have it already
+ *   discard=auto|off|punch|command|ioctl  how DISCARD is done; all but auto, off and punch are for
+ * block devices size=SIZE&create=1 make a new sparse file of that size; an existing one must have
+ * it already
  *
  * 0 or -errno with the reason in @eb: -ENOENT, -EACCES, -EISDIR, -EINVAL (options, size, kind of
  * file), -EBUSY (locked by another process), … Set-up thread; may wait lock_wait_ms. bdev_close()

@@ -41,7 +41,8 @@ struct urb_chan {
 };
 
 enum step {
-	STEP_DATA, /* the READ or WRITE itself */
+	STEP_DATA,    /* the READ or WRITE itself */
+	STEP_DISCARD, /* the command for block devices */
 	STEP_PUNCH,
 	STEP_ZERO_RANGE,
 	STEP_ZERO_WRITE, /* zeroes as data */
@@ -100,6 +101,9 @@ static void io_issue(struct urb_chan *uc, struct bio *bio)
 	case STEP_DATA:
 		prep_data(sqe, bio, io->done_bytes);
 		break;
+	case STEP_DISCARD:
+		urb_prep_discard(sqe, 0, bio->off, bio->len);
+		break;
 	case STEP_PUNCH:
 		io_uring_prep_fallocate(sqe, 0, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
 					(off_t)bio->off, (off_t)bio->len);
@@ -128,7 +132,7 @@ static enum step first_step(const struct urb_chan *uc, const struct bio *bio)
 	case BIO_FLUSH:
 		return STEP_SYNC;
 	case BIO_DISCARD:
-		return STEP_PUNCH;
+		return uc->dev->discard == URB_DISCARD_COMMAND ? STEP_DISCARD : STEP_PUNCH;
 	case BIO_WRITE_ZEROES:
 		if (!(bio->flags & BIO_NOUNMAP) && !uc->no_punch)
 			return STEP_PUNCH;
@@ -142,6 +146,10 @@ void urb_chan_submit(struct bdev_chan *chan, struct bio *bio)
 {
 	struct urb_chan *uc = chan->drv;
 
+	if (bio->op == BIO_DISCARD && uc->dev->discard_thread) {
+		urb_discard_submit(uc->dev->discard_thread, bio);
+		return;
+	}
 	*io_of(bio) = (struct urb_io){ .step = first_step(uc, bio) };
 	if (cc_unlikely(uc->poller.state != POLLER_HOT))
 		poller_wake(&uc->poller);
@@ -244,6 +252,7 @@ static void io_next(struct urb_chan *uc, struct bio *bio, int res)
 	case STEP_ZERO_WRITE:
 		rc = zero_write_next(bio, res);
 		break;
+	case STEP_DISCARD:
 	case STEP_SYNC:
 		rc = CC_MIN(res, 0);
 		break;

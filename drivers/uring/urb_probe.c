@@ -16,6 +16,17 @@
 
 #define ALIGN_GUESS 4096 /* direct I/O of this alignment works everywhere */
 
+/* BLOCK_URING_CMD_DISCARD of <linux/blkdev.h>, which Debian 12's headers do not have yet. */
+#define DISCARD_COMMAND _IO(0x12, 0)
+
+void urb_prep_discard(struct io_uring_sqe *sqe, int fd, uint64_t off, uint64_t len)
+{
+	io_uring_prep_rw(IORING_OP_URING_CMD, sqe, fd, NULL, 0, 0);
+	sqe->cmd_op = DISCARD_COMMAND;
+	sqe->addr = off;
+	sqe->addr3 = len;
+}
+
 int urb_probe_bytes(int fd, bool is_blk, uint64_t *ret_bytes)
 {
 	struct stat st;
@@ -101,6 +112,40 @@ static int make_direct(int fd, struct urb_shape *shape)
 	return 0;
 }
 
+/*
+ * Does the kernel take a discard through the ring? One of no bytes is refused in any case: as
+ * invalid where the command is known, as not supported where it is not.
+ */
+static bool has_discard_command(int fd)
+{
+	struct io_uring_cqe *cqe;
+	struct io_uring_sqe *sqe;
+	struct io_uring ring;
+	bool has = false;
+
+	if (io_uring_queue_init(1, &ring, 0))
+		return false;
+	sqe = io_uring_get_sqe(&ring);
+	urb_prep_discard(sqe, fd, 0, 0);
+	if (io_uring_submit(&ring) == 1 && !io_uring_wait_cqe(&ring, &cqe)) {
+		has = cqe->res == -EINVAL;
+		io_uring_cqe_seen(&ring, cqe);
+	}
+	io_uring_queue_exit(&ring);
+	return has;
+}
+
+/* Punching a hole into a block device is "write zeroes, unmapping", and not emulated where the
+ * device has no such thing. */
+static enum urb_discard blk_discard(int fd, dev_t dev)
+{
+	if (!queue_limit(dev, "discard_max_bytes"))
+		return URB_DISCARD_OFF;
+	if (has_discard_command(fd))
+		return URB_DISCARD_COMMAND;
+	return queue_limit(dev, "write_zeroes_max_bytes") ? URB_DISCARD_PUNCH : URB_DISCARD_IOCTL;
+}
+
 static int probe_blk(int fd, const struct stat *st, struct urb_shape *shape)
 {
 	unsigned phys = 0, opt = 0;
@@ -113,10 +158,7 @@ static int probe_blk(int fd, const struct stat *st, struct urb_shape *shape)
 	shape->block_bytes = CC_MAX((uint32_t)lba, 512u);
 	shape->phys_bytes = phys;
 	shape->opt_io_bytes = opt;
-	/* Punching a hole into a block device is "write zeroes, unmapping": what it lacks, the
-	 * kernel does not replace. */
-	shape->can_discard = queue_limit(st->st_rdev, "write_zeroes_max_bytes") > 0;
-	shape->can_zero = true; /* by ZERO_RANGE, which the kernel replaces by writes */
+	shape->discard = blk_discard(fd, st->st_rdev);
 	shape->rotational = queue_limit(st->st_rdev, "rotational") > 0;
 	return 0;
 }
@@ -127,10 +169,9 @@ static void probe_file(int fd, const struct stat *st, bool read_only, struct urb
 	shape->phys_bytes =
 		st->st_blksize > 0 ? (uint32_t)CC_MIN(st->st_blksize, BDEV_BLOCK_MAX) : 0;
 	/* Behind the end there is nothing to lose: this asks only whether the file system can. */
-	shape->can_discard =
-		!read_only &&
-		!fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, st->st_size, 4096);
-	shape->can_zero = true; /* by writing them, at worst */
+	if (!read_only &&
+	    !fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, st->st_size, 4096))
+		shape->discard = URB_DISCARD_PUNCH;
 }
 
 int urb_probe(int fd, unsigned direct, bool read_only, struct urb_shape *ret, struct errbuf *eb)
