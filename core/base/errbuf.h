@@ -11,10 +11,16 @@ struct errbuf {
 	char text[ERRBUF_BYTES_MAX];
 };
 
-/**
- * errbuf_set - write the explanation and return @err, so that `return errbuf_set(eb, -EINVAL, …)` reads well.
- * @eb may be NULL (nobody wants to know). Text is cut at ERRBUF_BYTES_MAX; no newline at the end.
- */
-int errbuf_set(struct errbuf *eb, int err, const char *fmt, ...) cc_printf(3, 4);
+/* Write the explanation; @eb may be NULL (nobody wants to know). Cut at ERRBUF_BYTES_MAX; no newline at the end. */
+void errbuf_write(struct errbuf *eb, const char *fmt, ...) cc_printf(2, 3);
+
+/* errbuf_set(eb, -EINVAL, "…", …): write the explanation and give the error back. A macro, so that the
+ * compiler sees that the value is an error. */
+#define errbuf_set(eb, err, ...)                                                                   \
+	__extension__({                                                                            \
+		int errbuf_err_ = (err);                                                           \
+		errbuf_write((eb), __VA_ARGS__);                                                   \
+		errbuf_err_;                                                                       \
+	})
 
 #endif

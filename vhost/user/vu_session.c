@@ -54,9 +54,12 @@ const char *vu_state_name(enum vu_state state)
 
 static void session_set_state(struct vu_session *s, enum vu_state to)
 {
+	const bool is_legal = legal_moves[s->state] & 1u << to;
+
 	if (s->state == to)
 		return;
-	assert(legal_moves[s->state] & 1u << to);
+	assert(is_legal);
+	(void)is_legal; /* release builds */
 	log_debug("%s: %s -> %s", s->conf.name, vu_state_name(s->state), vu_state_name(to));
 	s->state = to;
 }
