@@ -349,6 +349,8 @@ int config_parse(struct config *c, const char *name, const char *text, size_t le
 	json_tokener_set_flags(tok, JSON_TOKENER_STRICT | JSON_TOKENER_VALIDATE_UTF8);
 	obj = json_tokener_parse_ex(tok, text, (int)len);
 	end = json_tokener_get_parse_end(tok);
+	if (json_tokener_get_error(tok) == json_tokener_continue) /* "null" ends with what follows */
+		obj = json_tokener_parse_ex(tok, "\n", 1);
 	snprintf(where, sizeof(where), "%.150s:", name);
 	if (json_tokener_get_error(tok) == json_tokener_continue)
 		err = errbuf_set(eb, -EINVAL, "%s line %u: the JSON text ends too early", where,

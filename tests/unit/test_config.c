@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The daemon's configuration: what is refused and with which words, what comes in, what comes back out. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+#include <errno.h>
+#include <json-c/json.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "tools/nvringd/config.h"
+
+#define DISK   "{\"name\": \"vol0\", \"uri\": \"ram:1M\"}"
+#define EXPORT "{\"disk\": \"vol0\", \"socket\": \"/tmp/s\"}"
+
+static const struct bad_case {
+	const char *text, *error;
+} bad_cases[] = {
+	{ "", "c.json: line 1: the JSON text ends too early" },
+	{ "{", "c.json: line 1: the JSON text ends too early" },
+	{ "{\n\"disks\": [}\n", "c.json: line 2: not JSON: unexpected character" },
+	{ "{} x", "c.json: line 1: not JSON: unexpected character" },
+	{ "[]", "c.json: must be an object" },
+	{ "null", "c.json: must be an object" },
+	{ "{\"dsks\": []}",
+	  "c.json: dsks: unknown key (known: reactors, rpc, log_level, lock_wait_ms, disks, exports)" },
+	{ "{\"disks\": {}}", "c.json: disks: must be an array" },
+	{ "{\"disks\": [7]}", "c.json: disks[0]: must be an object" },
+	{ "{\"disks\": [{}]}", "c.json: disks[0].name: missing" },
+	{ "{\"disks\": [{\"name\": \"a\"}]}", "c.json: disks[0].uri: missing" },
+	{ "{\"disks\": [{\"name\": 1, \"uri\": \"ram:1\"}]}",
+	  "c.json: disks[0].name: must be a text, not 1" },
+	{ "{\"disks\": [{\"name\": \"\", \"uri\": \"ram:1\"}]}",
+	  "c.json: disks[0].name: must not be empty" },
+	{ "{\"disks\": [{\"name\": \"a b\", \"uri\": \"ram:1\"}]}",
+	  "c.json: disks[0].name: a name consists of letters, digits and . _ - + :" },
+	{ "{\"disks\": [{\"name\": \"../x\", \"uri\": \"ram:1\"}]}",
+	  "c.json: disks[0].name: a name consists of letters, digits and . _ - + :" },
+	{ "{\"disks\": [{\"name\": \".x\", \"uri\": \"ram:1\"}]}",
+	  "c.json: disks[0].name: a name begins with a letter or a digit" },
+	{ "{\"disks\": [{\"name\": \"a\\u0000b\", \"uri\": \"ram:1\"}]}",
+	  "c.json: disks[0].name: must not contain a NUL character" },
+	{ "{\"disks\": [{\"name\": \"0123456789012345678901234567890123456789012345678901234567890123\", "
+	  "\"uri\": \"ram:1\"}]}",
+	  "c.json: disks[0].name: longer than 63 characters" },
+	{ "{\"disks\": [{\"name\": \"a\", \"uri\": \"disk.img\"}]}",
+	  "c.json: disks[0].uri: \"disk.img\" is no disk URI, did you mean file:disk.img?" },
+	{ "{\"disks\": [{\"name\": \"a\", \"uri\": \"ram:1\", \"read_only\": \"yes\"}]}",
+	  "c.json: disks[0].read_only: must be true or false, not \"yes\"" },
+	{ "{\"disks\": [{\"name\": \"a\", \"uri\": \"ram:1\", \"readonly\": true}]}",
+	  "c.json: disks[0].readonly: unknown key (known: name, uri, read_only)" },
+	{ "{\"disks\": [" DISK ", " DISK "]}",
+	  "c.json: disks[1].name: there is another disk named \"vol0\"" },
+	{ "{\"disks\": [" DISK "], \"exports\": [" EXPORT ", {\"disk\": \"vol9\", \"socket\": \"/tmp/t\"}]}",
+	  "c.json: exports[1].disk: no disk named \"vol9\"" },
+	{ "{\"disks\": [" DISK "], \"exports\": [" EXPORT ", " EXPORT "]}",
+	  "c.json: exports[1].socket: another export has the socket /tmp/s" },
+	{ "{\"exports\": [{\"disk\": \"vol0\"}]}", "c.json: exports[0].socket: missing" },
+	{ "{\"exports\": [{\"disk\": \"v\", \"socket\": \"/s\", \"type\": \"nvmf\"}]}",
+	  "c.json: exports[0].type: no export type \"nvmf\" (known: vhost-user-blk)" },
+	{ "{\"exports\": [{\"disk\": \"v\", \"socket\": \"/s\", \"queues\": 0}]}",
+	  "c.json: exports[0].queues: must be a number from 1 to 256, not 0" },
+	{ "{\"exports\": [{\"disk\": \"v\", \"socket\": \"/s\", \"queues\": 1.5}]}",
+	  "c.json: exports[0].queues: must be a number from 1 to 256, not 1.5" },
+	{ "{\"exports\": [{\"disk\": \"v\", \"socket\": \"/s\", \"queues\": 99999999999999999999}]}",
+	  "c.json: exports[0].queues: must be a number from 1 to 256, not 18446744073709551615" },
+	{ "{\"exports\": [{\"disk\": \"v\", \"socket\": \"/s\", \"mode\": 432}]}",
+	  "c.json: exports[0].mode: must be a text of octal digits such as \"0660\", not 432" },
+	{ "{\"exports\": [{\"disk\": \"v\", \"socket\": \"/s\", \"mode\": \"0999\"}]}",
+	  "c.json: exports[0].mode: must be a text of octal digits such as \"0660\", not \"0999\"" },
+	{ "{\"exports\": [{\"disk\": \"v\", \"socket\": \"/s\", \"serial\": \"012345678901234567890\"}]}",
+	  "c.json: exports[0].serial: longer than 20 characters" },
+	{ "{\"log_level\": \"loud\"}",
+	  "c.json: log_level: no level \"loud\" (known: error, warn, notice, info, debug)" },
+	{ "{\"lock_wait_ms\": -1}",
+	  "c.json: lock_wait_ms: must be a number from 0 to 600000, not -1" },
+	{ "{\"reactors\": {\"mode\": \"fast\"}}",
+	  "c.json: reactors.mode: no mode \"fast\" (known: adaptive, poll, interrupt)" },
+	{ "{\"reactors\": {\"cpus\": \"3-1\"}}",
+	  "c.json: reactors.cpus: \"3-1\" is no list of CPUs such as 0-3,8" },
+	{ "{\"reactors\": []}", "c.json: reactors: must be an object" },
+	{ "{\"rpc\": {\"socket\": false}}", "c.json: rpc.socket: must be a text, not false" },
+	{ "{\"log_level\": \"\xff\"}", "c.json: line 1: not JSON: invalid utf-8 string" },
+	{ "{\"rpc\": [[[[[[[[[[[]]]]]]]]]]]}", "c.json: line 1: not JSON: nesting too deep" },
+};
+
+static int parse(struct config *c, const char *text, struct errbuf *eb)
+{
+	int err;
+
+	config_init(c);
+	err = config_parse(c, "c.json", text, strlen(text), eb);
+	return err ? err : config_finish(c, eb);
+}
+
+static void bad_files_are_refused_with_their_place(void **state)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(bad_cases); i++) {
+		struct errbuf eb = { "" };
+		struct config c;
+
+		assert_int_equal(parse(&c, bad_cases[i].text, &eb), -EINVAL);
+		assert_string_equal(eb.text, bad_cases[i].error);
+		config_fini(&c);
+	}
+}
+
+static void an_oversized_file_is_refused(void **state)
+{
+	char *text = malloc(CONFIG_FILE_BYTES_MAX + 1);
+	struct errbuf eb = { "" };
+	struct config c;
+
+	memset(text, ' ', CONFIG_FILE_BYTES_MAX + 1);
+	config_init(&c);
+	assert_int_equal(config_parse(&c, "c.json", text, CONFIG_FILE_BYTES_MAX + 1, &eb), -EINVAL);
+	assert_string_equal(eb.text, "c.json: larger than 4194304 bytes");
+	config_fini(&c);
+	free(text);
+}
+
+static void defaults_stand_where_nothing_is_said(void **state)
+{
+	struct errbuf eb = { "" };
+	struct config c;
+
+	assert_int_equal(parse(&c, "{\"disks\": [" DISK "], \"exports\": [" EXPORT "]}", &eb), 0);
+	assert_int_equal(c.mode, REACTOR_ADAPTIVE);
+	assert_int_equal(c.log_level, LOG_LEVEL_NOTICE);
+	assert_int_equal(c.lock_wait_ms, CONFIG_LOCK_WAIT_MS);
+	assert_true(c.rpc_on);
+	assert_int_equal(c.ndisks, 1);
+	assert_false(c.disks[0].read_only);
+	assert_int_equal(c.nexports, 1);
+	assert_int_equal(c.exports[0].queues, CONFIG_QUEUES_DEFAULT);
+	assert_int_equal(c.exports[0].mode, 0600);
+	assert_true(c.exports[0].packed);
+	assert_true(c.exports[0].write_cache);
+	assert_int_equal(c.exports[0].fd, -1);
+	config_fini(&c);
+}
+
+static void exports_without_a_name_get_one(void **state)
+{
+	static const char text[] =
+		"{\"disks\": [" DISK "], \"exports\": ["
+		"{\"disk\": \"vol0\", \"socket\": \"/a\"}, {\"disk\": \"vol0\", \"socket\": \"/b\"},"
+		"{\"disk\": \"vol0\", \"socket\": \"/c\", \"name\": \"vol0.2\"},"
+		"{\"disk\": \"vol0\", \"socket\": \"/d\"}]}";
+	struct errbuf eb = { "" };
+	struct config c;
+
+	assert_int_equal(parse(&c, text, &eb), 0);
+	assert_string_equal(c.exports[0].name, "vol0");
+	assert_string_equal(c.exports[1].name, "vol0.3"); /* .2 was named */
+	assert_string_equal(c.exports[2].name, "vol0.2");
+	assert_string_equal(c.exports[3].name, "vol0.4");
+	config_fini(&c);
+}
+
+static void what_is_built_can_be_parsed_back(void **state)
+{
+	static const char text[] =
+		"{\"reactors\": {\"cpus\": \"0-1,3\", \"mode\": \"poll\"}, \"log_level\": \"debug\","
+		"\"lock_wait_ms\": 17, \"rpc\": {\"socket\": \"/r.sock\"},"
+		"\"disks\": [{\"name\": \"a\", \"uri\": \"file:/x%3Fy?direct=0\", \"read_only\": true}],"
+		"\"exports\": [{\"name\": \"e\", \"disk\": \"a\", \"type\": \"vhost-user-blk\","
+		"\"socket\": \"/e.sock\", \"mode\": \"0660\", \"read_only\": true, \"queues\": 3,"
+		"\"packed\": false, \"write_cache\": false, \"serial\": \"S1\"}]}";
+	struct json_object *in = json_tokener_parse(text), *out;
+	struct errbuf eb = { "" };
+	struct config c;
+
+	assert_int_equal(parse(&c, text, &eb), 0);
+	out = config_build(&c);
+	assert_true(json_object_equal(in, out));
+	json_object_put(out);
+	json_object_put(in);
+	config_fini(&c);
+}
+
+static void relative_paths_are_written_absolute(void **state)
+{
+	static const char text[] = "{\"disks\": [{\"name\": \"a\", \"uri\": \"file:x.img\"}],"
+				   "\"exports\": [{\"disk\": \"a\", \"socket\": \"e.sock\"}]}";
+	struct json_object *out;
+	struct errbuf eb = { "" };
+	struct config c;
+	const char *built;
+
+	assert_int_equal(chdir("/tmp"), 0);
+	assert_int_equal(parse(&c, text, &eb), 0);
+	out = config_build(&c);
+	built = json_object_to_json_string_ext(out, JSON_C_TO_STRING_NOSLASHESCAPE);
+	assert_non_null(strstr(built, "\"file:/tmp/x.img\""));
+	assert_non_null(strstr(built, "\"/tmp/e.sock\""));
+	json_object_put(out);
+	config_fini(&c);
+}
+
+/* The first lines of a file, or "" when it is not there. */
+static const char *slurp(const char *path)
+{
+	static char buf[4096];
+	FILE *f = fopen(path, "r");
+
+	buf[f ? fread(buf, 1, sizeof(buf) - 1, f) : 0] = '\0';
+	if (f)
+		fclose(f);
+	return buf;
+}
+
+static void saving_replaces_the_file_or_leaves_it(void **state)
+{
+	char dir[] = "/tmp/nvring-test-XXXXXX", path[64], far[128];
+	struct json_object *json = json_tokener_parse("{\"disks\": []}");
+	struct errbuf eb = { "" };
+	struct stat st;
+
+	assert_non_null(mkdtemp(dir));
+	snprintf(path, sizeof(path), "%s/c.json", dir);
+	assert_int_equal(config_save(path, json, &eb), 0);
+	assert_non_null(strstr(slurp(path), "\"disks\":"));
+	assert_int_equal(chmod(path, 0640), 0);
+	assert_int_equal(config_save(path, json, &eb), 0);
+	assert_int_equal(stat(path, &st), 0);
+	assert_int_equal(st.st_mode & 0777, 0640); /* it stays the owner's decision */
+	snprintf(far, sizeof(far), "%s/no/such/folder/c.json", dir);
+	assert_int_equal(config_save(far, json, &eb), -ENOENT);
+	assert_non_null(strstr(eb.text, "cannot write: No such file or directory"));
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(rmdir(dir), 0); /* no temporary file stayed behind */
+	json_object_put(json);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(bad_files_are_refused_with_their_place),
+		cmocka_unit_test(an_oversized_file_is_refused),
+		cmocka_unit_test(defaults_stand_where_nothing_is_said),
+		cmocka_unit_test(exports_without_a_name_get_one),
+		cmocka_unit_test(what_is_built_can_be_parsed_back),
+		cmocka_unit_test(relative_paths_are_written_absolute),
+		cmocka_unit_test(saving_replaces_the_file_or_leaves_it),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* CPU lists, sizes and disk URIs: the small texts of the tools. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <cmocka.h>
+#include <errno.h>
+
+#include "core/base/cc.h"
+#include "tools/nvringd/cpulist.h"
+#include "tools/shared/diskuri.h"
+#include "tools/shared/size.h"
+
+static const struct {
+	const char *text, *formatted; /* NULL: refused */
+} lists[] = {
+	{ "0", "0" },	  { "0-3,8", "0-3,8" }, { "1,0", "0-1" }, { "5-5", "5" }, { "0,0", "0" },
+	{ "1023", "1023" }, { "", NULL },	{ "a", NULL },	  { "3-1", NULL }, { "1,", NULL },
+	{ "1-", NULL },	  { "-1", NULL },	{ "1024", NULL }, { "0 1", NULL }, { "0-99999999999", NULL },
+};
+
+static void cpu_lists_are_read_and_written(void **state)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(lists); i++) {
+		struct errbuf eb = { "" };
+		char buf[64];
+		cpu_set_t set;
+
+		if (lists[i].formatted) {
+			assert_int_equal(cpulist_parse(lists[i].text, &set, &eb), 0);
+			assert_string_equal(cpulist_format(&set, buf, sizeof(buf)),
+					    lists[i].formatted);
+		} else {
+			assert_int_equal(cpulist_parse(lists[i].text, &set, &eb), -EINVAL);
+		}
+	}
+}
+
+static const struct {
+	uint64_t bytes;
+	const char *text;
+} sizes[] = {
+	{ 0, "0 B" },
+	{ 1023, "1023 B" },
+	{ 1024, "1 KiB" },
+	{ 1536, "1.5 KiB" },
+	{ 10ull << 30, "10 GiB" },
+	{ UINT64_MAX, "16 EiB" },
+};
+
+static void sizes_are_short(void **state)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(sizes); i++) {
+		char buf[SIZE_TEXT_MAX];
+
+		assert_string_equal(size_format(sizes[i].bytes, buf), sizes[i].text);
+	}
+}
+
+static const struct {
+	const char *text, *uri;
+} uris[] = {
+	{ "disk.img", "file:disk.img" },
+	{ "/a b/c", "file:/a b/c" },
+	{ "what?.img", "file:what%3F.img" },
+	{ "100%", "file:100%25" },
+	{ "file:x?direct=0", "file:x?direct=0" },
+	{ "ram:1G", "ram:1G" },
+};
+
+static void paths_become_uris(void **state)
+{
+	char buf[64];
+
+	for (size_t i = 0; i < ARRAY_SIZE(uris); i++) {
+		assert_int_equal(diskuri_from_text(uris[i].text, buf, sizeof(buf)), 0);
+		assert_string_equal(buf, uris[i].uri);
+	}
+	assert_int_equal(diskuri_from_text("abc", buf, 9), 0);
+	assert_int_equal(diskuri_from_text("abcd", buf, 9), -ENAMETOOLONG);
+	assert_int_equal(diskuri_from_text("ab?", buf, 9), -ENAMETOOLONG);
+	assert_int_equal(diskuri_from_text("ram:1234G", buf, 9), -ENAMETOOLONG);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(cpu_lists_are_read_and_written),
+		cmocka_unit_test(sizes_are_short),
+		cmocka_unit_test(paths_become_uris),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The command line of nvringd: what it means, and what it refuses with which words. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "tools/nvringd/options.h"
+
+#define ARGS_MAX 8
+
+static const struct bad_case {
+	const char *argv[ARGS_MAX];
+	const char *error;
+} bad_cases[] = {
+	{ { "--disk", "vol0" }, "--disk vol0: must be NAME=URI" },
+	{ { "--disk", "=ram:1M" }, "--disk =ram:1M: must be NAME=URI" },
+	{ { "--disk", "a=x.img" },
+	  "--disk a=x.img: uri: \"x.img\" is no disk URI, did you mean file:x.img?" },
+	{ { "--disk", "a=ram:1M", "--disk", "a=ram:1M" },
+	  "--disk a=ram:1M: name: there is another disk named \"a\"" },
+	{ { "--disk", "a=ram:1M", "--vhost-user-blk", "b=/s" },
+	  "--vhost-user-blk b=/s: disk: no disk named \"b\"" },
+	{ { "--disk", "a=ram:1M", "--vhost-user-blk", "a" },
+	  "--vhost-user-blk a: must be NAME=SOCKET" },
+	{ { "--disk", "a=ram:1M", "--vhost-user-blk", "a=,ro" },
+	  "--vhost-user-blk a=,ro:: empty" },
+	{ { "--disk", "a=ram:1M", "--vhost-user-blk", "a=/s,rw" },
+	  "--vhost-user-blk a=/s,rw: rw: unknown option (known: ro, queues=N, serial=TEXT, "
+	  "name=TEXT, mode=0660, no-packed, write-through)" },
+	{ { "--disk", "a=ram:1M", "--vhost-user-blk", "a=/s,queues=x" },
+	  "--vhost-user-blk a=/s,queues=x: queues=x: must be a number from 1 to 256, not \"x\"" },
+	{ { "--disk", "a=ram:1M", "--vhost-user-blk", "a=/s,mode=rw" },
+	  "--vhost-user-blk a=/s,mode=rw: mode=rw: must be octal digits such as 0660" },
+	{ { "--disk", "a=ram:1M", "--mode", "fast" },
+	  "--mode: adaptive, poll or interrupt, not fast" },
+	{ { "--disk", "a=ram:1M", "--cpus", "0-" },
+	  "--cpus: \"0-\" is no list of CPUs such as 0-3,8" },
+	{ { "--disk", "a=ram:1M", "--lock-wait", "soon" },
+	  "--lock-wait: must be a number from 0 to 600000, not \"soon\"" },
+	{ { "--disk", "a=ram:1M", "--log-level", "loud" },
+	  "--log-level: error, warn, notice, info or debug, not loud" },
+	{ { "--blk-file=x" }, "--blk-file needs either --socket-path=SOCKET or --fd=N" },
+	{ { "--blk-file=x", "--socket-path=/s", "--fd=3" },
+	  "--blk-file needs either --socket-path=SOCKET or --fd=N" },
+	{ { "--socket-path=/s" }, "--socket-path and --fd need --blk-file=PATH" },
+	{ { "--blk-file=x", "--fd=789" }, "--fd=789: not open" },
+	{ { "--blk-file=x", "--fd=-1" }, "--fd: must be a number from 0 to 1048576, not \"-1\"" },
+	{ { "--disk", "a=ram:1M", "--read-only" }, "--read-only belongs to --blk-file" },
+	{ { "--config", "/no/such/file.json" },
+	  "/no/such/file.json: cannot read: No such file or directory" },
+};
+
+static enum options_verdict parse(const char *const args[ARGS_MAX], struct config *c,
+				  struct errbuf *eb)
+{
+	char *argv[ARGS_MAX + 2] = { (char *)"nvringd" };
+	int argc = 1;
+
+	while (argc <= ARGS_MAX && args[argc - 1]) {
+		argv[argc] = (char *)args[argc - 1];
+		argc++;
+	}
+	config_init(c);
+	return options_parse(argc, argv, c, eb);
+}
+
+static void impossible_options_are_refused_with_their_name(void **state)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(bad_cases); i++) {
+		struct errbuf eb = { "" };
+		struct config c;
+
+		assert_int_equal(parse(bad_cases[i].argv, &c, &eb), OPTIONS_BAD_CONFIG);
+		assert_string_equal(eb.text, bad_cases[i].error);
+		config_fini(&c);
+	}
+}
+
+static void no_command_line_is_a_usage_error(void **state)
+{
+	static const char *const lines[][ARGS_MAX] = {
+		{ NULL }, { "--dsk", "a=ram:1M" }, { "--disk" }, { "stray" },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(lines); i++) {
+		struct errbuf eb = { "" };
+		struct config c;
+
+		assert_int_equal(parse(lines[i], &c, &eb), OPTIONS_USAGE);
+		config_fini(&c);
+	}
+}
+
+static void an_export_takes_all_its_options(void **state)
+{
+	static const char *const args[ARGS_MAX] = {
+		"--disk", "a=ram:1M", "--vhost-user-blk",
+		"a=/tmp/x,,y.sock,ro,queues=7,serial=A,,B,name=e1,mode=0666,no-packed,write-through",
+	};
+	struct errbuf eb = { "" };
+	struct config c;
+
+	assert_int_equal(parse(args, &c, &eb), OPTIONS_RUN);
+	assert_int_equal(c.nexports, 1);
+	assert_string_equal(c.exports[0].socket, "/tmp/x,y.sock");
+	assert_string_equal(c.exports[0].serial, "A,B");
+	assert_string_equal(c.exports[0].name, "e1");
+	assert_true(c.exports[0].read_only);
+	assert_false(c.exports[0].packed);
+	assert_false(c.exports[0].write_cache);
+	assert_int_equal(c.exports[0].queues, 7);
+	assert_int_equal(c.exports[0].mode, 0666);
+	config_fini(&c);
+}
+
+static void the_back_end_form_makes_one_disk_and_no_control_socket(void **state)
+{
+	static const char *const args[ARGS_MAX] = { "--blk-file=/a?b%", "--read-only",
+						    "--socket-path=/s" };
+	struct errbuf eb = { "" };
+	struct config c;
+
+	assert_int_equal(parse(args, &c, &eb), OPTIONS_RUN);
+	assert_int_equal(c.ndisks, 1);
+	assert_string_equal(c.disks[0].uri, "file:/a%3Fb%25");
+	assert_true(c.disks[0].read_only);
+	assert_string_equal(c.exports[0].socket, "/s");
+	assert_true(c.exports[0].read_only);
+	assert_false(c.rpc_on);
+	config_fini(&c);
+}
+
+static void the_back_end_form_takes_uris_and_a_control_socket(void **state)
+{
+	static const char *const args[ARGS_MAX] = { "--blk-file=null:1G", "--fd=0", "--rpc", "/r" };
+	struct errbuf eb = { "" };
+	struct config c;
+
+	assert_int_equal(parse(args, &c, &eb), OPTIONS_RUN);
+	assert_string_equal(c.disks[0].uri, "null:1G");
+	assert_int_equal(c.exports[0].fd, 0);
+	assert_string_equal(c.exports[0].socket, "");
+	assert_true(c.rpc_on);
+	config_fini(&c);
+}
+
+static void order_of_disks_and_exports_does_not_matter(void **state)
+{
+	static const char *const args[ARGS_MAX] = { "--vhost-user-blk", "a=/s", "--disk-ro",
+						    "a=ram:1M", "--no-rpc" };
+	struct errbuf eb = { "" };
+	struct config c;
+
+	assert_int_equal(parse(args, &c, &eb), OPTIONS_RUN);
+	assert_true(c.disks[0].read_only);
+	assert_false(c.rpc_on);
+	config_fini(&c);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(impossible_options_are_refused_with_their_name),
+		cmocka_unit_test(no_command_line_is_a_usage_error),
+		cmocka_unit_test(an_export_takes_all_its_options),
+		cmocka_unit_test(the_back_end_form_makes_one_disk_and_no_control_socket),
+		cmocka_unit_test(the_back_end_form_takes_uris_and_a_control_socket),
+		cmocka_unit_test(order_of_disks_and_exports_does_not_matter),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
