@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "drivers/fault/faultb.h"
 #include "tools/nvringd/jsonrpc.h"
 #include "tools/nvringd/rpc_methods.h"
 #include "tools/nvringd/rpc_server.h"
@@ -217,6 +218,32 @@ static void bdev_resize_method(struct rpc_call *call, const void *params)
 		wiring_disk_resize(d, p->size, rpc_done_true, call);
 }
 
+struct fault_params {
+	char name[BDEV_NAME_MAX];
+	char rules[BDEV_URI_MAX];
+};
+
+static const struct jread_field fault_fields[] = {
+	JREAD_ROW_TEXT(struct fault_params, name, "name", true),
+	JREAD_ROW_TEXT(struct fault_params, rules, "rules", false),
+};
+
+static void fault_set_rules(struct rpc_call *call, const void *params)
+{
+	const struct fault_params *p = params;
+	struct wiring_disk *d = rpc_disk_or_fail(call, p->name);
+	struct errbuf eb;
+	int err;
+
+	if (!d)
+		return;
+	err = faultb_set_rules(d->bdev, p->rules, &eb);
+	if (err)
+		rpc_fail(call, err == -EINVAL ? JSONRPC_INVALID_PARAMS : JSONRPC_STATE, "%s", eb.text);
+	else
+		rpc_answer(call, json_object_new_boolean(1));
+}
+
 #define PARAMS(t, f) .fields = (f), .nfields = ARRAY_SIZE(f), .params_bytes = sizeof(t)
 
 static const struct rpc_method methods[] = {
@@ -232,6 +259,8 @@ static const struct rpc_method methods[] = {
 	{ .name = "bdev_delete", .fn = bdev_delete, PARAMS(struct name_params, name_fields) },
 	{ .name = "bdev_resize", .fn = bdev_resize_method,
 	  PARAMS(struct resize_params, resize_fields) },
+	{ .name = "fault_set_rules", .fn = fault_set_rules,
+	  PARAMS(struct fault_params, fault_fields) },
 };
 
 const struct rpc_group rpc_disk_group = { methods, ARRAY_SIZE(methods) };
