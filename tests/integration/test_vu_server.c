@@ -15,48 +15,7 @@
 #include <cmocka.h>
 
 #include "core/base/cc.h"
-#include "tests/integration/vu_frontend.h"
-#include "tests/integration/vu_rig.h"
-
-static struct rig rig;
-
-static int start(void **state)
-{
-	(void)state;
-	rig_start(&rig);
-	return 0;
-}
-
-static int stop(void **state)
-{
-	(void)state;
-	rig_stop(&rig);
-	return 0;
-}
-
-/* Each test begins and ends with nobody connected, and leaves no fd behind. */
-static unsigned fds_before;
-
-static int each(void **state)
-{
-	(void)state;
-	rig_wait_free(&rig, 0);
-	fds_before = rig_count_fds();
-	(void)rig_errors(NULL);
-	return 0;
-}
-
-static int each_end(void **state)
-{
-	const char *last;
-
-	(void)state;
-	rig_wait_free(&rig, 0);
-	assert_int_equal(rig_count_fds(), fds_before);
-	if (rig_errors(&last))
-		fail_msg("logged: %s", last);
-	return 0;
-}
+#include "tests/integration/vu_fixture.h"
 
 static void the_first_ring_alone_is_started(void **state)
 {
@@ -137,16 +96,6 @@ static void rings_restart_with_any_size_and_position(void **state)
 	fe_close(&fe);
 }
 
-static bool is_held(void *arg)
-{
-	return __atomic_load_n(&rig.dev[0].held, __ATOMIC_ACQUIRE) == *(unsigned *)arg;
-}
-
-static void wait_held(unsigned n)
-{
-	rig_wait(is_held, &n);
-}
-
 static void get_vring_base_waits_for_its_own_ring_only(void **state)
 {
 	struct vu_vring_state st = { 0, 0 };
@@ -159,12 +108,12 @@ static void get_vring_base_waits_for_its_own_ring_only(void **state)
 	fe_io(&fe, 1);
 	rig_hold(&rig, 0);
 	fe_submit(&fe, 0);
-	wait_held(1);
+	fixture_wait_held(1);
 	assert_true(fe_send(&fe, VU_GET_VRING_BASE, 0, &st, sizeof(st), NULL, 0));
 	assert_true(fe_send(&fe, VU_GET_QUEUE_NUM, 0, NULL, 0, NULL, 0));
 	assert_true(fe_is_silent(&fe)); /* neither answer, nor the next message is read */
 	fe_submit(&fe, 1);		/* the other ring goes on meanwhile */
-	wait_held(2);
+	fixture_wait_held(2);
 	rig_release(&rig, 0);
 	assert_int_equal(fe_receive(&fe, &m), 1);
 	assert_int_equal(m.h.request, VU_GET_VRING_BASE);
@@ -421,7 +370,7 @@ static void a_new_front_end_waits_until_the_old_one_has_drained(void **state)
 	fe_good(&fe, rig.path[0]);
 	rig_hold(&rig, 0);
 	fe_submit(&fe, 0);
-	wait_held(1);
+	fixture_wait_held(1);
 	fe_hang_up(&fe);
 	fe_open(&next, rig.path[0]);
 	assert_true(fe_send(&next, VU_GET_FEATURES, 0, NULL, 0, NULL, 0));
@@ -470,31 +419,29 @@ static void rings_spread_over_the_reactors(void **state)
 	fe_close(&fe);
 }
 
-#define T(name) cmocka_unit_test_setup_teardown(name, each, each_end)
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(the_first_ring_alone_is_started),
-		T(packed_rings_work),
-		T(little_is_enough),
-		T(rings_restart_with_any_size_and_position),
-		T(get_vring_base_waits_for_its_own_ring_only),
-		T(disabling_pauses_and_enabling_goes_on),
-		T(calls_come_through_the_newest_fd),
-		T(kicks_can_change_and_be_none),
-		T(any_piece_of_the_configuration_is_answered),
-		T(only_writable_configuration_is_written),
-		T(a_changed_configuration_is_told),
-		T(status_is_kept_and_zero_stops_the_rings),
-		T(features_that_were_not_offered_leave_features_ok_clear),
-		T(the_device_is_reset_when_a_driver_begins_anew),
-		T(unknown_requests_are_answered_where_asked),
-		T(a_second_client_is_turned_away_politely),
-		T(a_new_front_end_waits_until_the_old_one_has_drained),
-		T(a_server_stops_with_io_in_flight),
-		T(rings_spread_over_the_reactors),
+		QUIET(the_first_ring_alone_is_started),
+		QUIET(packed_rings_work),
+		QUIET(little_is_enough),
+		QUIET(rings_restart_with_any_size_and_position),
+		QUIET(get_vring_base_waits_for_its_own_ring_only),
+		QUIET(disabling_pauses_and_enabling_goes_on),
+		QUIET(calls_come_through_the_newest_fd),
+		QUIET(kicks_can_change_and_be_none),
+		QUIET(any_piece_of_the_configuration_is_answered),
+		QUIET(only_writable_configuration_is_written),
+		QUIET(a_changed_configuration_is_told),
+		QUIET(status_is_kept_and_zero_stops_the_rings),
+		QUIET(features_that_were_not_offered_leave_features_ok_clear),
+		QUIET(the_device_is_reset_when_a_driver_begins_anew),
+		QUIET(unknown_requests_are_answered_where_asked),
+		QUIET(a_second_client_is_turned_away_politely),
+		QUIET(a_new_front_end_waits_until_the_old_one_has_drained),
+		QUIET(a_server_stops_with_io_in_flight),
+		QUIET(rings_spread_over_the_reactors),
 	};
 
-	return cmocka_run_group_tests(tests, start, stop);
+	return cmocka_run_group_tests(tests, fixture_start, fixture_stop);
 }
