@@ -58,7 +58,7 @@ static const char *const part_names[PART_COUNT] = {
 const char *faultb_error_names(void)
 {
 #define NAME(e) ", " #e
-	return ERRORS(NAME) + 2;
+	return &(ERRORS(NAME))[2];
 #undef NAME
 }
 
