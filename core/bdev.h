@@ -2,8 +2,9 @@
 /*
  * Block devices and their channels: the port that drivers implement and everybody else submits to.
  *
- *   control reactor:  bdev (name, size, limits, listeners)      created by a driver's open, closed here
- *   each reactor:     bdev_chan (driver queue, depth, scheduler, statistics), one per (bdev, reactor)
+ *   control reactor:  bdev (name, size, limits, listeners)      created by a driver's open, closed
+ * here each reactor:     bdev_chan (driver queue, depth, scheduler, statistics), one per (bdev,
+ * reactor)
  *
  *   submitter ─ bdev_submit ─► [bounds, limits] ─► iosched_admit ─► ops->submit ─► device
  *   submitter ◄─ bio->done ─── bdev_complete ◄───────────────────── driver's poll
@@ -24,49 +25,52 @@
 struct bdev;
 struct bdev_chan;
 
-#define BDEV_NAME_MAX	 64
-#define BDEV_URI_MAX	 1024
-#define BDEV_BLOCK_MAX	 65536
-#define BDEV_DEPTH_MAX	 4096
-#define BDEV_IOVS_MAX	 1024
-#define BDEV_SPLITS	 256 /* child bios per channel: pieces of split I/Os under way at once */
+#define BDEV_NAME_MAX	  64
+#define BDEV_URI_MAX	  1024
+#define BDEV_BLOCK_MAX	  65536
+#define BDEV_DEPTH_MAX	  4096
+#define BDEV_IOVS_MAX	  1024
+#define BDEV_SPLITS	  256 /* child bios per channel: pieces of split I/Os under way at once */
 #define BDEV_BOUNCE_BYTES (128 * 1024) /* one bounce buffer; longer misaligned I/O is split */
-#define BDEV_BOUNCES	 32	       /* bounce buffers per channel; address space only until they are used */
+#define BDEV_BOUNCES	  32 /* bounce buffers per channel; address space only until they are used */
 
-/* A driver. `submit` and the channel's poller run on the channel's reactor, the rest on the control thread. */
+/* A driver. `submit` and the channel's poller run on the channel's reactor, the rest on the control
+ * thread. */
 struct bdev_ops {
 	const char *name;
 	/* Free the device. The last channel is gone. */
 	void (*close)(struct bdev *bdev);
-	/* Set up / release the driver's part of a channel: chan->drv. May block shortly. chan_start and
-	 * chan_stop run on the reactor and attach / detach pollers there (may be NULL). */
+	/* Set up / release the driver's part of a channel: chan->drv. May block shortly. chan_start
+	 * and chan_stop run on the reactor and attach / detach pollers there (may be NULL). */
 	int (*chan_create)(struct bdev *bdev, struct bdev_chan *chan);
 	void (*chan_destroy)(struct bdev *bdev, struct bdev_chan *chan);
 	void (*chan_start)(struct bdev_chan *chan);
 	void (*chan_stop)(struct bdev_chan *chan);
-	/* Take the bio; bdev_complete() exactly once, later, never from inside this call (bdev_complete_later() is for that). */
+	/* Take the bio; bdev_complete() exactly once, later, never from inside this call
+	 * (bdev_complete_later() is for that). */
 	void (*submit)(struct bdev_chan *chan, struct bio *bio);
-	/* Change the size (bytes), or with 0: look how large it is now. May block: called on a worker thread. NULL: fixed.
-	 * Returns 0 with *ret_bytes, or -errno with eb. */
+	/* Change the size (bytes), or with 0: look how large it is now. May block: called on a
+	 * worker thread. NULL: fixed. Returns 0 with *ret_bytes, or -errno with eb. */
 	int (*resize)(struct bdev *bdev, uint64_t bytes, uint64_t *ret_bytes, struct errbuf *eb);
 };
 
 /* What the device can do and wants; set by the driver before bdev_init(), constant afterwards. */
 struct bdev_limits {
-	uint32_t block_bytes;	  /* logical block: unit of off and len */
-	uint32_t phys_bytes;	  /* physical block (hint), >= block_bytes */
-	uint32_t opt_io_bytes;	  /* optimal I/O (hint), 0 = unknown */
-	uint32_t buf_align;	  /* each iov base and length must be a multiple; 1 = any; <= block_bytes */
-	uint32_t depth;		  /* I/Os in flight per channel */
+	uint32_t block_bytes;  /* logical block: unit of off and len */
+	uint32_t phys_bytes;   /* physical block (hint), >= block_bytes */
+	uint32_t opt_io_bytes; /* optimal I/O (hint), 0 = unknown */
+	uint32_t buf_align; /* each iov base and length must be a multiple; 1 = any; <= block_bytes
+			     */
+	uint32_t depth;	    /* I/Os in flight per channel */
 	uint32_t iovs_max;
-	uint32_t boundary_bytes;  /* no READ or WRITE crosses a multiple of it; 0 = none */
-	uint64_t bytes_max;	  /* READ and WRITE */
-	uint64_t discard_max;	  /* bytes per DISCARD; 0 = unsupported */
-	uint32_t discard_align;	  /* hint */
-	uint64_t zeroes_max;	  /* bytes per WRITE_ZEROES; 0 = unsupported */
+	uint32_t boundary_bytes; /* no READ or WRITE crosses a multiple of it; 0 = none */
+	uint64_t bytes_max;	 /* READ and WRITE */
+	uint64_t discard_max;	 /* bytes per DISCARD; 0 = unsupported */
+	uint32_t discard_align;	 /* hint */
+	uint64_t zeroes_max;	 /* bytes per WRITE_ZEROES; 0 = unsupported */
 	bool read_only;
-	bool has_flush;	     /* volatile cache: FLUSH means something */
-	bool has_fua;	     /* honours BIO_FUA itself; otherwise core adds a FLUSH behind the write */
+	bool has_flush; /* volatile cache: FLUSH means something */
+	bool has_fua;	/* honours BIO_FUA itself; otherwise core adds a FLUSH behind the write */
 	bool rotational;
 };
 
@@ -101,7 +105,7 @@ struct bdev_chan_stats {
 struct bdev {
 	const struct bdev_ops *ops;
 	struct bdev_limits lim;
-	uint64_t bytes; /* size; changes on resize: read with bdev_bytes() */
+	uint64_t bytes;		  /* size; changes on resize: read with bdev_bytes() */
 	char name[BDEV_NAME_MAX]; /* the disk's name, given by the opener */
 	char uri[BDEV_URI_MAX];	  /* what was opened */
 	char id[21];		  /* serial for GET_ID, NUL-terminated; defaults to the name */
@@ -127,23 +131,26 @@ struct bdev_chan {
 	/* hot */
 	struct bdev *bdev;
 	void (*submit)(struct bdev_chan *chan, struct bio *bio); /* ops->submit */
+	struct reactor *reactor;
 	uint64_t bytes_max;
 	uint32_t inflight, depth;
-	uint32_t align_mask;   /* buf_align - 1 */
-	uint32_t block_mask;   /* block_bytes - 1 */
+	uint32_t align_mask; /* buf_align - 1 */
+	uint32_t block_mask; /* block_bytes - 1 */
 	uint32_t iovs_max;
-	uint8_t slow_ops;   /* bit n: op n never takes the short way (see bdev_io.c) */
+	uint8_t slow_ops;   /* bit n: op n never takes the short way (see bdev_takes_as_is) */
 	uint8_t slow_flags; /* BIO_*: nor does an I/O with one of these */
+	struct bdev_chan_stats *stats; /* one writer: this reactor */
+	/* I/Os of one turn end with one latency: its bucket is looked up once */
+	uint64_t latency_ticks;
+	uint32_t latency_bucket;
 	struct iosched sched;
 	struct bio_queue later;	   /* in flight, to be completed in this turn's flush */
 	struct bio_queue answered; /* never in flight (refused, void): the same */
 	struct poller later_poller;
 	void *drv; /* the driver's */
-	struct reactor *reactor;
-	struct bdev_chan_stats *stats; /* one writer: this reactor */
 	/* cold */
 	struct slab splits, bounces;
-	char *bounce_mem; /* BDEV_BOUNCES buffers, touched on use */
+	char *bounce_mem;		/* BDEV_BOUNCES buffers, touched on use */
 	struct bio_queue split_waiting; /* I/Os that wait for a split context or a bounce buffer */
 	struct list link;		/* in bdev->chans */
 	unsigned refs;			/* control thread */
@@ -159,35 +166,38 @@ struct bdev_chan {
 int bdev_init(struct bdev *bdev, const struct bdev_ops *ops, uint64_t bytes,
 	      const struct bdev_limits *lim);
 
-/* The driver is done with @bio. status: 0 or -errno. On the channel's reactor, not from inside ops->submit. */
+/* The driver is done with @bio. status: 0 or -errno. On the channel's reactor, not from inside
+ * ops->submit. */
 void bdev_complete(struct bio *bio, int status);
 
-/* The same from inside ops->submit (or anywhere on the reactor): done is called in the flush phase of this turn. */
-void bdev_complete_later(struct bio *bio, int status);
+/* The same from inside ops->submit (or anywhere on the reactor): done is called in the flush phase
+ * of this turn. */
+static cc_always_inline void bdev_complete_later(struct bio *bio, int status)
+{
+	struct bdev_chan *chan = bio->chan;
+
+	bio->status = status;
+	bio_queue_push(&chan->later, bio);
+	poller_mark_dirty(&chan->later_poller);
+}
 
 /*
  * For users
  */
 
-/* Closes asynchronously: every reference is put, the last channel goes, ops->close runs, then done(arg) on the
- * control thread (NULL: nobody asks). */
+/* Closes asynchronously: every reference is put, the last channel goes, ops->close runs, then
+ * done(arg) on the control thread (NULL: nobody asks). */
 void bdev_close(struct bdev *bdev, void (*done)(void *arg), void *arg);
 
 /**
- * bdev_chan_get - the channel of @bdev on @r; created at first use, shared afterwards. Control thread.
- * The channel is usable on @r by anything sent to @r after this call returns. 0, -ENOMEM, or the driver's.
+ * bdev_chan_get - the channel of @bdev on @r; created at first use, shared afterwards. Control
+ * thread. The channel is usable on @r by anything sent to @r after this call returns. 0, -ENOMEM,
+ * or the driver's.
  */
 int bdev_chan_get(struct bdev *bdev, struct reactor *r, struct bdev_chan **ret_chan);
 
 /* Drop a reference; the caller has no I/O in flight. Asynchronous release. Control thread. */
 void bdev_chan_put(struct bdev_chan *chan);
-
-/**
- * bdev_submit - hand over an I/O; its done is called once, on this reactor, never from inside this call.
- * Errors come through done: -EINVAL (out of bounds, misaligned), -EROFS, -EOPNOTSUPP, or the device's (-EIO, -ENOSPC).
- * On the channel's reactor.
- */
-void bdev_submit(struct bdev_chan *chan, struct bio *bio);
 
 /* Size in bytes now. Any thread. */
 static inline uint64_t bdev_bytes(const struct bdev *bdev)
@@ -196,8 +206,9 @@ static inline uint64_t bdev_bytes(const struct bdev *bdev)
 }
 
 /**
- * bdev_resize - @bytes, or 0 for "look again". Runs on a worker thread, then tells every listener, then done.
- * Shrinking below data in use is the user's decision; I/O beyond the end fails with -EINVAL from then on.
+ * bdev_resize - @bytes, or 0 for "look again". Runs on a worker thread, then tells every listener,
+ * then done. Shrinking below data in use is the user's decision; I/O beyond the end fails with
+ * -EINVAL from then on.
  */
 typedef void (*bdev_resize_fn)(void *arg, int err, const char *why);
 void bdev_resize(struct bdev *bdev, uint64_t bytes, bdev_resize_fn done, void *arg);
@@ -208,5 +219,52 @@ void bdev_listener_del(struct bdev_listener *l);
 
 /* Sum over all channels (live and gone) into @ret. Control thread; counters may move meanwhile. */
 void bdev_get_stats(const struct bdev *bdev, struct bdev_chan_stats *ret);
+
+/*
+ * Submission, inline because the submitter knows most of what is asked here.
+ */
+
+/* What cannot go to the driver at once: refused, void, to be split, or to wait. */
+void bdev_submit_slow(struct bdev_chan *chan, struct bio *bio);
+
+static cc_always_inline bool bio_is_aligned(const struct bio *bio, uint32_t mask)
+{
+	uintptr_t bits = 0;
+
+	for (unsigned i = 0; i < bio->iovcnt; i++)
+		bits |= (uintptr_t)bio->iov[i].iov_base | bio->iov[i].iov_len;
+	return (bits & mask) == 0;
+}
+
+/* Reads and writes that the device takes as they are. A length of 0 wraps and fails. */
+static cc_always_inline bool bdev_takes_as_is(const struct bdev_chan *chan, const struct bio *bio)
+{
+	uint64_t bytes = bdev_bytes(chan->bdev);
+
+	return ((chan->slow_ops >> bio->op) & 1) == 0 && (bio->flags & chan->slow_flags) == 0 &&
+	       bio->len - 1 < chan->bytes_max && bio->iovcnt <= chan->iovs_max &&
+	       ((bio->off | bio->len) & chan->block_mask) == 0 && bio->off <= bytes &&
+	       bio->len <= bytes - bio->off &&
+	       (chan->align_mask == 0 || bio_is_aligned(bio, chan->align_mask));
+}
+
+/**
+ * bdev_submit - hand over an I/O; its done is called once, on this reactor, never from inside this
+ * call. Errors come through done: -EINVAL (out of bounds, misaligned), -EROFS, -EOPNOTSUPP, or the
+ * device's (-EIO, -ENOSPC). On the channel's reactor. Whoever waits has found the channel full, and
+ * it is full until the last of them has left: no need to look.
+ */
+static cc_always_inline void bdev_submit(struct bdev_chan *chan, struct bio *bio)
+{
+	assert(bio->op < BIO_OP_COUNT && bio->done);
+	bio->chan = chan;
+	bio->submit_ticks = chan->reactor->now_ticks;
+	if (cc_likely(bdev_takes_as_is(chan, bio) && chan->inflight < chan->depth)) {
+		chan->inflight++;
+		chan->submit(chan, bio);
+	} else {
+		bdev_submit_slow(chan, bio);
+	}
+}
 
 #endif

@@ -7,19 +7,6 @@
 
 #include "core/iosched.h"
 
-/* The short way is for reads and writes that the device takes as they are. A length of 0 wraps and
- * fails. */
-static cc_always_inline bool bdev_takes_as_is(const struct bdev_chan *chan, const struct bio *bio)
-{
-	uint64_t bytes = bdev_bytes(chan->bdev);
-
-	return ((chan->slow_ops >> bio->op) & 1) == 0 && (bio->flags & chan->slow_flags) == 0 &&
-	       bio->len - 1 < chan->bytes_max && bio->iovcnt <= chan->iovs_max &&
-	       ((bio->off | bio->len) & chan->block_mask) == 0 && bio->off <= bytes &&
-	       bio->len <= bytes - bio->off &&
-	       (chan->align_mask == 0 || bio_is_aligned(bio, chan->align_mask));
-}
-
 static int bio_check_range(const struct bdev_chan *chan, const struct bio *bio)
 {
 	uint64_t bytes = bdev_bytes(chan->bdev);
@@ -58,7 +45,7 @@ static int bio_check(const struct bdev_chan *chan, const struct bio *bio)
 	return bio->len == 0 ? 1 : 0;
 }
 
-static cc_noinline void bdev_submit_slow(struct bdev_chan *chan, struct bio *bio)
+cc_noinline void bdev_submit_slow(struct bdev_chan *chan, struct bio *bio)
 {
 	int rc = bio_check(chan, bio);
 
@@ -70,27 +57,25 @@ static cc_noinline void bdev_submit_slow(struct bdev_chan *chan, struct bio *bio
 		iosched_admit(chan, bio);
 }
 
-void bdev_submit(struct bdev_chan *chan, struct bio *bio)
+static cc_noinline void bdev_set_latency(struct bdev_chan *chan, uint64_t ticks)
 {
-	assert(bio->op < BIO_OP_COUNT && bio->done);
-	bio->chan = chan;
-	bio->submit_ticks = chan->reactor->now_ticks;
-	if (cc_likely(bdev_takes_as_is(chan, bio)))
-		iosched_admit(chan, bio);
-	else
-		bdev_submit_slow(chan, bio);
+	chan->latency_ticks = ticks;
+	chan->latency_bucket = hist_index(mono_ticks_to_ns(ticks));
 }
 
 static cc_always_inline void bdev_account(struct bdev_chan *chan, const struct bio *bio)
 {
 	struct bdev_op_stats *st = &chan->stats->op[bio->op];
+	uint64_t ticks = chan->reactor->now_ticks - bio->submit_ticks;
 
 	st->ios++;
 	if (cc_unlikely(bio->status < 0))
 		st->errors++;
 	else
 		st->bytes += bio->len;
-	hist_record(&st->latency, mono_ticks_to_ns(chan->reactor->now_ticks - bio->submit_ticks));
+	if (cc_unlikely(ticks != chan->latency_ticks))
+		bdev_set_latency(chan, ticks);
+	st->latency.count[chan->latency_bucket]++;
 }
 
 void bdev_finish(struct bio *bio, int status)
@@ -100,13 +85,11 @@ void bdev_finish(struct bio *bio, int status)
 	bio->done(bio);
 }
 
-void bdev_complete(struct bio *bio, int status)
+/* Its status is set. */
+static cc_always_inline void bdev_end(struct bdev_chan *chan, struct bio *bio)
 {
-	struct bdev_chan *chan = bio->chan;
-
 	assert(chan->inflight > 0);
 	chan->inflight--;
-	bio->status = status;
 	if (cc_likely(bio->done != bdev_piece_done)) /* the whole is counted, not its pieces */
 		bdev_account(chan, bio);
 	if (cc_unlikely(chan->sched.waiting.first))
@@ -114,13 +97,10 @@ void bdev_complete(struct bio *bio, int status)
 	bio->done(bio);
 }
 
-void bdev_complete_later(struct bio *bio, int status)
+void bdev_complete(struct bio *bio, int status)
 {
-	struct bdev_chan *chan = bio->chan;
-
 	bio->status = status;
-	bio_queue_push(&chan->later, bio);
-	poller_mark_dirty(&chan->later_poller);
+	bdev_end(bio->chan, bio);
 }
 
 void bdev_answer_later(struct bio *bio, int status)
@@ -145,7 +125,7 @@ static void bdev_later_flush(struct poller *p)
 	}
 	for (; later; later = next) {
 		next = later->next;
-		bdev_complete(later, later->status);
+		bdev_end(chan, later);
 	}
 }
 

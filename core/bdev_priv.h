@@ -56,15 +56,6 @@ void bdev_cursor_advance(struct bdev_cursor *at, const struct bio *bio, uint64_t
 
 /* bdev_io.c */
 
-static cc_always_inline bool bio_is_aligned(const struct bio *bio, uint32_t mask)
-{
-	uintptr_t bits = 0;
-
-	for (unsigned i = 0; i < bio->iovcnt; i++)
-		bits |= (uintptr_t)bio->iov[i].iov_base | bio->iov[i].iov_len;
-	return (bits & mask) == 0;
-}
-
 extern const struct poller_ops bdev_later_ops;
 
 /* A bio that never went to the driver: done is called in this turn's flush. */

@@ -114,9 +114,8 @@ static const struct poller_ops queue_poller_ops = {
 	.disarm = queue_disarm,
 };
 
-void vdev_queue_done(struct vdev_queue *q, struct vq_elem *e, uint32_t written)
+void vdev_queue_answered(struct vdev_queue *q)
 {
-	vq_push(&q->vq, e, written);
 	if (cc_likely(!q->broken_told)) {
 		poller_mark_dirty(&q->poller);
 		return;

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The port between a transport (vhost-user, vDPA, …) and a virtio device type (blk, scsi), and the queue engine between them.
+ * The port between a transport (vhost-user, vDPA, …) and a virtio device type (blk, scsi), and the
+ * queue engine between them.
  *
- *   transport (control thread)                         engine (vdev.c, the queue's reactor)       device type
- *   vdev_queue_create ─► memory, channel               poll:  vq_pop ───────────────────────────► ops->process(q, elems, n)
- *   vdev_queue_start  ─msg─► attach poller             flush: vq_flush ◄── vdev_queue_done ◄────── (each elem once)
- *   vdev_queue_stop   ─msg─► no new chains, drain ─msg─► done on the control thread
- *   vdev_queue_destroy
+ *   transport (control thread)                         engine (vdev.c, the queue's reactor) device
+ * type vdev_queue_create ─► memory, channel               poll:  vq_pop
+ * ───────────────────────────► ops->process(q, elems, n) vdev_queue_start  ─msg─► attach poller
+ * flush: vq_flush ◄── vdev_queue_done ◄────── (each elem once) vdev_queue_stop   ─msg─► no new
+ * chains, drain ─msg─► done on the control thread vdev_queue_destroy
  */
 #ifndef VHOST_VDEV_H
 #define VHOST_VDEV_H
@@ -28,7 +29,7 @@ struct vdev_queue;
 /* A device type. process runs on the queue's reactor, the rest on the control thread. */
 struct vdev_ops {
 	const char *name;
-	uint32_t virtio_id; /* 2 = block, 8 = scsi */
+	uint32_t virtio_id;  /* 2 = block, 8 = scsi */
 	uint32_t slot_bytes; /* of its request, struct vq_elem first */
 	/* Device-type feature bits it offers now (ring and transport bits are the transport's). */
 	uint64_t (*features)(const struct vdev *dev);
@@ -36,16 +37,19 @@ struct vdev_ops {
 	uint32_t (*config_get)(const struct vdev *dev, uint8_t config[VDEV_CONFIG_MAX]);
 	/* The driver writes [off, off+len) of the config space. 0, -EINVAL, -EROFS. */
 	int (*config_set)(struct vdev *dev, uint32_t off, const void *buf, uint32_t len);
-	/* Take what one queue needs on q->reactor (a channel): q->priv. / Give it back; nothing is in flight. */
+	/* Take what one queue needs on q->reactor (a channel): q->priv. / Give it back; nothing is
+	 * in flight. */
 	int (*queue_open)(struct vdev_queue *q, struct errbuf *eb);
 	void (*queue_close)(struct vdev_queue *q);
-	/* @n chains to work on; each ends in vdev_queue_done() exactly once, possibly inside this call. */
+	/* @n chains to work on; each ends in vdev_queue_done() exactly once, possibly inside this
+	 * call. */
 	void (*process)(struct vdev_queue *q, struct vq_elem **elems, unsigned n);
 	/* The device is reset (no queue runs): back to power-on state. */
 	void (*reset)(struct vdev *dev);
 };
 
-/* Told on the control thread: the config space changed (resize, write cache). One per transport session. */
+/* Told on the control thread: the config space changed (resize, write cache). One per transport
+ * session. */
 struct vdev_listener {
 	struct list link;
 	void (*config_changed)(struct vdev_listener *l);
@@ -65,8 +69,8 @@ struct vdev_queue {
 	struct poller poller;
 	struct vdev *dev;
 	struct reactor *reactor, *control;
-	void *priv;   /* device type's */
-	void *slots;  /* requests */
+	void *priv;	   /* device type's */
+	void *slots;	   /* requests */
 	uint64_t features; /* negotiated */
 	bool stopping;
 	/* told once on the control thread when the queue broke; the transport signals the err fd */
@@ -75,12 +79,14 @@ struct vdev_queue {
 	bool broken_told;
 	vdev_queue_fn on_stopped;
 	void *on_stopped_arg;
-	struct reactor_msg start_msg, stop_msg, broken_msg; /* each under way at most once at a time */
+	struct reactor_msg start_msg, stop_msg,
+		broken_msg; /* each under way at most once at a time */
 };
 
 void vdev_init(struct vdev *dev, const struct vdev_ops *ops, unsigned nqueues_max);
 
-/* Allocates requests and rings' run-time state on behalf of @r. Control thread. 0 or -errno with eb. */
+/* Allocates requests and rings' run-time state on behalf of @r. Control thread. 0 or -errno with
+ * eb. */
 int vdev_queue_create(struct vdev *dev, struct reactor *control, struct reactor *r,
 		      const struct vq_conf *conf, struct vdev_queue **ret_q, struct errbuf *eb);
 /* Never started, or stopped. NULL is fine. Control thread. */
@@ -89,13 +95,24 @@ void vdev_queue_destroy(struct vdev_queue *q);
 /* Begin to work (on its reactor, by message). Chains found in the inflight region come first. */
 void vdev_queue_start(struct vdev_queue *q);
 
-/* Take no new chains, wait for those in flight, publish them, then fn(q, arg) on the control thread. Once. */
+/* Take no new chains, wait for those in flight, publish them, then fn(q, arg) on the control
+ * thread. Once. */
 void vdev_queue_stop(struct vdev_queue *q, vdev_queue_fn fn, void *arg);
 
-/* On the queue's reactor, by the device type: @e is answered. */
-void vdev_queue_done(struct vdev_queue *q, struct vq_elem *e, uint32_t written);
+/* The first answer since the last flush, or one to a queue that has left the poll list. */
+void vdev_queue_answered(struct vdev_queue *q);
 
-/* Run fn(q, arg) on the queue's reactor, then done(q, arg) on the control thread. For memory and log changes. */
+/* On the queue's reactor, by the device type: @e is answered. */
+static cc_always_inline void vdev_queue_done(struct vdev_queue *q, struct vq_elem *e,
+					     uint32_t written)
+{
+	vq_push(&q->vq, e, written);
+	if (cc_unlikely(!q->poller.is_dirty))
+		vdev_queue_answered(q);
+}
+
+/* Run fn(q, arg) on the queue's reactor, then done(q, arg) on the control thread. For memory and
+ * log changes. */
 struct vdev_queue_call {
 	struct reactor_msg msg;
 	struct vdev_queue *q;

@@ -11,12 +11,12 @@
 struct vblk; /* control thread; queues on their reactors */
 
 struct vblk_opts {
-	bool read_only;	     /* besides the bdev's own */
-	unsigned nqueues;    /* num_queues in the config space; 1 … VDEV_QUEUES_MAX */
-	unsigned seg_max;    /* 0: 126 */
+	bool read_only;	  /* besides the bdev's own */
+	unsigned nqueues; /* num_queues in the config space; 1 … VDEV_QUEUES_MAX */
+	unsigned seg_max; /* 0: 126 */
 	bool no_discard, no_write_zeroes; /* do not offer */
-	bool write_through;  /* start with the write cache off (CONFIG_WCE) */
-	const char *serial;  /* GET_ID; NULL: bdev->id */
+	bool write_through;		  /* start with the write cache off (CONFIG_WCE) */
+	const char *serial;		  /* GET_ID; NULL: bdev->id */
 };
 
 /* 0, -EINVAL, -ENOMEM with eb. The bdev stays the caller's and must outlive it. */

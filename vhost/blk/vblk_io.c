@@ -10,34 +10,49 @@ static struct vblk_req *req_of(struct vq_elem *e)
 	return container_of(e, struct vblk_req, elem);
 }
 
-static void req_finish(struct vblk_req *req, uint8_t status, uint32_t written)
+static cc_always_inline void req_finish(struct vblk_req *req, uint8_t status, uint32_t written)
 {
 	*req->status = status;
 	vdev_queue_done(req->q, &req->elem, written);
 }
 
-static cc_cold uint8_t status_of(int err)
+static cc_noinline cc_cold void req_fail(struct vblk_req *req, int err)
 {
-	return err == -EOPNOTSUPP ? VBLK_S_UNSUPP : VBLK_S_IOERR;
+	req_finish(req, err == -EOPNOTSUPP ? VBLK_S_UNSUPP : VBLK_S_IOERR, 1);
 }
 
-static cc_cold void req_untrim(struct vblk_req *req)
-{
-	vblk_request_untrim(req->bio.iov, req->bio.iovcnt, req->cuts & 0xff, req->cuts >> 8);
-	req->cuts = 0;
-}
-
-/* READ, WRITE, FLUSH: one bio is the whole request. */
-static void req_bio_done(struct bio *bio)
+/* Back from the disk. A READ has written all of its writable part, anything else the status alone.
+ */
+static void req_read_done(struct bio *bio)
 {
 	struct vblk_req *req = container_of(bio, struct vblk_req, bio);
 
-	if (cc_unlikely(req->cuts))
-		req_untrim(req);
 	if (cc_likely(!bio->status))
-		req_finish(req, VBLK_S_OK, req->written);
+		req_finish(req, VBLK_S_OK, req->elem.in_bytes);
 	else
-		req_finish(req, status_of(bio->status), 1);
+		req_fail(req, bio->status);
+}
+
+static void req_write_done(struct bio *bio)
+{
+	struct vblk_req *req = container_of(bio, struct vblk_req, bio);
+
+	if (cc_likely(!bio->status))
+		req_finish(req, VBLK_S_OK, 1);
+	else
+		req_fail(req, bio->status);
+}
+
+/* The chain gets its header and status bytes back: the dirty log wants to know of them. */
+static void req_trimmed_done(struct bio *bio)
+{
+	struct vblk_req *req = container_of(bio, struct vblk_req, bio);
+
+	vblk_request_untrim(bio->iov, bio->iovcnt, req->cut_front, req->cut_back);
+	if (bio->op == BIO_READ)
+		req_read_done(bio);
+	else
+		req_write_done(bio);
 }
 
 static uint8_t fua_now(const struct vblk_queue *vbq)
@@ -45,25 +60,28 @@ static uint8_t fua_now(const struct vblk_queue *vbq)
 	return vbq->fua | cc_read_once(vbq->dev->fua);
 }
 
-static void exec_rw(struct vblk_queue *vbq, struct vblk_req *req, const struct vblk_request *r)
+static cc_always_inline void req_submit(struct vblk_queue *vbq, struct vblk_req *req,
+					const struct vblk_request *r, bio_done_fn done)
 {
 	struct bio *bio = &req->bio;
 
-	req->written = r->kind == VBLK_READ ? r->len + 1 : 1;
-	if (!r->len) {
-		req_finish(req, VBLK_S_OK, req->written);
-		return;
-	}
-	req->cuts = (uint16_t)(r->cut_front | r->cut_back << 8);
-	vblk_request_trim(r->iov, r->iovcnt, r->cut_front, r->cut_back);
+	req->status = r->status;
 	bio->op = r->kind == VBLK_READ ? BIO_READ : BIO_WRITE;
 	bio->flags = r->kind == VBLK_READ ? 0 : fua_now(vbq);
 	bio->iov = r->iov;
 	bio->iovcnt = r->iovcnt;
 	bio->off = r->off;
 	bio->len = r->len;
-	bio->done = req_bio_done;
+	bio->done = done;
 	bdev_submit(vbq->chan, bio);
+}
+
+static void exec_rw(struct vblk_queue *vbq, struct vblk_req *req, const struct vblk_request *r)
+{
+	req->cut_front = r->cut_front;
+	req->cut_back = r->cut_back;
+	vblk_request_trim(r->iov, r->iovcnt, r->cut_front, r->cut_back);
+	req_submit(vbq, req, r, req_trimmed_done);
 }
 
 static void bio_fill_dataless(struct bio *bio, enum bio_op op, uint8_t flags, bio_done_fn done)
@@ -77,8 +95,7 @@ static void bio_fill_dataless(struct bio *bio, enum bio_op op, uint8_t flags, bi
 
 static void exec_flush(struct vblk_queue *vbq, struct vblk_req *req, const struct vblk_request *r)
 {
-	req->written = 1;
-	bio_fill_dataless(&req->bio, BIO_FLUSH, 0, req_bio_done);
+	bio_fill_dataless(&req->bio, BIO_FLUSH, 0, req_write_done);
 	req->bio.off = 0;
 	req->bio.len = 0;
 	bdev_submit(vbq->chan, &req->bio);
@@ -100,7 +117,7 @@ static void ranges_done(struct bio *bio)
 	struct vblk_req *req = container_of(bio, struct vblk_req, bio);
 
 	if (bio->status)
-		req_finish(req, status_of(bio->status), 1);
+		req_fail(req, bio->status);
 	else
 		ranges_next(req->q->priv, req);
 }
@@ -170,34 +187,24 @@ static cc_noinline void req_start_slow(struct vblk_queue *vbq, struct vblk_req *
 		execute[r.kind](vbq, req, &r);
 }
 
-/* Every READ and WRITE of the usual framing; anything else takes the slow road from its start. */
+/* READ and WRITE of the usual framing; anything else takes the slow road from its start. */
 static cc_always_inline void req_start(struct vdev_queue *q, struct vblk_queue *vbq,
 				       struct vblk_req *req)
 {
-	struct bio *bio = &req->bio;
 	struct vblk_request r;
+	struct vblk_hdr hdr;
 
 	req->q = q;
-	if (cc_unlikely(!vblk_request_parse_fast(&req->elem, vbq->read_only, &r))) {
+	if (cc_unlikely(!vblk_header_alone(&req->elem, &hdr)))
 		req_start_slow(vbq, req);
-		return;
-	}
-	req->status = r.status;
-	if (r.kind == VBLK_READ) {
-		req->written = r.len + 1;
-		bio->op = BIO_READ;
-		bio->flags = 0;
-	} else {
-		req->written = 1;
-		bio->op = BIO_WRITE;
-		bio->flags = fua_now(vbq);
-	}
-	bio->iov = r.iov;
-	bio->iovcnt = r.iovcnt;
-	bio->off = r.off;
-	bio->len = r.len;
-	bio->done = req_bio_done;
-	bdev_submit(vbq->chan, bio);
+	else if (le32_get(hdr.type) == VBLK_T_IN &&
+		 vblk_request_parse_usual(&req->elem, &hdr, VBLK_READ, &r))
+		req_submit(vbq, req, &r, req_read_done);
+	else if (le32_get(hdr.type) == VBLK_T_OUT && !vbq->read_only &&
+		 vblk_request_parse_usual(&req->elem, &hdr, VBLK_WRITE, &r))
+		req_submit(vbq, req, &r, req_write_done);
+	else
+		req_start_slow(vbq, req);
 }
 
 void vblk_process(struct vdev_queue *q, struct vq_elem **elems, unsigned n)

@@ -41,9 +41,8 @@ struct vblk_req {
 	struct vq_elem elem;
 	struct vdev_queue *q;
 	uint8_t *status;
-	uint32_t written; /* used length on success */
-	uint16_t cuts;	  /* cut_front | cut_back << 8, while trimmed, else 0 */
-	uint8_t range_at, range_n;
+	uint8_t cut_front, cut_back; /* while its data are trimmed */
+	uint8_t range_at, range_n;   /* DISCARD, WRITE_ZEROES: next, and how many */
 	struct bio bio cc_aligned(CACHELINE_BYTES);
 };
 static_assert(sizeof(struct vblk_req) == 3 * CACHELINE_BYTES, "hot part: two lines");

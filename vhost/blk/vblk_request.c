@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The request parser for every framing and every type; the common case is inline in the header. */
+/* The request parser for every framing and every type; the usual one is inline in the header. */
 #include "vhost/blk/vblk_request.h"
 
 #include <errno.h>
