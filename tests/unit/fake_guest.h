@@ -17,7 +17,7 @@
 #define FG_RING_GPA   0x100000ull
 #define FG_RING_BYTES 0x400000ull
 #define FG_DATA_GPA   (FG_RING_GPA + FG_RING_BYTES)
-#define FG_DATA_BYTES 0x100000ull
+#define FG_DATA_BYTES 0x400000ull
 #define FG_HIGH_GPA   0x100000000ull
 #define FG_HIGH_BYTES 0x10000ull
 #define FG_UVA	      0x7f0000000000ull /* uva = gpa + this */

@@ -174,21 +174,29 @@ static void vq_release_in_order(struct vq *vq)
 	}
 }
 
-void vq_push(struct vq *vq, struct vq_elem *e, uint32_t written)
+/* Other than vqs_put() alone: packed, in order, or logged. */
+static cc_noinline void vq_push_other(struct vq *vq, struct vq_elem *e, uint32_t written)
 {
-	assert(e->inflight && !e->done && written <= e->in_bytes);
-	assert(vq->ninflight > 0);
-	vq->ninflight--;
-	if (cc_likely(vq->plain)) {
-		e->inflight = 0;
-		vqs_put(vq, e, written);
-	} else if (vq->in_order) {
+	if (vq->in_order) {
 		e->done = 1;
 		e->written = written;
 		vq_release_in_order(vq);
 	} else {
 		vq_release(vq, e, written);
 	}
+}
+
+void vq_push(struct vq *vq, struct vq_elem *e, uint32_t written)
+{
+	assert(e->inflight && !e->done && written <= e->in_bytes);
+	assert(vq->ninflight > 0);
+	vq->ninflight--;
+	if (cc_unlikely(!vq->plain)) {
+		vq_push_other(vq, e, written);
+		return;
+	}
+	e->inflight = 0;
+	vqs_put(vq, e, written);
 }
 
 void vq_flush(struct vq *vq)

@@ -107,7 +107,7 @@ struct vq {
 	/* inflight tracking; the region is only written to, what we must know of it we keep here */
 	void *inflight;
 	uint64_t inflight_counter;
-	uint16_t *batch; /* split: heads, packed: region entries; pushed and not published */
+	uint16_t *batch; /* pushed and not published. split: heads by used index; packed: nbatch region entries */
 	uint16_t nbatch;
 	uint16_t vqi_free;	      /* packed: first free entry */
 	uint16_t *vqi_next, *vqi_last; /* packed: of each entry, as in the region */

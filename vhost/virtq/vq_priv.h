@@ -65,7 +65,6 @@ void vq_log_ring(struct vq *vq, const volatile void *va, uint64_t len);
 /* vqs.c, vqp.c: the layouts */
 int vqs_init(struct vq *vq, const struct vq_conf *conf, struct errbuf *eb);
 unsigned vqs_pop(struct vq *vq, struct vq_elem **elems, unsigned max);
-void vqs_put(struct vq *vq, struct vq_elem *e, uint32_t written);
 void vqs_flush(struct vq *vq);
 bool vqs_kick_enable(struct vq *vq);
 void vqs_kick_disable(struct vq *vq);
@@ -111,5 +110,18 @@ struct vqi_packed_pos {
 void vqi_packed_set_free(struct vqi_packed *r, uint16_t free_head, uint16_t old_free_head);
 void vqi_packed_set_used(struct vqi_packed *r, struct vqi_packed_pos now,
 			 struct vqi_packed_pos old);
+
+/* A used entry of the split ring, not yet published. */
+static cc_always_inline void vqs_put(struct vq *vq, const struct vq_elem *e, uint32_t written)
+{
+	unsigned at = vq->used_idx & vq->mask;
+	volatile struct virtq_used_elem *u = &vq->split.used->ring[at];
+	uint16_t id = e->id;
+
+	u->id = le32_make(id);
+	u->len = le32_make(written);
+	vq->batch[at] = id;
+	vq->used_idx++;
+}
 
 #endif

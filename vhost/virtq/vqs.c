@@ -115,50 +115,109 @@ static cc_always_inline bool vqs_piece(struct vq *vq, const struct gmem_region *
 }
 
 /*
- * The usual chain in a straight line: readable buffers, then writable ones, each inside one region,
- * from descriptor
- * @at of a table of @n at @table (the ring's or an indirect one). Whatever is not usual: false, and
- * nothing is decided; vqs_walk() starts over.
+ * The usual chain, any length: readable buffers, then writable ones, each inside one region, from
+ * descriptor @at of a table of @n at @table (the ring's or an indirect one). Whatever is not usual:
+ * false, and nothing is decided; vqs_walk() starts over.
  */
-static cc_always_inline bool vqs_walk_usual(struct vq *vq, struct vq_elem *e,
-					    const volatile void *table, unsigned n, unsigned at)
+static cc_noinline bool vqs_walk_usual(struct vq *vq, struct vq_elem *e, const volatile void *table,
+				       unsigned n, unsigned at)
 {
 	struct vqs_step d = vqs_step(table, at);
 	const struct gmem_region *r = vq->cache;
-	struct iovec *iov = e->iov, *end = iov + CC_MIN(n, VQ_IOVS_MAX), *in;
-	uint64_t bytes = 0, out_bytes;
+	struct iovec *iov = e->iov, *end = iov + VQ_IOVS_MAX, *in = NULL;
+	uint64_t bytes = 0, out_bytes = 0;
 
-	while (!(d.link & VIRTQ_DESC_F_WRITE)) {
-		if (cc_unlikely((d.link & VIRTQ_DESC_F_INDIRECT) || !vqs_piece(vq, &r, &d, iov)))
+	for (;; d = vqs_step(table, d.link >> 16)) {
+		if (!(d.link & VIRTQ_DESC_F_WRITE) != !in) {
+			if (in)
+				return false;
+			out_bytes = bytes;
+			in = iov;
+		}
+		if ((d.link & VIRTQ_DESC_F_INDIRECT) || !vqs_piece(vq, &r, &d, iov))
 			return false;
 		iov++;
 		bytes += d.len;
 		if (!(d.link & VIRTQ_DESC_F_NEXT))
 			break;
-		if (cc_unlikely((d.link >> 16) >= n || iov == end))
+		if ((d.link >> 16) >= n || iov == end)
 			return false;
-		d = vqs_step(table, d.link >> 16);
 	}
-	in = iov;
-	out_bytes = bytes;
-	while (d.link & VIRTQ_DESC_F_WRITE) {
-		if (cc_unlikely((d.link & VIRTQ_DESC_F_INDIRECT) || !vqs_piece(vq, &r, &d, iov)))
-			return false;
-		iov++;
-		bytes += d.len;
-		if (!(d.link & VIRTQ_DESC_F_NEXT))
-			break;
-		if (cc_unlikely((d.link >> 16) >= n || iov == end))
-			return false;
-		d = vqs_step(table, d.link >> 16);
+	if (bytes >> 32)
+		return false;
+	if (!in) {
+		out_bytes = bytes;
+		in = iov;
 	}
-	if (cc_unlikely((d.link & VIRTQ_DESC_F_NEXT) || bytes >> 32))
-		return false; /* readable behind writable; 4 GiB */
 	e->nout = (uint16_t)(in - e->iov);
 	e->nin = (uint16_t)(iov - in);
 	e->out_bytes = (uint32_t)out_bytes;
 	e->in_bytes = (uint32_t)(bytes - out_bytes);
 	cc_prefetch(e->iov->iov_base);
+	return true;
+}
+
+/*
+ * What the last region says about buffers that begin in it, for vqs_walk_three(): those of up to
+ * VQS_NEAR_BYTES that begin at least as much before its end need one comparison each.
+ */
+#define VQS_NEAR_BYTES (1u << 20)
+
+struct vqs_near {
+	uint64_t gpa, room;
+	char *va;
+};
+
+static cc_always_inline struct vqs_near vqs_near(const struct vq *vq)
+{
+	const struct gmem_region *r = vq->cache;
+
+	return (struct vqs_near){ r->gpa, r->len > VQS_NEAR_BYTES ? r->len - VQS_NEAR_BYTES : 0,
+				  r->va };
+}
+
+static cc_always_inline bool vqs_near_piece(const struct vqs_near *near, const struct vqs_step *d,
+					    struct iovec *iov)
+{
+	uint64_t off = d->addr - near->gpa;
+
+	if (cc_unlikely(off >= near->room) || cc_unlikely(d->len - 1 >= VQS_NEAR_BYTES))
+		return false;
+	iov->iov_base = near->va + off;
+	iov->iov_len = d->len;
+	return true;
+}
+
+/*
+ * The chain that nearly all requests are, without a loop: a readable buffer, one of either kind, a
+ * writable one. false: another shape, nothing is decided.
+ */
+static cc_always_inline bool vqs_walk_three(const struct vqs_near *near, struct vq_elem *e,
+					    const volatile void *table, unsigned n,
+					    struct vqs_step d)
+{
+	const uint16_t next = VIRTQ_DESC_F_NEXT, write = VIRTQ_DESC_F_WRITE;
+	struct iovec *iov = e->iov;
+	uint32_t out = d.len, mid, writes;
+
+	if (cc_unlikely((uint16_t)d.link != next) || cc_unlikely((d.link >> 16) >= n) ||
+	    cc_unlikely(!vqs_near_piece(near, &d, &iov[0])))
+		return false;
+	cc_prefetch(iov[0].iov_base);
+	d = vqs_step(table, d.link >> 16);
+	if (cc_unlikely((uint16_t)(d.link | write) != (next | write)) ||
+	    cc_unlikely((d.link >> 16) >= n) || cc_unlikely(!vqs_near_piece(near, &d, &iov[1])))
+		return false;
+	mid = d.len;
+	writes = (d.link / write) & 1;
+	d = vqs_step(table, d.link >> 16);
+	if (cc_unlikely((uint16_t)d.link != write) ||
+	    cc_unlikely(!vqs_near_piece(near, &d, &iov[2])))
+		return false;
+	e->nout = (uint16_t)(2 - writes);
+	e->nin = (uint16_t)(1 + writes);
+	e->in_bytes = d.len + (mid & -writes);
+	e->out_bytes = out + (mid & (writes - 1));
 	return true;
 }
 
@@ -180,37 +239,57 @@ static cc_always_inline struct vqs_table vqs_table(struct vq *vq, struct vqs_ste
 	return (struct vqs_table){ iov.iov_base, d.len / 16 };
 }
 
+/* The indirect chains of a batch, elems[i] for each bit i of @set. Returns how many of @n chains
+ * are good. */
+static unsigned vqs_walk_tables(struct vq *vq, struct vq_elem **elems, unsigned n,
+				const struct vqs_table *table, uint32_t set)
+{
+	struct vqs_near near = vqs_near(vq);
+
+	for (; set; set &= set - 1) {
+		unsigned i = (unsigned)__builtin_ctz(set);
+		const struct vqs_table *t = &table[i];
+
+		if (cc_unlikely(i >= n))
+			break;
+		if (cc_likely(t->va &&
+			      vqs_walk_three(&near, elems[i], t->va, t->n, vqs_step(t->va, 0))))
+			continue;
+		if (!(t->va && vqs_walk_usual(vq, elems[i], t->va, t->n, 0)) &&
+		    !vqs_walk(vq, elems[i]))
+			return i;
+		near = vqs_near(vq);
+	}
+	return n;
+}
+
 /* Second and third look at a batch: the chains; tables are fetched while direct chains are walked.
  */
 static unsigned vqs_walk_batch(struct vq *vq, struct vq_elem **elems, unsigned n)
 {
+	const volatile struct virtq_desc *ring = vq->split.desc;
+	struct vqs_near near = vqs_near(vq);
 	struct vqs_table table[VQ_BATCH];
+	unsigned size = vq->size, i;
 	uint32_t indirect = 0;
-	unsigned i;
 
 	for (i = 0; i < n; i++) {
 		struct vq_elem *e = elems[i];
-		struct vqs_step d = vqs_step(vq->split.desc, e->id);
+		struct vqs_step d = vqs_step(ring, e->id);
 
 		if (d.link & VIRTQ_DESC_F_INDIRECT) {
 			indirect |= 1u << i;
 			table[i] = vqs_table(vq, d);
-		} else if (cc_unlikely(!vqs_walk_usual(vq, e, vq->split.desc, vq->size, e->id)) &&
-			   !vqs_walk(vq, e)) {
-			break;
-		}
-	}
-	for (; indirect; indirect &= indirect - 1) {
-		unsigned k = (unsigned)__builtin_ctz(indirect);
-
-		if (cc_unlikely(k >= i))
-			break;
-		if (cc_likely(table[k].va &&
-			      vqs_walk_usual(vq, elems[k], table[k].va, table[k].n, 0)))
 			continue;
-		if (!vqs_walk(vq, elems[k]))
-			i = k;
+		}
+		if (cc_likely(vqs_walk_three(&near, e, ring, size, d)))
+			continue;
+		if (!vqs_walk_usual(vq, e, ring, size, e->id) && !vqs_walk(vq, e))
+			break;
+		near = vqs_near(vq);
 	}
+	if (indirect)
+		i = vqs_walk_tables(vq, elems, i, table, indirect);
 	if (cc_unlikely(i < n))
 		vq_unpop(vq, elems, i, n);
 	return i;
@@ -234,21 +313,47 @@ static cc_noinline cc_cold unsigned vqs_pop_resumed(struct vq *vq, struct vq_ele
 
 /* The store order of "Inflight I/O tracking": a head counts once its flag is set, its place in line
  * comes before. */
-static cc_always_inline void vqs_track(struct vq *vq, uint16_t head)
+static cc_always_inline void vqs_track(struct vqi_split *r, uint16_t head, uint64_t counter)
 {
-	struct vqi_split_desc *d = &((struct vqi_split *)vq->inflight)->desc[head];
-
-	cc_write_once(d->counter, vq->inflight_counter++);
+	cc_write_once(r->desc[head].counter, counter);
 	barrier_release(); /* partner: vqi_split_recover in the next process */
-	cc_write_once(d->inflight, 1);
+	cc_write_once(r->desc[head].inflight, 1);
+}
+
+/* Take @n heads from @idx on; their descriptors begin to arrive. Returns how many are good. */
+static unsigned vqs_take_heads(struct vq *vq, uint16_t idx, struct vq_elem **elems, unsigned n)
+{
+	const volatile le16 *ring = vq->split.avail->ring;
+	const volatile struct virtq_desc *desc = vq->split.desc;
+	struct vqi_split *track = vq->inflight;
+	uint64_t counter = vq->inflight_counter;
+	unsigned size = vq->size, mask = vq->mask, at = idx, i;
+	uint32_t slot_bytes = vq->slot_bytes;
+	char *slots = vq->slots;
+
+	for (i = 0; i < n; i++) {
+		unsigned head = le16_get(ring[at++ & mask]);
+		struct vq_elem *e = (struct vq_elem *)(slots + (size_t)head * slot_bytes);
+
+		if (cc_unlikely(head >= size || e->inflight)) {
+			vq_break(vq, "head %u %s", head,
+				 head >= size ? "out of the ring" : "already in flight");
+			break;
+		}
+		cc_prefetch((const void *)&desc[head]);
+		e->inflight = 1;
+		elems[i] = e;
+		if (track)
+			vqs_track(track, (uint16_t)head, counter + i);
+	}
+	vq->inflight_counter = counter + i;
+	return i;
 }
 
 unsigned vqs_pop(struct vq *vq, struct vq_elem **elems, unsigned max)
 {
-	const volatile struct virtq_avail *avail = vq->split.avail;
-	uint16_t idx = vq->avail_idx, there = le16_get(avail->idx);
-	unsigned n = (uint16_t)(there - idx), i;
-	bool track = vq->inflight;
+	uint16_t idx = vq->avail_idx, there = le16_get(vq->split.avail->idx);
+	unsigned n = (uint16_t)(there - idx);
 
 	if (cc_unlikely(vq->resume_at != vq->resume_n))
 		return vqs_pop_resumed(vq, elems, max);
@@ -260,57 +365,52 @@ unsigned vqs_pop(struct vq *vq, struct vq_elem **elems, unsigned max)
 	}
 	barrier_acquire(); /* the index before ring and descriptors; partner: the driver's write
 			      barrier */
-	n = CC_MIN(n, max);
-	for (i = 0; i < n; i++) {
-		uint16_t head = le16_get(avail->ring[(idx + i) & vq->mask]);
-		struct vq_elem *e = vq_slot(vq, head);
-
-		if (cc_unlikely(head >= vq->size || e->inflight)) {
-			vq_break(vq, "head %u %s", head,
-				 head >= vq->size ? "out of the ring" : "already in flight");
-			break;
-		}
-		cc_prefetch((const void *)&vq->split.desc[head]);
-		e->inflight = 1;
-		elems[i] = e;
-		if (track)
-			vqs_track(vq, head);
-	}
-	n = vqs_walk_batch(vq, elems, i);
+	n = vqs_take_heads(vq, idx, elems, CC_MIN(n, max));
+	n = vqs_walk_batch(vq, elems, n);
 	vq->avail_idx = (uint16_t)(idx + n);
 	return n;
 }
 
-void vqs_put(struct vq *vq, struct vq_elem *e, uint32_t written)
-{
-	volatile struct virtq_used_elem *u = &vq->split.used->ring[vq->used_idx & vq->mask];
+/* The batch as it lies in vq->batch, a ring: one run, or two where it wraps. */
+struct vqs_runs {
+	const uint16_t *id[2];
+	unsigned n[2];
+};
 
-	u->id = le32_make(e->id);
-	u->len = le32_make(written);
-	vq->batch[vq->nbatch++] = e->id;
-	vq->used_idx++;
+static cc_always_inline struct vqs_runs vqs_runs(const struct vq *vq)
+{
+	unsigned at = vq->used_pub & vq->mask, n = (uint16_t)(vq->used_idx - vq->used_pub);
+	unsigned n0 = CC_MIN(n, vq->size - at);
+
+	return (struct vqs_runs){ { vq->batch + at, vq->batch }, { n0, n - n0 } };
 }
 
 /* Link the batch before the index is stored, so that a successor can tell which chains the index
  * stands for. */
-static void vqs_batch_link(struct vq *vq, struct vqi_split *r)
+static void vqs_batch_link(const struct vqs_runs *runs, struct vqi_split *r)
 {
-	uint16_t head = r->last_batch_head;
+	struct vqi_split_desc *desc = r->desc;
+	size_t head = r->last_batch_head;
 
-	for (unsigned i = 0; i < vq->nbatch; i++) {
-		cc_write_once(r->desc[vq->batch[i]].next, head);
-		head = vq->batch[i];
+	for (unsigned k = 0; k < 2; k++) {
+		for (const uint16_t *id = runs->id[k], *end = id + runs->n[k]; id != end; id++) {
+			cc_write_once(desc[*id].next, (uint16_t)head);
+			head = *id;
+		}
 	}
-	cc_write_once(r->last_batch_head, head);
+	cc_write_once(r->last_batch_head, (uint16_t)head);
 }
 
-static void vqs_batch_clear(struct vq *vq, struct vqi_split *r)
+static void vqs_batch_clear(const struct vqs_runs *runs, struct vqi_split *r, uint16_t used_idx)
 {
+	struct vqi_split_desc *desc = r->desc;
+
 	barrier_release(); /* after the index of the used ring */
-	for (unsigned i = 0; i < vq->nbatch; i++)
-		cc_write_once(r->desc[vq->batch[i]].inflight, 0);
+	for (unsigned k = 0; k < 2; k++)
+		for (const uint16_t *id = runs->id[k], *end = id + runs->n[k]; id != end; id++)
+			cc_write_once(desc[*id].inflight, 0);
 	barrier_release();
-	cc_write_once(r->used_idx, vq->used_idx);
+	cc_write_once(r->used_idx, used_idx);
 }
 
 /* 2.7.7.2 and 2.7.10. @old: used index at the last decision. */
@@ -328,16 +428,19 @@ static bool vqs_wants_call(struct vq *vq, uint16_t old)
 void vqs_flush(struct vq *vq)
 {
 	uint16_t old = vq->used_pub;
+	struct vqs_runs runs;
 
 	if (vq->used_idx == vq->used_pub)
 		return;
-	if (vq->inflight)
-		vqs_batch_link(vq, vq->inflight);
+	if (vq->inflight) {
+		runs = vqs_runs(vq);
+		vqs_batch_link(&runs, vq->inflight);
+	}
 	barrier_release(); /* data, used entries and links before the index; partner: the driver's
 			      read barrier */
 	vq->split.used->idx = le16_make(vq->used_idx);
 	if (vq->inflight)
-		vqs_batch_clear(vq, vq->inflight);
+		vqs_batch_clear(&runs, vq->inflight, vq->used_idx);
 	if (cc_unlikely(vq->log)) {
 		for (uint16_t i = vq->used_pub; i != vq->used_idx; i++)
 			vq_log_ring(vq, &vq->split.used->ring[i & vq->mask],
@@ -345,7 +448,6 @@ void vqs_flush(struct vq *vq)
 		vq_log_ring(vq, vq->split.used, 4);
 	}
 	vq->used_pub = vq->used_idx;
-	vq->nbatch = 0;
 	if (vq->call_fd < 0)
 		return;
 	barrier_full(); /* the index before the look at the driver's wishes; partner: its barrier
