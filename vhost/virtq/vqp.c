@@ -109,10 +109,12 @@ int vqp_init(struct vq *vq, const struct vq_conf *conf, struct errbuf *eb)
 
 /*
  * The usual chain from @n descriptors in sequence (read ones, or an indirect table): readable, then
- * writable, each inside one region. false: nothing is decided, vqp_walk() starts over.
+ * writable, each inside one region, without flags of @unusual. false: nothing is decided, vqp_walk()
+ * starts over.
  */
 static cc_always_inline bool vqp_walk_usual(struct vq *vq, struct vq_elem *e,
-					    const volatile void *table, unsigned n)
+					    const volatile void *table, unsigned n,
+					    uint64_t unusual)
 {
 	const struct gmem_region *r = vq->cache;
 	uint64_t gpa = r->gpa, rlen = r->len, bytes = 0, out_bytes = 0;
@@ -125,8 +127,8 @@ static cc_always_inline bool vqp_walk_usual(struct vq *vq, struct vq_elem *e,
 		uint64_t hi = vq_word_load(table, 2 * i + 1), addr = vq_word_load(table, 2 * i);
 		uint64_t off = addr - gpa;
 
-		if (!(hi & VQP_WRITE) != !in) {
-			if (in)
+		if (!(hi & VQP_WRITE) != !in || (hi & unusual)) {
+			if (in || (hi & unusual))
 				return false;
 			out_bytes = bytes;
 			in = iov;
@@ -306,8 +308,7 @@ static cc_always_inline bool vqp_walk_first(struct vq *vq, struct vq_elem *e,
 		l->set |= 1u << i;
 		return true;
 	}
-	if (cc_likely(!(c->desc[c->n - 1][1] & VQP_INDIRECT) &&
-		      vqp_walk_usual(vq, e, c->desc, c->n)))
+	if (cc_likely(vqp_walk_usual(vq, e, c->desc, c->n, VQP_INDIRECT)))
 		return true;
 	return vqp_walk(vq, e, c->desc, c->n);
 }
@@ -338,7 +339,7 @@ static unsigned vqp_walk_later(struct vq *vq, struct vq_elem **elems, unsigned n
 		if (i >= n)
 			break;
 		if (cc_likely(l->table[i] && vqp_walk_usual(vq, elems[i], l->table[i],
-							    VQ_HI_LEN(l->desc[i][0][1]) / 16)))
+							    VQ_HI_LEN(l->desc[i][0][1]) / 16, 0)))
 			continue;
 		if (vqp_walk(vq, elems[i], l->desc[i], 1))
 			continue;
