@@ -22,6 +22,7 @@ class Plug(case.GuestCase):
             vm.qmp("device_del", {"id": "d0"})
             vm.qmp.event("DEVICE_DELETED", match=lambda data: data.get("device") == "d0")
             vm.qmp("chardev-remove", {"id": "c0"})
+        vm.say("end")
         vm.finish(60)
         self.settle(running, vm)
 

@@ -29,7 +29,7 @@ class Qmp:
         self.events = []
         self._socket = connect(path, time.monotonic() + wait)
         self._socket.settimeout(60)
-        self._stream = self._socket.makefile("rwb")
+        self._stream = self._socket.makefile("rb")
         self._receive()  # greeting
         self("qmp_capabilities")
 
@@ -44,8 +44,10 @@ class Qmp:
         request = {"execute": command}
         if arguments:
             request["arguments"] = arguments
-        self._stream.write(json.dumps(request).encode() + b"\n")
-        self._stream.flush()
+        try:
+            self._socket.sendall(json.dumps(request).encode() + b"\n")
+        except OSError as error:
+            raise GuestError(f"QMP {command}: {error}; QEMU is gone?") from error
         while True:
             answer = self._receive()
             if "return" in answer:

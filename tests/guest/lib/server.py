@@ -9,19 +9,20 @@ import subprocess
 import time
 
 from . import process
-from .errors import GuestError, Unavailable
+from .errors import GuestError
 
 START_SECONDS = 20
 
 
 class Export:
-    """A disk image and the sockets it is reached by."""
+    """A disk image and the sockets it is reached by; FAULTS are rules of the fault device on top of it."""
 
-    def __init__(self, name, image, sockets, read_only=False):
+    def __init__(self, name, image, sockets, read_only=False, faults=""):
         self.name = name
         self.image = image
         self.sockets = sockets
         self.read_only = read_only
+        self.faults = faults
 
 
 class Server:
@@ -43,7 +44,7 @@ class Server:
 
     def start(self):
         if not shutil.which(self.program):
-            raise Unavailable(f"{self.program} is not there")
+            raise GuestError(f"{self.program} is not there; NVRINGD names the one to test")
         with open(self.log, "ab") as log:
             self.process = process.spawn(self.argv(), self.outlive, stdout=log, stderr=subprocess.STDOUT)
         deadline = time.monotonic() + START_SECONDS
@@ -106,7 +107,8 @@ class Nvringd(Server):
         words = [self.program, "--rpc", self.rpc_path, "--mode", "adaptive"]
         for export in self.exports:
             option = "--disk-ro" if export.read_only else "--disk"
-            words += [option, f"{export.name}=file:{export.image}"]
+            faults = f"fault:{export.faults}@" if export.faults else ""
+            words += [option, f"{export.name}={faults}file:{export.image}"]
             for number, path in enumerate(export.sockets):
                 words += ["--vhost-user-blk", f"{export.name}={path},name={export.name}-{number}"]
         return words

@@ -16,3 +16,4 @@ for round in $(seq "$ROUNDS"); do
 	mark "unplug $round"
 	await 60 test ! -b /dev/vda
 done
+hear end
