@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* A disk behind a vhost-user socket: in this process, or in a child that can be killed. */
+#ifndef TESTS_INTEGRATION_DISK_SERVER_H
+#define TESTS_INTEGRATION_DISK_SERVER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "core/bdev.h"
+#include "core/reactor.h"
+#include "vhost/blk/vblk.h"
+#include "vhost/user/vu_server.h"
+
+#define DISK_SERVER_REACTORS 2
+#define DISK_SERVER_QUEUES   4
+
+struct disk_server {
+	struct reactor *control, *data[DISK_SERVER_REACTORS];
+	struct bdev *bdev;
+	struct vblk *blk;
+	struct vu_server *server;
+	const char *path;
+	bool read_only, done; /* done: atomic */
+	int err;
+	uint64_t bytes;
+};
+
+/* Opens @uri and serves it at @path. Fails the test when it cannot. */
+void disk_server_start(struct disk_server *s, const char *uri, const char *path, bool read_only);
+/* Ends the sessions, closes the disk, joins the threads. */
+void disk_server_stop(struct disk_server *s);
+void disk_server_resize(struct disk_server *s, uint64_t bytes);
+
+/* The same in a child process, not yet listening when this returns. No reactor may run in this
+ * process. */
+pid_t disk_server_fork(const char *uri, const char *path);
+/* Debian's qemu-storage-daemon serving @node (--blockdev, named n0), or -1 when it is not
+ * installed. */
+pid_t disk_server_qemu(const char *node, const char *path);
+/* kill -9, and wait for the end. */
+void disk_server_kill(pid_t pid);
+
+#endif
