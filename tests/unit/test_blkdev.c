@@ -29,14 +29,6 @@ static bool run(const char *cmd, char *line, int bytes)
 	return pclose(f) == 0;
 }
 
-static void detach(void)
-{
-	char cmd[128], line[64];
-
-	(void)snprintf(cmd, sizeof(cmd), "losetup -d %s", loop);
-	assert_true(run(cmd, line, sizeof(line)));
-}
-
 /* Each test brings its own, because a test that skips does so by itself. */
 static void attach(const char *options)
 {
@@ -57,11 +49,19 @@ static void attach(const char *options)
 	rig_init(&rig);
 }
 
-static void done(void)
+/* Also after a failure: a loop device left behind would outlive the test. */
+static int tear_down(void **state)
 {
+	char cmd[128], line[64];
+
+	(void)state;
+	if (!loop[0])
+		return 0;
 	rig_fini(&rig);
-	detach();
+	(void)snprintf(cmd, sizeof(cmd), "losetup -d %s", loop);
+	loop[0] = '\0';
 	unlink(path);
+	return run(cmd, line, sizeof(line)) ? 0 : -1;
 }
 
 static void model(void **state)
@@ -81,7 +81,6 @@ static void model(void **state)
 		rig_model(&rig, i, 40);
 		rig_close(&rig);
 	}
-	done();
 }
 
 static void blocks_of_4k(void **state)
@@ -97,7 +96,6 @@ static void blocks_of_4k(void **state)
 	rig_close(&rig);
 	(void)snprintf(uri, sizeof(uri), "file:%s?block=512", loop);
 	assert_int_equal(rig_try(&rig, uri, (struct bdev_open_opts){ 0 }, NULL), -EINVAL);
-	done();
 }
 
 static long blocks(void)
@@ -135,7 +133,6 @@ static void discard_reaches_the_device(void **state)
 	rig_open(&rig, buf);
 	assert_int_equal(rig_rw(&rig, BIO_DISCARD, 0, NULL, 4096), -EOPNOTSUPP);
 	rig_close(&rig);
-	done();
 }
 
 static void its_size_is_looked_at_again(void **state)
@@ -155,16 +152,15 @@ static void its_size_is_looked_at_again(void **state)
 	assert_int_equal(rig_resize(&rig, 0, &eb), 0);
 	assert_int_equal(bdev_bytes(rig.bdev), 8 << 20);
 	rig_close(&rig);
-	done();
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(model),
-		cmocka_unit_test(blocks_of_4k),
-		cmocka_unit_test(discard_reaches_the_device),
-		cmocka_unit_test(its_size_is_looked_at_again),
+		cmocka_unit_test_teardown(model, tear_down),
+		cmocka_unit_test_teardown(blocks_of_4k, tear_down),
+		cmocka_unit_test_teardown(discard_reaches_the_device, tear_down),
+		cmocka_unit_test_teardown(its_size_is_looked_at_again, tear_down),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
