@@ -548,6 +548,18 @@ static void some_work(struct fg *fg)
 	vq_flush(&fg->q);
 }
 
+/* The whole ring in one batch: the used index comes back to where it was. */
+static void whole_ring(struct fg *fg)
+{
+	struct vq_elem *e[VQ_BATCH];
+
+	if (vq_pop(&fg->q, e, 4) != 4)
+		_exit(1);
+	for (unsigned i = 0; i < 4; i++)
+		vq_push(&fg->q, e[i ^ 1], e[i ^ 1]->in_bytes);
+	vq_flush(&fg->q);
+}
+
 /* The rest of the work, whatever a predecessor left of it. */
 static void some_recovery(struct fg *fg)
 {
@@ -596,13 +608,13 @@ static void death_at_any_store(void **state)
 	struct shot *shots = calloc(SHOTS_MAX, sizeof(*shots));
 
 	(void)state;
-	for (unsigned i = 0; i < 48; i++) {
-		struct scene s = { .packed = i & 1, .in_order = i & 2, .before = i / 4 };
+	for (unsigned i = 0; i < 96; i++) {
+		struct scene s = { .packed = i & 1, .in_order = i & 2, .before = i / 8 };
 		struct fg fg;
 		unsigned n;
 
 		set_scene(&fg, &s);
-		n = trace(&fg, some_work, shots);
+		n = trace(&fg, i & 4 ? whole_ring : some_work, shots);
 		fg_fini(&fg);
 		assert_true(n > 20); /* or nothing was seen */
 		for (unsigned k = 0; k < n; k++)
