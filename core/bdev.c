@@ -65,6 +65,7 @@ int bdev_init(struct bdev *bdev, const struct bdev_ops *ops, uint64_t bytes,
 	list_init(&bdev->chans);
 	list_init(&bdev->listeners);
 	bdev->users = 0;
+	bdev->lower = NULL;
 	bdev->gone = NULL;
 	bdev->nleaving = 0;
 	bdev->closing = false;
@@ -76,13 +77,16 @@ void bdev_maybe_closed(struct bdev *bdev)
 {
 	void (*done)(void *arg) = bdev->close_done;
 	void *arg = bdev->close_arg;
+	struct bdev *lower = bdev->lower;
 
 	if (!bdev->closing || bdev->nleaving > 0 || !list_is_empty(&bdev->chans))
 		return;
 	free(bdev->gone);
 	bdev->gone = NULL;
 	bdev->ops->close(bdev);
-	if (done)
+	if (lower)
+		bdev_close(lower, done, arg);
+	else if (done)
 		done(arg);
 }
 

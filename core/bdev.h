@@ -110,6 +110,7 @@ struct bdev {
 	char uri[BDEV_URI_MAX];	  /* what was opened */
 	char id[21];		  /* serial for GET_ID, NUL-terminated; defaults to the name */
 	struct reactor *control;  /* where it lives */
+	struct bdev *lower; /* of a stacked device, set behind bdev_init(): closed after this one, before done */
 	struct list chans, listeners;
 	unsigned users; /* exports; a device in use is not deleted */
 	/* core's, control thread */

@@ -23,8 +23,7 @@
 #include "drivers/fault/faultb_rules_priv.h"
 
 struct faultb {
-	struct bdev bdev;
-	struct bdev *lower;
+	struct bdev bdev; /* on top of bdev.lower */
 	struct faultb_rules *rules; /* control thread */
 };
 
@@ -227,7 +226,7 @@ static int faultb_chan_create(struct bdev *bdev, struct bdev_chan *chan)
 	err = slab_init(&fc->reqs, bdev->lim.depth, sizeof(struct faultb_req));
 	if (err)
 		goto free_chan;
-	err = bdev_chan_get(dev->lower, chan->reactor, &fc->lower);
+	err = bdev_chan_get(dev->bdev.lower, chan->reactor, &fc->lower);
 	if (err)
 		goto free_slab;
 	fc->rules = dev->rules;
@@ -265,14 +264,13 @@ static void faultb_close(struct bdev *bdev)
 	struct faultb *dev = container_of(bdev, struct faultb, bdev);
 
 	rules_put(dev->rules);
-	bdev_close(dev->lower, NULL, NULL);
-	free(dev);
+	free(dev); /* core closes the lower device */
 }
 
 /* The lower device has no other user: its new size is made known here. */
 static int faultb_resize(struct bdev *bdev, uint64_t bytes, uint64_t *ret_bytes, struct errbuf *eb)
 {
-	struct bdev *lower = container_of(bdev, struct faultb, bdev)->lower;
+	struct bdev *lower = bdev->lower;
 	int err;
 
 	if (!lower->ops->resize)
@@ -338,7 +336,7 @@ int faultb_open(const char *rules, struct bdev *lower, struct bdev **ret_bdev, s
 		(void)errbuf_set(eb, err, "impossible limits");
 		goto fail;
 	}
-	dev->lower = lower;
+	dev->bdev.lower = lower;
 	*ret_bdev = &dev->bdev;
 	return 0;
 fail:
