@@ -2,6 +2,7 @@
 /* The table of commands. The man page nvring(1) describes the same ones; a test compares. */
 #include <stddef.h>
 
+#include "tools/bench/bench.h"
 #include "tools/nvring/cli.h"
 
 const struct cli_command cli_commands[] = {
@@ -44,6 +45,8 @@ const struct cli_command cli_commands[] = {
 	  .fn = cli_config_save },
 	{ "rpc", "METHOD [PARAMS]", "one call of the control interface; PARAMS is a JSON object",
 	  "Example: nvring rpc bdev_get_bdevs '{\"name\": \"vol0\"}'\n", .fn = cli_rpc },
+	{ "bench", "URI|SOCKET [OPTION...]", "measure or verify a disk or a socket",
+	  .raw = bench_main },
 	{ "doctor", NULL, "check this machine; says how to mend what fails", NULL,
 	  { { "path", "FOLDER", "where the disk images shall be (default: here)" } },
 	  .fn = cli_doctor },
