@@ -1,0 +1,174 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""A daemon for each test, in a folder of its own, and what the tests ask it.
+
+By hand: NVRINGD=build/tools/nvringd/nvringd NVRING=build/tools/nvring/nvring tests/integration/test_rpc.py
+"""
+
+import json
+import os
+import pathlib
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+import unittest
+
+NVRINGD = os.environ.get("NVRINGD", "nvringd")
+NVRING = os.environ.get("NVRING", "nvring")
+PATIENCE = 60  # seconds until something counts as hung; nothing here takes one
+
+
+class RpcError(Exception):
+    def __init__(self, error):
+        super().__init__(error["message"])
+        self.code = error["code"]
+        self.message = error["message"]
+
+
+def wait_for(what, condition):
+    """Until condition() is true; its value."""
+    end = time.monotonic() + PATIENCE
+    while time.monotonic() < end:
+        value = condition()
+        if value:
+            return value
+        time.sleep(0.01)
+    raise AssertionError(f"{what}: not within {PATIENCE} s")
+
+
+class Client:
+    """A connection to the control interface, for well-behaved and other calls."""
+
+    def __init__(self, path):
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(PATIENCE)
+        self.sock.connect(str(path))
+        self.buffer = b""
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.sock.close()
+
+    def send(self, data):
+        self.sock.sendall(data if isinstance(data, bytes) else json.dumps(data).encode())
+
+    def line(self):
+        """The next answer, or None at the end of the stream."""
+        while b"\n" not in self.buffer:
+            try:
+                data = self.sock.recv(65536)
+            except ConnectionResetError:
+                data = b""
+            if not data:
+                return None
+            self.buffer += data
+        line, self.buffer = self.buffer.split(b"\n", 1)
+        return json.loads(line)
+
+    def call(self, method, **params):
+        self.send({"jsonrpc": "2.0", "id": 1, "method": method, "params": params})
+        answer = self.line()
+        if "error" in answer:
+            raise RpcError(answer["error"])
+        return answer["result"]
+
+
+class Daemon:
+    """One nvringd. `args` besides the control socket, which is always `rpc` in the folder."""
+
+    def __init__(self, folder, *args, rpc=True, env=None, pass_fds=()):
+        self.folder = pathlib.Path(folder)
+        self.rpc = self.folder / "rpc.sock"
+        self.notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.notify.settimeout(PATIENCE)
+        notify_path = tempfile.mktemp(prefix="notify-", dir=folder)
+        self.notify.bind(notify_path)
+        command = [NVRINGD, *map(str, args)] + (["--rpc", str(self.rpc)] if rpc else [])
+        self.process = subprocess.Popen(
+            command, cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            text=True, pass_fds=pass_fds,
+            env={**os.environ, "NOTIFY_SOCKET": notify_path, "LC_ALL": "C", **(env or {})})
+
+    def ready(self):
+        """Waits for READY=1; the message."""
+        self.notify.settimeout(0.05)
+        end = time.monotonic() + PATIENCE
+        while time.monotonic() < end:
+            try:
+                message = self.notify.recv(4096).decode()
+                self.notify.settimeout(PATIENCE)
+                return message
+            except socket.timeout:
+                if self.process.poll() is not None:
+                    raise AssertionError("nvringd ended: " + self.process.stderr.read()) from None
+        raise AssertionError("nvringd is not ready")
+
+    def call(self, method, **params):
+        with Client(self.rpc) as client:
+            return client.call(method, **params)
+
+    def stop(self, signo=signal.SIGTERM):
+        """Ends it; the exit status and what it said."""
+        if self.process.poll() is None:
+            self.process.send_signal(signo)
+        return self.wait()
+
+    def wait(self):
+        _, err = self.process.communicate(timeout=PATIENCE)
+        self.notify.close()
+        return self.process.returncode, err
+
+
+class DaemonCase(unittest.TestCase):
+    """A folder for each test; daemons that are still there at its end are stopped and must end well."""
+
+    def setUp(self):
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="nvring-"))
+        self.addCleanup(shutil.rmtree, self.folder)
+        self.daemons = []
+        self.addCleanup(self._stop_all)
+
+    def _stop_all(self):
+        for daemon in self.daemons:
+            if daemon.process.poll() is None:
+                status, err = daemon.stop()
+                self.assertEqual(status, 0, err)
+            else:
+                daemon.process.communicate()
+                daemon.notify.close()
+
+    def path(self, name):
+        return self.folder / name
+
+    def start(self, *args, **options):
+        daemon = Daemon(self.folder, *args, **options)
+        self.daemons.append(daemon)
+        daemon.ready()
+        return daemon
+
+    def refused(self, *args, status=1):
+        """nvringd does not start; the one line it says."""
+        done = subprocess.run([NVRINGD, *map(str, args)], cwd=self.folder, stdin=subprocess.DEVNULL,
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=PATIENCE,
+                              check=False)
+        self.assertEqual(done.returncode, status, done.stderr)
+        self.assertEqual(done.stdout, "")
+        return done.stderr
+
+    def cli(self, *args, status=0, cwd=None):
+        """nvring on the control socket of the folder; its standard output (or error, when it fails)."""
+        done = subprocess.run([NVRING, "-s", str(self.path("rpc.sock")), *map(str, args)],
+                              cwd=cwd or self.folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE, text=True, timeout=PATIENCE, check=False)
+        self.assertEqual(done.returncode, status, done.stdout + done.stderr)
+        return done.stderr if status else done.stdout
+
+    def image(self, name="disk.img", megabytes=16):
+        path = self.path(name)
+        with open(path, "wb") as file:
+            file.truncate(megabytes << 20)
+        return path

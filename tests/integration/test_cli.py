@@ -1,0 +1,175 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-3-Clause
+"""nvring: tables, JSON, exit statuses; and that help, completion and man page speak of the same commands."""
+
+import json
+import os
+import pathlib
+import re
+import subprocess
+import unittest
+
+from daemon_rig import NVRING, PATIENCE, DaemonCase
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+
+
+def nvring(*args, **options):
+    return subprocess.run([NVRING, *args], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                          text=True, timeout=PATIENCE, check=False, **options)
+
+
+def words():
+    """Each command with its options."""
+    lines = nvring("help", "--words").stdout.splitlines()
+    return {" ".join(w for w in line.split() if w[0] != "-"): [w for w in line.split() if w[0] == "-"]
+            for line in lines}
+
+
+class Commands(DaemonCase):
+    def test_a_walk_through(self):
+        self.start("--disk", "v=ram:8M", "--vhost-user-blk", "v=v.sock")
+        self.assertEqual(self.cli("disk", "create", "w", "w.img", "--size", "64M"), "")
+        self.assertEqual(self.path("w.img").stat().st_size, 64 << 20)
+        self.assertEqual(self.cli("disk", "list").splitlines(), [
+            "DISK    SIZE  DRIVER  MODE  BLOCK  EXPORTS  URI",
+            "v      8 MiB  ram     rw      512        1  ram:8M",
+            f"w     64 MiB  file    rw      512        0  file:{self.folder}/w.img"])
+        self.assertEqual(self.cli("export", "create", "w", "w.sock", "--name", "x", "--read-only", "--serial=ABC"),
+                         f"{self.folder}/w.sock\n")
+        self.assertEqual(self.cli("export", "list").splitlines(), [
+            "EXPORT  DISK  MODE  STATE    PEER  QUEUES  IN FLIGHT  SOCKET",
+            "v       v     rw    waiting     -       -          -  v.sock",
+            f"x       w     ro    waiting     -       -          -  {self.folder}/w.sock"])
+        self.assertIn("waiting for a front-end", self.cli("export", "show", "x"))
+        self.assertEqual(self.cli("disk", "resize", "w", "128M"), "")
+        self.assertEqual(self.path("w.img").stat().st_size, 128 << 20)
+        status = self.cli("status")
+        for what in ("DISK ", "EXPORT ", "REACTOR ", "w.sock", "128 MiB"):
+            self.assertIn(what, status)
+        self.cli("export", "delete", "x")
+        self.cli("disk", "delete", "w")
+        self.assertNotIn("w.sock", self.cli("export", "list"))
+        self.assertEqual(self.cli("log"), "notice\n")
+        self.cli("log", "debug")
+        self.assertEqual(self.cli("log"), "debug\n")
+        self.cli("reactor", "mode", "interrupt", "0")
+        self.assertRegex(self.cli("reactor", "list"), r"\n +0 +\d+ +interrupt ")
+        self.assertEqual(self.cli("config", "save", "c.json"), f"written to {self.folder}/c.json\n")
+        self.assertEqual(json.loads(self.cli("config", "show")), json.loads(self.path("c.json").read_text()))
+        self.assertEqual(json.loads(self.cli("rpc", "bdev_get_bdevs", '{"name": "v"}'))[0]["name"], "v")
+        self.assertIn("daemon: nvring", self.cli("version"))
+
+    def test_json(self):
+        self.start("--disk", "v=ram:8M", "--vhost-user-blk", "v=v.sock")
+        for command in ("status", "disk list", "disk stats", "export list", "export show v", "reactor list", "log",
+                        "config show", "version", "doctor", "rpc rpc_get_methods", "log info"):
+            for args in (["--json", *command.split()], [*command.split(), "-j"]):
+                json.loads(self.cli(*args))
+        self.assertEqual(json.loads(self.cli("status", "--json"))["disks"][0]["size_bytes"], 8 << 20)
+
+    def test_stats(self):
+        self.start("--disk", "v=ram:8M", "--vhost-user-blk", "v=v.sock")
+        self.cli("bench", "v.sock", "--ios", "5000", "--rw", "randread")
+        line = self.cli("disk", "stats", "v").splitlines()[1].split()
+        self.assertEqual(line[:2], ["v", "read"])
+        self.assertGreaterEqual(int(line[2]), 5000)
+
+    def test_refusals(self):
+        self.start("--disk", "v=ram:8M", "--vhost-user-blk", "v=v.sock")
+        self.assertEqual(self.cli("disk", "delete", "v", status=1),
+                         "nvring: the disk is exported: delete its exports first\n")
+        self.assertEqual(self.cli("disk", "create", "v", "ram:1M", status=1),
+                         'nvring: there is another disk named "v"\n')
+        self.cli("disk", "create", "v", "v.img", "--size", "1M", status=1)
+        self.assertFalse(self.path("v.img").exists())
+        self.path("w.img").write_text("precious")
+        self.cli("disk", "create", "w", "w.img", "--size", "1M", status=1)
+        self.assertEqual(self.path("w.img").read_text(), "precious")
+
+    def test_no_daemon(self):
+        said = self.cli("status", status=3)
+        self.assertIn("cannot reach nvringd on", said)
+        self.assertIn("is nvringd running?", said)
+
+    def test_usage(self):
+        for args in ("", "dsk", "disk", "disk lst", "disk list --foo", "disk create", "disk create a b c", "--foo",
+                     "disk create a b --size", "disk list --json=1", "status --timeout soon",
+                     "disk create a ram:1M --size 1M", "rpc x y", "export create a --queues many"):
+            done = nvring(*args.split())
+            self.assertEqual(done.returncode, 2, args)
+            self.assertEqual(done.stdout, "", args)
+            self.assertTrue(done.stderr.startswith("nvring: "), args + done.stderr)
+
+    def test_doctor(self):
+        self.start("--disk", "v=ram:8M")
+        out = self.cli("doctor", "--path", self.folder).splitlines()
+        self.assertRegex(out[-1], r"^\d+ passed, \d+ warnings, 0 failed$")
+        self.assertTrue(all(re.match(r"(PASS|WARN)  \S|      +mend: ", line) for line in out[:-1]), out)
+        self.assertIn("PASS  daemon", out[0])
+
+    def test_doctor_finds_a_missing_daemon(self):
+        done = nvring("-s", str(self.path("rpc.sock")), "doctor", "--json")
+        self.assertEqual(done.returncode, 1)
+        findings = {f["check"]: f for f in json.loads(done.stdout)}
+        self.assertEqual(findings["daemon"]["result"], "FAIL")
+        self.assertTrue(findings["daemon"]["mend"].startswith("nvringd "))
+
+    def test_output_that_does_not_arrive(self):
+        with open("/dev/full", "w", encoding="ascii") as full:
+            done = subprocess.run([NVRING, "help"], stdout=full, check=False)
+        self.assertNotEqual(done.returncode, 0)
+
+
+class Words(unittest.TestCase):
+    """One table of commands stands behind all of it."""
+
+    def test_help_of_every_command(self):
+        top = nvring("help").stdout
+        for command, options in words().items():
+            self.assertRegex(top, rf"\n  {command}[ \n]")
+            for args in ([*command.split(), "--help"], ["help", *command.split()]):
+                done = nvring(*args)
+                self.assertEqual(done.returncode, 0, args)
+                self.assertRegex(done.stdout, rf"(?m)^Usage: nvring {command}")
+                for option in options:
+                    self.assertIn(option, done.stdout)
+
+    def test_man_page(self):
+        page = (ROOT / "docs/man/nvring.1").read_text()
+        page = re.sub(r'\\f[BIR]|\\|(?m:^\.BI? "?)', "", page)
+        for command, options in words().items():
+            self.assertRegex(page, rf"(?m)^nvring {command}", command)
+            for option in options:
+                self.assertIn(option, page)
+        named = {m for m in re.findall(r"(?m)^nvring ((?:disk|export|reactor|config) \w+)", page)}
+        self.assertLessEqual(named, set(words()))
+
+    def test_daemon_man_page(self):
+        page = re.sub(r"\\f[BIR]|\\", "", (ROOT / "docs/man/nvringd.8").read_text())
+        helped = subprocess.run([os.environ["NVRINGD"], "--help"], stdout=subprocess.PIPE, text=True, check=True).stdout
+        for option in set(re.findall(r"--[a-z][a-z-]+", helped)):
+            self.assertIn(option, page)
+
+    def complete(self, *line):
+        script = ('source "$0"; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _nvring; printf "%s\\n" "${COMPREPLY[@]}"')
+        done = subprocess.run(["bash", "-c", script, str(ROOT / "tools/completion/nvring"), *line],
+                              stdout=subprocess.PIPE, text=True, check=True, timeout=PATIENCE,
+                              env={**os.environ, "PATH": f"{pathlib.Path(NVRING).parent}:{os.environ['PATH']}"})
+        return set(done.stdout.split())
+
+    def test_completion(self):
+        first = {command.split()[0] for command in words()}
+        self.assertEqual(self.complete("nvring", ""), first)
+        self.assertEqual(self.complete("nvring", "sta"), {"status"})
+        self.assertEqual(self.complete("nvring", "disk", ""),
+                         {c.split()[1] for c in words() if c.startswith("disk ")})
+        self.assertLessEqual({"--size", "--read-only", "--json"}, self.complete("nvring", "disk", "create", "--"))
+        self.assertEqual(self.complete("nvring", "disk", "create", "--si"), {"--size"})
+        self.assertLessEqual({"--verify", "--depth"}, self.complete("nvring", "bench", "--"))
+        self.assertEqual(self.complete("nvring", "reactor", "mode", "a"), {"adaptive"})
+        self.assertEqual(self.complete("nvring", "log", "n"), {"notice"})
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,339 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-3-Clause
+"""The control interface: every method, well and badly asked, and clients that behave badly."""
+
+import json
+import socket
+import struct
+import unittest
+
+from daemon_rig import Client, DaemonCase, RpcError, wait_for
+
+PARSE, INVALID, NO_METHOD, PARAMS, STATE = -32700, -32600, -32601, -32602, -1
+
+
+def request(method, ident=1, **params):
+    return {"jsonrpc": "2.0", "id": ident, "method": method, "params": params}
+
+
+class Methods(DaemonCase):
+    def setUp(self):
+        super().setUp()
+        self.daemon = self.start("--disk", "a=ram:8M", "--vhost-user-blk", "a=a.sock")
+
+    def call(self, method, **params):
+        return self.daemon.call(method, **params)
+
+    # method, params, code, what the message says
+    BAD = (
+        ("no_such_method", {}, NO_METHOD, "no method \"no_such_method\""),
+        ("rpc_get_methods", {"x": 1}, PARAMS, "x: unknown key"),
+        ("nvring_get_version", {"x": 1}, PARAMS, "x: unknown key"),
+        ("bdev_get_bdevs", {"name": 7}, PARAMS, "name: must be a text, not 7"),
+        ("bdev_get_bdevs", {"name": "z"}, STATE, "no disk named \"z\""),
+        ("bdev_create", {"name": "b"}, PARAMS, "uri: missing"),
+        ("bdev_create", {"name": "b c", "uri": "ram:8M"}, PARAMS, "name: a name consists of"),
+        ("bdev_create", {"name": "b", "uri": "disk.img"}, PARAMS, "did you mean file:disk.img?"),
+        ("bdev_create", {"name": "a", "uri": "ram:8M"}, STATE, "there is another disk named \"a\""),
+        ("bdev_create", {"name": "b", "uri": "tape:8M"}, STATE, "tape:8M"),
+        ("bdev_create", {"name": "b", "uri": "file:/no/such.img"}, STATE, "No such file or directory"),
+        ("bdev_null_create", {"name": "b"}, PARAMS, "num_blocks: missing"),
+        ("bdev_null_create", {"name": "b", "num_blocks": 2**62, "block_size": 4096}, PARAMS, "num_blocks: too large"),
+        ("bdev_malloc_create", {"name": "b", "num_blocks": -1}, PARAMS, "num_blocks: must be a number of bytes"),
+        ("bdev_uring_create", {"name": "b", "filename": "/no/such.img"}, STATE, "No such file or directory"),
+        ("bdev_aio_create", {"name": "b", "filename": ""}, PARAMS, "filename: must not be empty"),
+        ("bdev_delete", {}, PARAMS, "name: missing"),
+        ("bdev_delete", {"name": "z"}, STATE, "no disk named \"z\""),
+        ("bdev_delete", {"name": "a"}, STATE, "the disk is exported: delete its exports first"),
+        ("bdev_resize", {"name": "a", "size": "big"}, PARAMS, "size: must be a number of bytes or a text such as"),
+        ("bdev_resize", {"name": "z", "size": "1G"}, STATE, "no disk named \"z\""),
+        ("bdev_get_iostat", {"name": "z"}, STATE, "no disk named \"z\""),
+        ("vhost_create_blk_controller", {"ctrlr": "e"}, PARAMS, "dev_name: missing"),
+        ("vhost_create_blk_controller", {"ctrlr": "e", "dev_name": "z"}, STATE, "no disk named \"z\""),
+        ("vhost_create_blk_controller", {"ctrlr": "a", "dev_name": "a"}, STATE, "another export named \"a\""),
+        ("vhost_create_blk_controller", {"ctrlr": "e", "dev_name": "a", "queues": 257}, PARAMS,
+         "queues: must be a number from 1 to 256"),
+        ("vhost_create_blk_controller", {"ctrlr": "e", "dev_name": "a", "socket": "/no/such/e.sock"}, STATE,
+         "/no/such/e.sock"),
+        ("vhost_create_blk_controller", {"ctrlr": "e" * 63, "dev_name": "a", "socket": "/" + "x" * 107}, PARAMS,
+         "socket: longer than 107 characters"),
+        ("vhost_delete_controller", {"ctrlr": "z"}, STATE, "no export named \"z\""),
+        ("vhost_get_controllers", {"name": "z"}, STATE, "no export named \"z\""),
+        ("framework_get_reactors", {"id": 1}, PARAMS, "id: unknown key"),
+        ("reactor_set_mode", {"mode": "fast"}, PARAMS, "mode: adaptive, poll or interrupt"),
+        ("reactor_set_mode", {"mode": "poll", "id": 4711}, PARAMS, "id: \"all\" or a number from 0 to"),
+        ("reactor_set_mode", {"mode": "poll", "id": "some"}, PARAMS, "id: \"all\" or a number from 0 to"),
+        ("log_set_level", {"level": "loud"}, PARAMS, "level: error, warn"),
+        ("log_get_level", {"level": "info"}, PARAMS, "level: unknown key"),
+        ("fault_set_rules", {"name": "a", "rules": "op=read,error=EIO"}, STATE, ""),
+        ("framework_get_config", {"name": "bdev"}, PARAMS, "name: unknown key"),
+        ("save_config", {}, STATE, "name a file to write"),
+        ("save_config", {"path": "c.json"}, PARAMS, "path: must begin with /"),
+        ("save_config", {"path": "/no/such/c.json"}, STATE, "No such file or directory"),
+    )
+
+    def test_what_is_badly_asked_is_refused(self):
+        before = self.call("framework_get_config")
+        for method, params, code, message in self.BAD:
+            with self.subTest(method=method, params=params), self.assertRaises(RpcError) as caught:
+                self.call(method, **params)
+            self.assertEqual(caught.exception.code, code, caught.exception.message)
+            self.assertIn(message, caught.exception.message)
+        self.assertEqual(self.call("framework_get_config"), before)
+
+    def test_every_method_has_a_bad_case(self):
+        self.assertEqual({case[0] for case in self.BAD} - {"no_such_method"}, set(self.call("rpc_get_methods")))
+
+    def test_disks(self):
+        image = self.path("x?y.img")
+        image.write_bytes(bytes(1 << 20))
+        self.assertEqual(self.call("bdev_create", name="b", uri="null:1G", read_only=True), "b")
+        self.assertEqual(self.call("bdev_null_create", name="n", num_blocks=2048, block_size=4096), "n")
+        self.assertEqual(self.call("bdev_malloc_create", name="m", num_blocks=2048), "m")
+        self.assertEqual(self.call("bdev_uring_create", name="u", filename=str(image)), "u")
+        disks = {d["name"]: d for d in self.call("bdev_get_bdevs")}
+        self.assertEqual(sorted(disks), ["a", "b", "m", "n", "u"])
+        self.assertEqual([disks[n]["size_bytes"] for n in "abmnu"], [8 << 20, 1 << 30, 1 << 20, 8 << 20, 1 << 20])
+        self.assertEqual(disks["n"]["block_size"], 4096)
+        self.assertEqual(disks["n"]["num_blocks"], 2048)
+        self.assertTrue(disks["b"]["read_only"])
+        self.assertFalse(disks["b"]["supported_io_types"]["write"])
+        self.assertTrue(disks["a"]["claimed"])
+        self.assertFalse(disks["b"]["claimed"])
+        self.assertEqual(self.call("bdev_get_bdevs", name="u"), [disks["u"]])
+        for name in "bmnu":
+            self.assertIs(self.call("bdev_delete", name=name), True)
+        self.assertEqual([d["name"] for d in self.call("bdev_get_bdevs")], ["a"])
+        self.assertEqual(self.call("bdev_aio_create", name="u", filename=str(image), readonly=True), "u")
+
+    def test_resize(self):
+        image = self.image()
+        self.call("bdev_create", name="f", uri=f"file:{image}")
+        self.assertIs(self.call("bdev_resize", name="f", size="32M"), True)
+        self.assertEqual(image.stat().st_size, 32 << 20)
+        self.assertEqual(self.call("bdev_get_bdevs", name="f")[0]["size_bytes"], 32 << 20)
+        with open(image, "r+b") as file:
+            file.truncate(48 << 20)
+        self.assertIs(self.call("bdev_resize", name="f"), True)
+        self.assertEqual(self.call("bdev_get_bdevs", name="f")[0]["size_bytes"], 48 << 20)
+
+    def test_exports(self):
+        path = self.call("vhost_create_blk_controller", ctrlr="e", dev_name="a")
+        self.assertEqual(path, str(self.path("e.sock")))
+        other = str(self.path("other.sock"))
+        self.assertEqual(self.call("vhost_create_blk_controller", ctrlr="o", dev_name="a", socket=other, readonly=True,
+                                   packed_ring=False, queues=2, serial="S", mode="0660", write_cache=False), other)
+        self.assertEqual(self.path("other.sock").stat().st_mode & 0o777, 0o660)
+        exports = {e["ctrlr"]: e for e in self.call("vhost_get_controllers")}
+        self.assertEqual(sorted(exports), ["a", "e", "o"])
+        self.assertEqual(exports["o"]["backend_specific"]["block"],
+                         {"bdev": "a", "readonly": True, "transport": "vhost_user_blk", "packed_ring": False,
+                          "queues": 2})
+        self.assertEqual(exports["o"]["sessions"], [])
+        self.assertEqual(self.call("vhost_get_controllers", name="e"), [exports["e"]])
+        for name in "aeo":
+            self.assertIs(self.call("vhost_delete_controller", ctrlr=name), True)
+        self.assertEqual(self.call("vhost_get_controllers"), [])
+        self.assertFalse(self.path("other.sock").exists())
+        self.assertIs(self.call("bdev_delete", name="a"), True)
+
+    def test_reactors_and_modes(self):
+        reactors = self.call("framework_get_reactors")
+        self.assertEqual(reactors["pid"], self.daemon.process.pid)
+        self.assertEqual([r["id"] for r in reactors["reactors"]], list(range(len(reactors["reactors"]))))
+        self.assertEqual({r["mode"] for r in reactors["reactors"]}, {"adaptive"})
+        self.call("reactor_set_mode", id=0, mode="interrupt")
+
+        def mode_of_first():
+            return self.call("framework_get_reactors")["reactors"][0]["mode"]
+        wait_for("mode", lambda: mode_of_first() == "interrupt")
+        self.call("reactor_set_mode", id="all", mode="adaptive")
+        wait_for("mode", lambda: mode_of_first() == "adaptive")
+
+    def test_log_level(self):
+        self.assertEqual(self.call("log_get_level"), "notice")
+        self.call("log_set_level", level="WARNING")
+        self.assertEqual(self.call("log_get_level"), "warn")
+
+    def test_faults_at_run_time(self):
+        self.call("bdev_create", name="f", uri="fault:@ram:8M")
+        socket_path = self.call("vhost_create_blk_controller", ctrlr="f", dev_name="f")
+        self.cli("bench", socket_path, "--ios", "100")
+        self.call("fault_set_rules", name="f", rules="op=read,error=EIO")
+        self.cli("bench", socket_path, "--ios", "100", status=1)
+        self.assertGreater(self.call("bdev_get_iostat", name="f")["bdevs"][0]["operations"]["read"]["errors"], 0)
+        self.call("fault_set_rules", name="f")
+        self.cli("bench", socket_path, "--ios", "100")
+
+    def test_version(self):
+        self.assertRegex(self.call("nvring_get_version")["version"], r"^nvring \d+\.\d+\.\d+$")
+
+    def test_saved_is_what_comes_back(self):
+        image = self.image()
+        self.call("bdev_create", name="f", uri=f"file:{image}?direct=0", read_only=True)
+        self.call("vhost_create_blk_controller", ctrlr="g", dev_name="f", queues=3, packed_ring=False, serial="XYZ")
+        self.call("reactor_set_mode", mode="interrupt")
+        self.call("log_set_level", level="info")
+        before = self.call("framework_get_config")
+        path = self.path("c.json")
+        self.assertEqual(self.call("save_config", path=str(path)), {"path": str(path)})
+        self.assertEqual(json.loads(path.read_text()), before)
+        self.daemon.stop()
+        again = self.start("--config", path, rpc=False)
+        self.assertEqual(again.call("framework_get_config"), before)
+        # and from now on, without a name, into the file it came from
+        again.call("vhost_delete_controller", ctrlr="g")
+        self.assertEqual(again.call("save_config"), {"path": str(path)})
+        self.assertEqual([e["name"] for e in json.loads(path.read_text())["exports"]], ["a"])
+
+
+class Connections(DaemonCase):
+    def setUp(self):
+        super().setUp()
+        self.daemon = self.start("--disk", "a=ram:8M")
+
+    def client(self):
+        client = Client(self.daemon.rpc)
+        self.addCleanup(client.sock.close)
+        return client
+
+    def error(self, data):
+        """The code of the answer to `data`; the connection is closed afterwards."""
+        client = self.client()
+        client.send(data)
+        answer = client.line()
+        self.assertIsNone(answer["id"])
+        self.assertIsNone(client.line())
+        return answer["error"]["code"]
+
+    def tearDown(self):
+        self.daemon.call("nvring_get_version")  # whatever happened, the others are served
+
+    def test_garbage(self):
+        for data in (b"hello\n", b"{]", b"\x00", b'{"a": \xff}', b"\xff\xfe", b"}"):
+            with self.subTest(data=data):
+                self.assertEqual(self.error(data), PARSE)
+
+    def test_too_deep(self):
+        self.assertEqual(self.error(b"[" * 1000), INVALID)
+
+    def test_too_long(self):
+        client = self.client()
+        try:
+            for _ in range(64):
+                client.send(b'"' + b"a" * 65535 if _ == 0 else b"a" * 65536)
+        except (BrokenPipeError, ConnectionResetError):
+            pass
+        self.assertEqual(client.line()["error"]["code"], INVALID)
+
+    def test_bad_requests_keep_the_connection(self):
+        client = self.client()
+        for data in (b"7 ", b"null ", b"{}", b'{"jsonrpc":"1.0","id":1,"method":"x"}', b"[]", b"[[]]"):
+            client.send(data)
+            answer = client.line()
+            answer = answer[0] if isinstance(answer, list) else answer
+            self.assertEqual(answer["error"]["code"], INVALID)
+        self.assertTrue(client.call("rpc_get_methods"))
+
+    def test_a_request_byte_by_byte(self):
+        client = self.client()
+        for byte in json.dumps(request("log_get_level")).encode():
+            client.send(bytes([byte]))
+        self.assertEqual(client.line()["result"], "notice")
+
+    def test_many_requests_at_once(self):
+        client = self.client()
+        client.send(b"".join(json.dumps(request("log_get_level", n)).encode() for n in range(2000)))
+        self.assertEqual([client.line()["id"] for _ in range(2000)], list(range(2000)))
+
+    def test_a_batch(self):
+        client = self.client()
+        client.send([request("log_get_level", "x"), request("nope", 2), 7,
+                     {"jsonrpc": "2.0", "method": "log_get_level"},
+                     request("bdev_create", 3, name="b", uri="ram:8M"), request("bdev_delete", 4, name="b")])
+        answers = client.line()
+        self.assertEqual([a["id"] for a in answers], ["x", 2, None, 3, 4])
+        self.assertEqual(answers[0]["result"], "notice")
+        self.assertEqual(answers[1]["error"]["code"], NO_METHOD)
+        self.assertEqual(answers[2]["error"]["code"], INVALID)
+        self.assertEqual(answers[4]["result"], True)
+
+    def test_a_batch_too_large(self):
+        client = self.client()
+        client.send([request("log_get_level", n) for n in range(257)])
+        self.assertEqual(client.line()["error"]["code"], INVALID)
+        self.assertEqual(client.call("log_get_level"), "notice")
+
+    def test_notifications_are_not_answered(self):
+        client = self.client()
+        client.send({"jsonrpc": "2.0", "method": "log_set_level", "params": {"level": "debug"}})
+        client.send([{"jsonrpc": "2.0", "method": "nope"}])
+        self.assertEqual(client.call("log_get_level"), "debug")
+        client.call("log_set_level", level="notice")
+
+    def test_half_closed(self):
+        client = self.client()
+        client.send(json.dumps(request("bdev_create", name="b", uri="ram:8M")).encode() +
+                    json.dumps(request("log_get_level", 2)).encode())
+        client.sock.shutdown(socket.SHUT_WR)
+        self.assertEqual(client.line()["result"], "b")
+        self.assertEqual(client.line()["id"], 2)
+        self.assertIsNone(client.line())
+
+    def test_gone_before_the_answer(self):
+        for n in range(50):
+            client = self.client()
+            client.send(request("bdev_create", name=f"g{n}", uri="ram:8M"))
+            client.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            client.sock.close()
+        wait_for("disks", lambda: len(self.daemon.call("bdev_get_bdevs")) == 51)
+
+    def test_half_open_clients_do_not_hold_up_others(self):
+        for _ in range(20):
+            self.client().send(b'{"jsonrpc": "2.0", "id"')
+        self.assertEqual(self.client().call("log_get_level"), "notice")
+
+    def test_a_client_that_does_not_read(self):
+        for n in range(100):
+            self.daemon.call("bdev_create", name=f"d{n}", uri="null:1G")
+        slow = self.client()
+        slow.sock.settimeout(0.2)
+        asked = 0
+        try:
+            while asked < 100000:
+                slow.send(request("bdev_get_bdevs"))
+                asked += 1
+        except socket.timeout:
+            pass
+        self.assertLess(asked, 100000)  # it is not read from while it does not read
+        self.assertEqual(self.client().call("log_get_level"), "notice")
+        with open(f"/proc/{self.daemon.process.pid}/statm", encoding="ascii") as file:
+            self.assertLess(int(file.read().split()[1]) * 4096, 256 << 20)
+
+    def test_too_many_clients(self):
+        clients = [self.client() for _ in range(64)]
+        self.assertEqual(clients[63].call("log_get_level"), "notice")
+        refused = self.client()
+        self.assertEqual(refused.line()["error"]["message"], "too many clients")
+        self.assertIsNone(refused.line())
+        for client in clients:
+            client.sock.close()
+        wait_for("a free place", self.served)
+
+    def served(self):
+        try:
+            with Client(self.daemon.rpc) as client:
+                return client.call("log_get_level") == "notice"
+        except (RpcError, BrokenPipeError):
+            return False
+
+    def test_the_same_name_twice_at_once(self):
+        first, second = self.client(), self.client()
+        for client in (first, second):
+            client.send(request("bdev_create", name="t", uri="ram:64M"))
+        answers = sorted("result" in c.line() for c in (first, second))
+        self.assertEqual(answers, [False, True])
+
+
+if __name__ == "__main__":
+    unittest.main()
