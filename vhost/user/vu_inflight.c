@@ -61,9 +61,10 @@ int vu_inflight_map(struct vu_inflight_area *a, const struct vu_inflight *d, uns
 		return err;
 	if (fstat(fd, &st))
 		return errbuf_set(eb, -errno, "inflight area: fstat: %s", strerror(errno));
-	if (d->mmap_size == 0 || d->mmap_off % sizeof(uint64_t) ||
-	    d->mmap_off > INT64_MAX - d->mmap_size || !S_ISREG(st.st_mode) ||
-	    d->mmap_off + d->mmap_size > (uint64_t)st.st_size)
+	/* Both are compared with the file before they are added: no sum can wrap. */
+	if (d->mmap_size == 0 || d->mmap_off % sizeof(uint64_t) || !S_ISREG(st.st_mode) ||
+	    d->mmap_size > (uint64_t)st.st_size ||
+	    d->mmap_off > (uint64_t)st.st_size - d->mmap_size)
 		return errbuf_set(eb, -EINVAL,
 				  "inflight area of %#llx bytes at %#llx, its file has %#llx",
 				  (unsigned long long)d->mmap_size, (unsigned long long)d->mmap_off,
