@@ -12,17 +12,34 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* @text with a relative path behind @prefix made absolute: the file may be loaded from anywhere. */
-static struct json_object *absolute(const char *prefix, const char *text, size_t max)
+#include "tools/shared/diskuri.h"
+
+/* A relative path is made absolute: the file may be loaded from anywhere. As it was when it gets too long. */
+static struct json_object *absolute_path(const char *path, size_t max)
 {
-	char cwd[PATH_MAX], buf[PATH_MAX + BDEV_URI_MAX];
-	size_t n = strlen(prefix);
+	char cwd[PATH_MAX], buf[PATH_MAX + CONFIG_SOCKET_MAX];
 	int len;
 
-	if (strncmp(text, prefix, n) != 0 || text[n] == '/' || !getcwd(cwd, sizeof(cwd)))
-		return json_object_new_string(text);
-	len = snprintf(buf, sizeof(buf), "%s%s/%s", prefix, cwd, text + n);
-	return json_object_new_string(len > 0 && (size_t)len < max ? buf : text);
+	if (path[0] == '/' || !getcwd(cwd, sizeof(cwd)))
+		return json_object_new_string(path);
+	len = snprintf(buf, sizeof(buf), "%s/%s", cwd, path);
+	return json_object_new_string(len > 0 && (size_t)len < max ? buf : path);
+}
+
+/* The same for a file: URI. */
+static struct json_object *absolute_uri(const char *uri)
+{
+	char cwd[PATH_MAX], buf[BDEV_URI_MAX];
+	size_t n;
+
+	if (strncmp(uri, "file:", 5) != 0 || uri[5] == '/' || !getcwd(cwd, sizeof(cwd)) ||
+	    diskuri_from_path(cwd, buf, sizeof(buf)))
+		return json_object_new_string(uri);
+	n = strlen(buf);
+	if (n + 1 + strlen(uri + 5) >= sizeof(buf))
+		return json_object_new_string(uri);
+	snprintf(buf + n, sizeof(buf) - n, "/%s", uri + 5);
+	return json_object_new_string(buf);
 }
 
 static struct json_object *build_reactors(const struct config *c)
@@ -40,7 +57,7 @@ static struct json_object *build_disk(const struct config_disk *d)
 	struct json_object *obj = json_object_new_object();
 
 	json_object_object_add(obj, "name", json_object_new_string(d->name));
-	json_object_object_add(obj, "uri", absolute("file:", d->uri, BDEV_URI_MAX));
+	json_object_object_add(obj, "uri", absolute_uri(d->uri));
 	json_object_object_add(obj, "read_only", json_object_new_boolean(d->read_only));
 	return obj;
 }
@@ -54,7 +71,7 @@ static struct json_object *build_export(const struct config_export *e)
 	json_object_object_add(obj, "name", json_object_new_string(e->name));
 	json_object_object_add(obj, "disk", json_object_new_string(e->disk));
 	json_object_object_add(obj, "type", json_object_new_string("vhost-user-blk"));
-	json_object_object_add(obj, "socket", absolute("", e->socket, CONFIG_SOCKET_MAX));
+	json_object_object_add(obj, "socket", absolute_path(e->socket, CONFIG_SOCKET_MAX));
 	json_object_object_add(obj, "mode", json_object_new_string(mode));
 	json_object_object_add(obj, "read_only", json_object_new_boolean(e->read_only));
 	json_object_object_add(obj, "queues", json_object_new_int((int)e->queues));
@@ -78,7 +95,7 @@ struct json_object *config_build(const struct config *c)
 	if (c->rpc[0]) {
 		struct json_object *rpc = json_object_new_object();
 
-		json_object_object_add(rpc, "socket", absolute("", c->rpc, CONFIG_SOCKET_MAX));
+		json_object_object_add(rpc, "socket", absolute_path(c->rpc, CONFIG_SOCKET_MAX));
 		json_object_object_add(top, "rpc", rpc);
 	}
 	for (unsigned i = 0; i < c->ndisks; i++)

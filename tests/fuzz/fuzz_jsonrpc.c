@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Fuzzes the control interface up to the method: framing in pieces, envelopes, parameters of every method. */
+#include <json-c/json.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/base/cc.h"
+#include "tools/nvringd/jsonrpc.h"
+#include "tools/nvringd/rpc_methods.h"
+#include "tools/nvringd/rpc_server.h"
+
+#define check(x)                 \
+	do {                     \
+		if (!(x))        \
+			abort(); \
+	} while (0)
+
+static void one_request(struct json_object *msg)
+{
+	static max_align_t params[RPC_PARAMS_BYTES_MAX / sizeof(max_align_t)];
+	const struct rpc_method *m;
+	struct jsonrpc_request req;
+	const char *why = NULL;
+	struct errbuf eb = { "" };
+	int code = jsonrpc_request_parse(msg, &req, &why);
+
+	check(!code == !why);
+	m = code ? NULL : rpc_method_find(req.method);
+	if (!m)
+		return;
+	/* the method's struct and nothing behind it is written */
+	memset(params, 0x5a, sizeof(params));
+	if (rpc_method_params(m, req.params, params, &eb))
+		check(eb.text[0]);
+	for (size_t i = m->params_bytes; i < sizeof(params); i++)
+		check(((unsigned char *)params)[i] == 0x5a);
+}
+
+static void one_value(struct json_object *value)
+{
+	one_request(value);
+	if (!json_object_is_type(value, json_type_array))
+		return;
+	for (size_t i = 0; i < json_object_array_length(value); i++)
+		one_request(json_object_array_get_idx(value, i));
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+/* The first byte says how the stream is cut. */
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	size_t piece = size ? data[0] % 64 + 1u : 1, at = 1;
+	struct jsonrpc_stream s;
+	int n = 0;
+
+	check(jsonrpc_stream_init(&s) == 0);
+	while (n >= 0 && at < size) {
+		struct json_object *value = NULL;
+		size_t len = CC_MIN(piece, size - at), used = 0;
+
+		n = jsonrpc_stream_feed(&s, (const char *)data + at, len, &used, &value);
+		check(used <= len && (n != 0 || used == len));
+		at += used;
+		if (n == 1) {
+			one_value(value);
+			json_object_put(value);
+		}
+	}
+	jsonrpc_stream_fini(&s);
+	return 0;
+}
