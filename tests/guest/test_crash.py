@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-3-Clause
-"""kill -9 of the daemon in the middle of verified writes: it comes back, QEMU reconnects, nothing is lost."""
+"""The daemon ends in the middle of verified writes, by kill -9 or in good order: it comes back, nothing is lost."""
 
 import time
 
@@ -23,6 +23,20 @@ class Crash(case.GuestCase):
             self.progress(vm)
             running.kill()
             time.sleep(0.3 * kill)  # from at once to longer than QEMU's reconnect interval
+            running.start()
+        self.progress(vm)
+        vm.say("stop")
+        vm.finish(180)
+        self.settle(running, vm)
+
+    def test_restart_in_good_order(self):
+        running, socket = self.serve_one(256)
+        vm = self.linux("crash.sh", cpus=2, verifier=True)
+        vm.add_disk(socket, num_queues=2).start()
+        vm.wait_mark("in use")
+        for _ in range(2):
+            self.progress(vm)
+            running.stop()
             running.start()
         self.progress(vm)
         vm.say("stop")

@@ -35,6 +35,21 @@ class Life(case.GuestCase):
         self.assertEqual(len(vm.console.find("GUEST-UP")), 2, "the guest has booted twice")
         self.settle(running, vm)
 
+    def test_its_guest_dies(self):
+        """QEMU is killed in the middle of I/O; the daemon does not mind, the next guest finds the disk working."""
+        running, socket = self.serve_one()
+        for name in ("first", "second"):
+            vm = self.linux("reset.sh", name=name, verifier=True)
+            vm.add_disk(socket, num_queues=1).start()
+            vm.wait_mark("in use")
+            vm.process.kill()
+            vm.process.wait()
+        vm = self.linux("reset.sh", name="third", verifier=True)
+        (vm.share / "random").write_bytes((self.folder / "second.share" / "random").read_bytes())
+        vm.add_disk(socket, num_queues=1).start()
+        vm.finish(120)
+        self.settle(running, vm)
+
     def test_it_is_read_only(self):
         image = self.image(16)
         content = os.urandom(16 * MIB)

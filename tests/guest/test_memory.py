@@ -41,6 +41,16 @@ class Memory(case.GuestCase):
         vm.wait_mark("all memory is here")
         self.end(running, vm)
 
+    def test_the_daemon_dies_between_dimms(self):
+        running, vm = self.start(4 * DIMM_MIB, 300, slots=8)
+        vm.start().wait_mark("in use")
+        for number in range(4):
+            self.plug(vm, number)
+            running.kill()
+            running.start()
+        vm.wait_mark("all memory is here")
+        self.end(running, vm)
+
     def test_forty_dimms(self):
         running, vm = self.start(40 * DIMM_MIB, 64, slots=40, memory_mib=1024)
         vm.start().wait_mark("in use")

@@ -53,7 +53,7 @@ class Server:
                 while not self._listens(path):
                     if self.process.poll() is not None or time.monotonic() > deadline:
                         raise GuestError(f"{self.program} does not listen on {path}:\n{self.tail()}")
-                    time.sleep(0.02)
+                    time.sleep(0.002)
         return self
 
     @staticmethod
