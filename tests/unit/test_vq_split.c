@@ -120,7 +120,13 @@ static const struct row rows[] = {
 	{ "CVE-2019-9547: loop of one", "longer than the ring", .d = { { OK(0), N, 0 } } },
 	{ "loop of two", "longer than the ring", .d = { { OK(0), N, 1 }, { OK(0), N, 0 } } },
 	{ "CVE-2016-6490: loop of nothing", "longer than the ring", .d = { { HOLE, 0, N, 0 } } },
-	{ "link to the size", "link out of the ring", .d = { { OK(0), N, 8 } } },
+	/* d[3] lies behind the ring as well, as what would pass for the rest of the chain */
+	{ "link to the size", "link out of the ring",
+	  .d = { { OK(0), N, 8 }, [3] = { OK(0), W } } },
+	{ "link to the size and back", "link out of the ring",
+	  .d = { { OK(0), N, 8 }, { OK(0), W }, [3] = { OK(0), N | W, 1 } } },
+	{ "third link to the size", "link out of the ring",
+	  .d = { { OK(0), N, 1 }, { OK(0), N | W, 8 }, [3] = { OK(0), W } } },
 	{ "link far out", "link out of the ring", .d = { { OK(0), N, 1 }, { OK(0), N, 0xffff } } },
 	{ "head at the size", "out of the ring", .d = { { OK(0) } }, .head = 8 },
 	{ "head far out", "out of the ring", .d = { { OK(0) } }, .head = 0xffff },
@@ -170,7 +176,9 @@ static const struct row rows[] = {
 	{ "odd address of a table", NULL, .d = { { TABLE + 3, 32, I } },
 	  .t = { { OK(64), N, 1 }, { OK(64), W } }, .nout = 1, .nin = 1, .table = TABLE + 3 },
 	{ "link out of the table", "link out of the indirect", .d = { IND(2) },
-	  .t = { { OK(0), N, 2 } } },
+	  .t = { { OK(0), N, 2 }, { 0 }, { OK(0), W } } },
+	{ "second link out of the table", "link out of the indirect", .d = { IND(2) },
+	  .t = { { OK(0), N, 1 }, { OK(0), N, 2 }, { OK(0), W } } },
 	{ "loop in the table", "too many", .d = { IND(2) },
 	  .t = { { OK(0), N, 1 }, { OK(0), N, 0 } } },
 	{ "loop of nothing in the table", "too many descriptors", .d = { IND(1) },
@@ -192,6 +200,8 @@ static void put_row(struct fg *fg, const struct row *r)
 		fg_table(fg, table + 16 * i, (struct vqd_buf){ t->addr, t->len, false }, t->flags,
 			 t->next);
 	}
+	fg_desc(fg, 8, (struct vqd_buf){ r->d[3].addr, r->d[3].len, false }, r->d[3].flags,
+		r->d[3].next);
 	fg_avail(fg, r->head);
 }
 
