@@ -130,7 +130,6 @@ static int check_device(struct bench_run *run, struct errbuf *eb)
 {
 	struct bench_opts *o = &run->opts;
 	const struct bench_device *d = &run->dev;
-	bool writes = o->read_pct < 100 || o->discard_pct || o->zeroes_pct;
 
 	if (o->offset >= d->bytes)
 		return errbuf_set(eb, -EINVAL, "%s: --offset is beyond its %llu bytes", o->target,
@@ -143,7 +142,7 @@ static int check_device(struct bench_run *run, struct errbuf *eb)
 	if (d->block_bytes && (o->bs % d->block_bytes || o->offset % d->block_bytes))
 		return errbuf_set(eb, -EINVAL, "%s: has blocks of %u bytes", o->target,
 				  d->block_bytes);
-	if (writes && !o->check_only && d->read_only)
+	if (!o->only_reads && !o->check_only && d->read_only)
 		return errbuf_set(eb, -EROFS, "%s: is read-only", o->target);
 	if (o->discard_pct && !d->can_discard)
 		return errbuf_set(eb, -ENOTSUP, "%s: cannot discard", o->target);

@@ -397,6 +397,7 @@ static int settle(struct bench_opts *o, const struct raw *r, const char *name)
 		return usage(name, "--offset and --size are multiples of 512", NULL);
 	if (o->discard_pct + o->zeroes_pct > 100)
 		return usage(name, "--discard and --write-zeroes are more than all", NULL);
+	o->only_reads = o->read_pct == 100 && !o->discard_pct && !o->zeroes_pct;
 	if (o->check_only && !o->verify_state)
 		return usage(name, "--check needs --verify-state", NULL);
 	if (o->eventfd && o->one_thread && o->queues > 1)

@@ -48,6 +48,7 @@ struct bench_opts {
 	const char *rw_name;
 	bool random;
 	unsigned read_pct;		  /* of reads and writes */
+	bool only_reads;		  /* nothing is written to the device */
 	unsigned discard_pct, zeroes_pct; /* of all; the rest is reads and writes */
 	unsigned flush_every;		  /* writes */
 	uint64_t size, offset;		  /* size 0: to the end */

@@ -12,9 +12,10 @@
 #include "core/hugemem.h"
 #include "drivers/catalogue.h"
 
-#define NAP_NS	    (2 * MONO_NS_PER_MS) /* a finished worker waits for the end */
-#define CLOCK_TURNS 63			 /* turns between two looks at the clock */
-#define ALLOC_ALIGN 4096u
+#define NAP_NS	     (2 * MONO_NS_PER_MS) /* a finished worker waits for the end */
+#define CLOCK_TURNS  63			  /* turns between two looks at the clock */
+#define LOCK_WAIT_MS 5000		  /* another process may be about to let go */
+#define ALLOC_ALIGN  4096u
 
 struct uri_worker {
 	struct reactor *reactor;
@@ -39,11 +40,11 @@ static int uri_open(struct bench_run *run, struct errbuf *eb)
 	const struct reactor_opts ro = { .name = "bench-ctl",
 					 .cpu = -1,
 					 .mode = REACTOR_INTERRUPT };
-	struct bdev_open_opts bo = { .read_only =
-					     run->opts.verify ? false : run->opts.read_pct == 100 };
+	struct bdev_open_opts bo = { .lock_wait_ms = LOCK_WAIT_MS };
 	struct uri_target *t = calloc(1, sizeof(*t));
 	int err;
 
+	bo.read_only = run->opts.check_only || run->opts.only_reads;
 	if (!t)
 		return errbuf_set(eb, -ENOMEM, "no memory");
 	run->target = t;
