@@ -110,7 +110,8 @@ struct bdev {
 	char uri[BDEV_URI_MAX];	  /* what was opened */
 	char id[21];		  /* serial for GET_ID, NUL-terminated; defaults to the name */
 	struct reactor *control;  /* where it lives */
-	struct bdev *lower; /* of a stacked device, set behind bdev_init(): closed after this one, before done */
+	struct bdev *lower; /* of a stacked device, set behind bdev_init(): closed after this one,
+			       before done */
 	struct list chans, listeners;
 	unsigned users; /* exports; a device in use is not deleted */
 	/* core's, control thread */
@@ -240,13 +241,19 @@ static cc_always_inline bool bio_is_aligned(const struct bio *bio, uint32_t mask
 /* Reads and writes that the device takes as they are. A length of 0 wraps and fails. */
 static cc_always_inline bool bdev_takes_as_is(const struct bdev_chan *chan, const struct bio *bio)
 {
-	uint64_t bytes = bdev_bytes(chan->bdev);
+	/* what the inlining submitter has just written stays in its registers */
+	uint64_t off = bio->off, len = bio->len, bytes;
+	uint8_t op = bio->op, flags = bio->flags;
+	uint16_t iovcnt = bio->iovcnt;
 
-	return ((chan->slow_ops >> bio->op) & 1) == 0 && (bio->flags & chan->slow_flags) == 0 &&
-	       bio->len - 1 < chan->bytes_max && bio->iovcnt <= chan->iovs_max &&
-	       ((bio->off | bio->len) & chan->block_mask) == 0 && bio->off <= bytes &&
-	       bio->len <= bytes - bio->off &&
-	       (chan->align_mask == 0 || bio_is_aligned(bio, chan->align_mask));
+	if ((chan->slow_ops >> op) & 1 || flags & chan->slow_flags)
+		return false;
+	if (iovcnt > chan->iovs_max || (chan->align_mask && !bio_is_aligned(bio, chan->align_mask)))
+		return false;
+	if (len - 1 >= chan->bytes_max || (off | len) & chan->block_mask)
+		return false;
+	bytes = bdev_bytes(chan->bdev);
+	return off <= bytes && len <= bytes - off;
 }
 
 /**
@@ -257,10 +264,13 @@ static cc_always_inline bool bdev_takes_as_is(const struct bdev_chan *chan, cons
  */
 static cc_always_inline void bdev_submit(struct bdev_chan *chan, struct bio *bio)
 {
+	bool is_easy;
+
 	assert(bio->op < BIO_OP_COUNT && bio->done);
+	is_easy = bdev_takes_as_is(chan, bio);
 	bio->chan = chan;
 	bio->submit_ticks = chan->reactor->now_ticks;
-	if (cc_likely(bdev_takes_as_is(chan, bio) && chan->inflight < chan->depth)) {
+	if (cc_likely(is_easy && chan->inflight < chan->depth)) {
 		chan->inflight++;
 		chan->submit(chan, bio);
 	} else {

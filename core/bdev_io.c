@@ -112,6 +112,68 @@ void bdev_answer_later(struct bio *bio, int status)
 	poller_mark_dirty(&chan->later_poller);
 }
 
+/* I/Os of one kind that took equally long, counted together. */
+struct bdev_run {
+	bio_done_fn done;
+	uint64_t submit_ticks, n, bytes;
+	uint8_t op;
+};
+
+static cc_noinline void bdev_run_end(struct bdev_chan *chan, struct bdev_run *run)
+{
+	struct bdev_op_stats *st = &chan->stats->op[run->op];
+	uint64_t ticks = chan->reactor->now_ticks - run->submit_ticks;
+
+	st->ios += run->n;
+	st->bytes += run->bytes;
+	st->latency.count[hist_index(mono_ticks_to_ns(ticks))] += run->n;
+	run->n = 0;
+	run->bytes = 0;
+}
+
+/* The next kind. false: @bio is to be counted by itself. */
+static cc_noinline bool bdev_run_begin(struct bdev_chan *chan, struct bdev_run *run,
+				       const struct bio *bio)
+{
+	if (bio->status < 0 || bio->done == bdev_piece_done)
+		return false;
+	bdev_run_end(chan, run);
+	run->done = bio->done;
+	run->submit_ticks = bio->submit_ticks;
+	run->op = bio->op;
+	return true;
+}
+
+static cc_always_inline bool bdev_run_takes(const struct bdev_run *run, const struct bio *bio)
+{
+	return bio->done == run->done && bio->op == run->op &&
+	       bio->submit_ticks == run->submit_ticks && bio->status == 0;
+}
+
+/* Most of them are of one kind, submitted in this very turn. */
+static void bdev_later_end(struct bdev_chan *chan, struct bio *later)
+{
+	struct bdev_run run = { 0 };
+	struct bio *next;
+
+	for (; later; later = next) {
+		next = later->next;
+		if (cc_unlikely(!bdev_run_takes(&run, later)) &&
+		    !bdev_run_begin(chan, &run, later)) {
+			bdev_end(chan, later);
+			continue;
+		}
+		run.n++;
+		run.bytes += later->len;
+		assert(chan->inflight > 0);
+		chan->inflight--;
+		if (cc_unlikely(chan->sched.waiting.first))
+			iosched_refill(chan);
+		later->done(later);
+	}
+	bdev_run_end(chan, &run);
+}
+
 /* Takes what is there: what the callbacks add marks the poller dirty again. */
 static void bdev_later_flush(struct poller *p)
 {
@@ -123,10 +185,7 @@ static void bdev_later_flush(struct poller *p)
 		next = answered->next;
 		bdev_finish(answered, answered->status);
 	}
-	for (; later; later = next) {
-		next = later->next;
-		bdev_end(chan, later);
-	}
+	bdev_later_end(chan, later);
 }
 
 const struct poller_ops bdev_later_ops = {

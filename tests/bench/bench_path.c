@@ -22,6 +22,9 @@
 #define DISK_SIZE    "64G"
 #define DISK_SECTORS (64ull << 30 >> 9)
 
+/* Buffers are far from the end of the region, as in a guest. */
+#define MEM_BYTES (64u << 20)
+
 struct conf {
 	bool packed, indirect, inflight, event_idx, write, json;
 	unsigned depth, block;
@@ -76,7 +79,7 @@ static void bench_open(struct bench *b)
 		.features = VIRTIO_BIT(VBLK_F_FLUSH) |
 			    (b->c.event_idx ? VIRTIO_BIT(VIRTIO_F_EVENT_IDX) : 0),
 		.indirect_max = b->c.indirect ? 3 : 0,
-		.data_bytes = b->c.depth * (sizeof(struct slot) + b->c.block),
+		.data_bytes = MEM_BYTES + b->c.depth * (sizeof(struct slot) + b->c.block),
 	};
 	struct errbuf eb = { "" };
 	int err;

@@ -121,10 +121,7 @@ static bool parse_usual(const struct vq_elem *e, struct vblk_request *ret)
 
 	if (!vblk_header_alone(e, &hdr))
 		return false;
-	if (le32_get(hdr.type) == VBLK_T_IN)
-		return vblk_request_parse_usual(e, &hdr, VBLK_READ, ret);
-	return le32_get(hdr.type) == VBLK_T_OUT &&
-	       vblk_request_parse_usual(e, &hdr, VBLK_WRITE, ret);
+	return vblk_request_parse_pieces(e, &hdr, ret);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size);

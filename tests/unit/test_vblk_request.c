@@ -185,10 +185,7 @@ static bool parse_usual(const struct vq_elem *e, struct vblk_request *ret)
 
 	if (!vblk_header_alone(e, &hdr))
 		return false;
-	if (le32_get(hdr.type) == VBLK_T_IN)
-		return vblk_request_parse_usual(e, &hdr, VBLK_READ, ret);
-	return le32_get(hdr.type) == VBLK_T_OUT &&
-	       vblk_request_parse_usual(e, &hdr, VBLK_WRITE, ret);
+	return vblk_request_parse_pieces(e, &hdr, ret);
 }
 
 static void usual_parse_agrees_with_the_full_one(void **state)

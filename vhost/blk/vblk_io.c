@@ -187,24 +187,39 @@ static cc_noinline void req_start_slow(struct vblk_queue *vbq, struct vblk_req *
 		execute[r.kind](vbq, req, &r);
 }
 
-/* READ and WRITE of the usual framing; anything else takes the slow road from its start. */
-static cc_always_inline void req_start(struct vdev_queue *q, struct vblk_queue *vbq,
-				       struct vblk_req *req)
+/* READ and WRITE in several buffers; anything else takes the slow road from its start. */
+static cc_noinline void req_start_other(struct vblk_queue *vbq, struct vblk_req *req)
 {
 	struct vblk_request r;
 	struct vblk_hdr hdr;
 
-	req->q = q;
-	if (cc_unlikely(!vblk_header_alone(&req->elem, &hdr)))
+	if (!vblk_header_alone(&req->elem, &hdr) ||
+	    !vblk_request_parse_pieces(&req->elem, &hdr, &r) ||
+	    (r.kind == VBLK_WRITE && vbq->read_only))
 		req_start_slow(vbq, req);
-	else if (le32_get(hdr.type) == VBLK_T_IN &&
-		 vblk_request_parse_usual(&req->elem, &hdr, VBLK_READ, &r))
+	else
+		req_submit(vbq, req, &r, r.kind == VBLK_READ ? req_read_done : req_write_done);
+}
+
+/* READ and WRITE in one buffer: header, data, status, a piece each. */
+static cc_always_inline void req_start(struct vdev_queue *q, struct vblk_queue *vbq,
+				       struct vblk_req *req)
+{
+	const struct vq_elem *e = &req->elem;
+	struct vblk_request r;
+	struct vblk_hdr hdr;
+
+	req->q = q;
+	if (cc_unlikely(!vblk_header_alone(e, &hdr)))
+		req_start_other(vbq, req);
+	else if (le32_get(hdr.type) == VBLK_T_IN && vq_elem_is(e, 1, 2) &&
+		 vblk_request_parse_usual(e, &hdr, VBLK_READ, 2, &r))
 		req_submit(vbq, req, &r, req_read_done);
-	else if (le32_get(hdr.type) == VBLK_T_OUT && !vbq->read_only &&
-		 vblk_request_parse_usual(&req->elem, &hdr, VBLK_WRITE, &r))
+	else if (le32_get(hdr.type) == VBLK_T_OUT && vq_elem_is(e, 2, 1) && !vbq->read_only &&
+		 vblk_request_parse_usual(e, &hdr, VBLK_WRITE, 2, &r))
 		req_submit(vbq, req, &r, req_write_done);
 	else
-		req_start_slow(vbq, req);
+		req_start_other(vbq, req);
 }
 
 void vblk_process(struct vdev_queue *q, struct vq_elem **elems, unsigned n)

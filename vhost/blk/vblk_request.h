@@ -103,30 +103,43 @@ static cc_always_inline bool vblk_header_alone(const struct vq_elem *e, struct v
 }
 
 /**
- * vblk_request_parse_usual - @hdr's type is that of @kind, VBLK_READ or VBLK_WRITE (a constant).
- * Leaves to the bdev what it checks anyway: a length of 0 is done with nothing to do, and a sector
- * of 2^55 or more, rotated instead of shifted, is an offset that is no multiple of any block.
+ * vblk_request_parse_usual - @hdr's type is that of @kind, VBLK_READ or VBLK_WRITE; the side
+ * without the data is one piece, the other one has @n. @kind and mostly @n are constants. Leaves to
+ * the bdev what it checks anyway: a length of 0 is done with nothing to do, and a sector of 2^55 or
+ * more, rotated instead of shifted, is an offset that is no multiple of any block.
  */
 static cc_always_inline bool vblk_request_parse_usual(const struct vq_elem *e,
 						      const struct vblk_hdr *hdr,
-						      enum vblk_kind kind, struct vblk_request *ret)
+						      enum vblk_kind kind, unsigned n,
+						      struct vblk_request *ret)
 {
-	/* the other side is one piece, header or status; a chain without this side has a last piece
-	 * of 16 bytes */
-	const unsigned n = kind == VBLK_READ ? e->nin : e->nout;
-	const unsigned other = kind == VBLK_READ ? e->nout : e->nin;
 	const struct iovec *last = &e->iov[n];
 	uint64_t sector = le64_get(hdr->sector);
 
-	if (cc_unlikely(other != 1 || last->iov_len != 1))
+	if (cc_unlikely(last->iov_len != 1))
 		return false;
 	ret->kind = (uint8_t)kind;
 	ret->status = last->iov_base;
 	ret->iov = e->iov + 1;
 	ret->iovcnt = (uint16_t)(n - 1);
 	ret->off = sector << VBLK_SECTOR_SHIFT | sector >> (64 - VBLK_SECTOR_SHIFT);
-	ret->len = kind == VBLK_READ ? e->in_bytes - 1 : e->out_bytes - (uint32_t)sizeof(*hdr);
+	if (n == 2)
+		ret->len = (uint32_t)e->iov[1].iov_len;
+	else if (kind == VBLK_READ)
+		ret->len = e->in_bytes - 1;
+	else
+		ret->len = e->out_bytes - (uint32_t)sizeof(*hdr);
 	return true;
+}
+
+/* Both kinds, any number of pieces. false: vblk_request_parse() decides. */
+static inline bool vblk_request_parse_pieces(const struct vq_elem *e, const struct vblk_hdr *hdr,
+					     struct vblk_request *ret)
+{
+	if (le32_get(hdr->type) == VBLK_T_IN && e->nout == 1)
+		return vblk_request_parse_usual(e, hdr, VBLK_READ, e->nin, ret);
+	return le32_get(hdr->type) == VBLK_T_OUT && e->nin == 1 &&
+	       vblk_request_parse_usual(e, hdr, VBLK_WRITE, e->nout, ret);
 }
 
 #endif

@@ -174,8 +174,7 @@ static void vq_release_in_order(struct vq *vq)
 	}
 }
 
-/* Other than vqs_put() alone: packed, in order, or logged. */
-static cc_noinline void vq_push_other(struct vq *vq, struct vq_elem *e, uint32_t written)
+cc_noinline void vq_push_other(struct vq *vq, struct vq_elem *e, uint32_t written)
 {
 	if (vq->in_order) {
 		e->done = 1;
@@ -184,19 +183,6 @@ static cc_noinline void vq_push_other(struct vq *vq, struct vq_elem *e, uint32_t
 	} else {
 		vq_release(vq, e, written);
 	}
-}
-
-void vq_push(struct vq *vq, struct vq_elem *e, uint32_t written)
-{
-	assert(e->inflight && !e->done && written <= e->in_bytes);
-	assert(vq->ninflight > 0);
-	vq->ninflight--;
-	if (cc_unlikely(!vq->plain)) {
-		vq_push_other(vq, e, written);
-		return;
-	}
-	e->inflight = 0;
-	vqs_put(vq, e, written);
 }
 
 void vq_flush(struct vq *vq)

@@ -15,6 +15,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <string.h>
 #include <sys/uio.h>
 
 #include "core/base/errbuf.h"
@@ -139,7 +140,7 @@ void vq_fini(struct vq *vq);
 unsigned vq_pop(struct vq *vq, struct vq_elem **elems, unsigned max);
 
 /* @e is done, the device wrote @written bytes (<= e->in_bytes) into its writable part. Visible after vq_flush. */
-void vq_push(struct vq *vq, struct vq_elem *e, uint32_t written);
+static cc_always_inline void vq_push(struct vq *vq, struct vq_elem *e, uint32_t written);
 
 /* Publish what was pushed; call the driver when it asked for it. Harmless when nothing was pushed. */
 void vq_flush(struct vq *vq);
@@ -162,8 +163,46 @@ uint32_t vq_base(const struct vq *vq);
 /* Break the queue from above (a request that cannot be answered); logged by the transport from vq->why. */
 void vq_break(struct vq *vq, const char *fmt, ...) cc_printf(2, 3);
 
+/* Has @e just so many pieces? One comparison. */
+static cc_always_inline bool vq_elem_is(const struct vq_elem *e, uint16_t nout, uint16_t nin)
+{
+	const uint16_t want[2] = { nout, nin };
+
+	static_assert(offsetof(struct vq_elem, nin) == offsetof(struct vq_elem, nout) + 2, "pair");
+	return !memcmp((const char *)e + offsetof(struct vq_elem, nout), want, sizeof(want));
+}
+
 /* Copy out of / into the pieces of a chain, from byte @off of its readable / writable part. Returns bytes copied. */
 size_t vq_elem_read(const struct vq_elem *e, size_t off, void *buf, size_t len);
 size_t vq_elem_write(const struct vq_elem *e, size_t off, const void *buf, size_t len);
+
+/* A used entry of the split ring, not yet published. */
+static cc_always_inline void vqs_put(struct vq *vq, const struct vq_elem *e, uint32_t written)
+{
+	unsigned at = vq->used_idx & vq->mask;
+	volatile struct virtq_used_elem *u = &vq->split.used->ring[at];
+	uint16_t id = e->id;
+
+	u->id = le32_make(id);
+	u->len = le32_make(written);
+	vq->batch[at] = id;
+	vq->used_idx++;
+}
+
+/* Other than vqs_put() alone: packed, in order, or logged. */
+void vq_push_other(struct vq *vq, struct vq_elem *e, uint32_t written);
+
+static cc_always_inline void vq_push(struct vq *vq, struct vq_elem *e, uint32_t written)
+{
+	assert(e->inflight && !e->done && written <= e->in_bytes);
+	assert(vq->ninflight > 0);
+	vq->ninflight--;
+	if (cc_unlikely(!vq->plain)) {
+		vq_push_other(vq, e, written);
+		return;
+	}
+	e->inflight = 0;
+	vqs_put(vq, e, written);
+}
 
 #endif

@@ -111,17 +111,4 @@ void vqi_packed_set_free(struct vqi_packed *r, uint16_t free_head, uint16_t old_
 void vqi_packed_set_used(struct vqi_packed *r, struct vqi_packed_pos now,
 			 struct vqi_packed_pos old);
 
-/* A used entry of the split ring, not yet published. */
-static cc_always_inline void vqs_put(struct vq *vq, const struct vq_elem *e, uint32_t written)
-{
-	unsigned at = vq->used_idx & vq->mask;
-	volatile struct virtq_used_elem *u = &vq->split.used->ring[at];
-	uint16_t id = e->id;
-
-	u->id = le32_make(id);
-	u->len = le32_make(written);
-	vq->batch[at] = id;
-	vq->used_idx++;
-}
-
 #endif
