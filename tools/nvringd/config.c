@@ -14,6 +14,7 @@
 
 #include "core/base/cc.h"
 #include "tools/nvringd/cpulist.h"
+#include "tools/nvringd/jdup.h"
 
 const struct jread_field config_disk_fields[CONFIG_DISK_NFIELDS] = {
 	JREAD_ROW_TEXT(struct config_disk, name, "name", true),
@@ -337,6 +338,7 @@ int config_parse(struct config *c, const char *name, const char *text, size_t le
 	struct json_tokener *tok;
 	struct json_object *obj;
 	char where[JREAD_WHERE_MAX];
+	struct jdup dup;
 	size_t end;
 	int err;
 
@@ -358,6 +360,9 @@ int config_parse(struct config *c, const char *name, const char *text, size_t le
 	else if (json_tokener_get_error(tok) != json_tokener_success)
 		err = errbuf_set(eb, -EINVAL, "%s line %u: not JSON: %s", where, line_of(text, end),
 				 json_tokener_error_desc(json_tokener_get_error(tok)));
+	else if (jdup_find(text, len, &dup))
+		err = errbuf_set(eb, -EINVAL, "%s line %u: the key \"%.*s\" stands there twice", where,
+				 line_of(text, dup.at), (int)CC_MIN(dup.len, 60u), dup.key);
 	else
 		err = parse_top(c, where, obj, eb);
 	json_object_put(obj);
