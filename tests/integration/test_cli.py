@@ -104,7 +104,7 @@ class Commands(DaemonCase):
     def test_doctor(self):
         self.start("--disk", "v=ram:8M")
         out = self.cli("doctor", "--path", self.folder).splitlines()
-        self.assertRegex(out[-1], r"^\d+ passed, \d+ warnings, 0 failed$")
+        self.assertRegex(out[-1], r"^\d+ passed, \d+ to improve, 0 failed$")
         self.assertTrue(all(re.match(r"(PASS|WARN)  \S|      +mend: ", line) for line in out[:-1]), out)
         self.assertIn("PASS  daemon", out[0])
 

@@ -355,6 +355,7 @@ int cli_doctor(struct cli *cli)
 	if (cli->json)
 		print_json(findings);
 	else
-		printf("%u passed, %u warnings, %u failed\n", count[PASS], count[WARN], count[FAIL]);
+		printf("%u passed, %u to improve, %u failed\n", count[PASS], count[WARN],
+		       count[FAIL]);
 	return count[FAIL] ? CLI_FAILED : CLI_OK;
 }
