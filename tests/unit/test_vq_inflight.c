@@ -615,8 +615,8 @@ static void death_at_any_store(void **state)
 	struct shot *shots = calloc(SHOTS_MAX, sizeof(*shots));
 
 	(void)state;
-	for (unsigned i = 0; i < 96; i++) {
-		struct scene s = { .packed = i & 1, .in_order = i & 2, .before = i / 8 };
+	for (unsigned i = 0; i < 32; i++) {
+		struct scene s = { .packed = i & 1, .in_order = i & 2, .before = i / 8 * 3 };
 		struct fg fg;
 		unsigned n;
 
@@ -645,7 +645,7 @@ static void death_while_coming_back(void **state)
 		set_scene(&fg, &s);
 		n = trace(&fg, some_work, shots);
 		fg_fini(&fg);
-		for (unsigned k = 0; k < n; k += 9) {
+		for (unsigned k = 0; k < n; k += 29) {
 			unsigned m;
 
 			set_scene(&fg, &s);
