@@ -94,9 +94,12 @@ struct virtio_user_queue {
 	struct virtio_user_slot *slots;
 	struct virtio_user_line *lines; /* shared */
 	uint16_t *free;			/* stack of slots: [0, nfree) */
+	uint16_t *sent; /* slots in the order of submission; by sent_seq & sent_mask */
+	uint16_t sent_seq, got_seq, sent_mask;
 	uint16_t nslots, nfree, nstash;
 	uint16_t index, segs_max;
 	bool indirect, dead_seen;
+	bool guess_right;	/* answers have come in that order lately */
 	int broken;		/* -errno once the device lied */
 	unsigned service_in;	/* polls until the clock is looked at */
 	uint64_t service_ticks; /* when the socket was looked at last */

@@ -105,9 +105,11 @@ int virtio_user_queue_init(struct virtio_user *vu, unsigned index, char *mem)
 	q->nslots = vu->depth;
 	q->slots = aligned_alloc(CACHELINE_BYTES, q->nslots * sizeof(*q->slots));
 	q->free = calloc(q->nslots, sizeof(*q->free));
+	q->sent = calloc(size, sizeof(*q->sent));
+	q->sent_mask = (uint16_t)(size - 1);
 	q->more = calloc((size_t)q->nslots * (vu->segs_max + 2), sizeof(*q->more));
 	q->stash = calloc(q->nslots, sizeof(*q->stash));
-	if (!q->slots || !q->free || !q->more || !q->stash)
+	if (!q->slots || !q->free || !q->sent || !q->more || !q->stash)
 		return -ENOMEM;
 	memset(q->slots, 0, q->nslots * sizeof(*q->slots));
 	slots_init(q);
@@ -140,6 +142,7 @@ void virtio_user_queue_fini(struct virtio_user_queue *q)
 	q->conf.size = 0;
 	free(q->stash);
 	free(q->more);
+	free(q->sent);
 	free(q->free);
 	free(q->slots);
 	fd_close(&q->err_fd);
@@ -241,6 +244,7 @@ int virtio_user_submit(struct virtio_user_queue *q, enum virtio_user_op op, uint
 	if (cc_unlikely(err))
 		goto unused;
 	q->nfree--;
+	q->sent[q->sent_seq++ & q->sent_mask] = s->index;
 	return 0;
 unused:
 	s->nbufs = 0;
@@ -268,6 +272,12 @@ static int status_to_err(uint8_t status)
 	}
 }
 
+/* The slot that was submitted first of those in flight, if answers come in order: a guess. */
+static uint16_t oldest(const struct virtio_user_queue *q)
+{
+	return q->sent[q->got_seq & q->sent_mask];
+}
+
 /* Results out of the ring, the lines fetched together before the first is looked at. */
 static int ring_poll(struct virtio_user_queue *q, struct virtio_user_done *done, unsigned max)
 {
@@ -279,6 +289,9 @@ static int ring_poll(struct virtio_user_queue *q, struct virtio_user_done *done,
 
 	if (max > VIRTIO_USER_BATCH)
 		max = VIRTIO_USER_BATCH;
+	/* Where answers come in order, the line travels while the ring is still being looked at. */
+	if (q->guess_right && vqd_has_used(&q->vqd))
+		cc_prefetch_w(&q->lines[oldest(q)]);
 	while (n < max && vqd_get(&q->vqd, &cookie, &written, &err)) {
 		got[n] = cookie;
 		cc_prefetch_w(&q->lines[got[n]->index]);
@@ -286,6 +299,9 @@ static int ring_poll(struct virtio_user_queue *q, struct virtio_user_done *done,
 	}
 	if (cc_unlikely(err))
 		q->broken = err;
+	if (n)
+		q->guess_right = got[0]->index == oldest(q);
+	q->got_seq = (uint16_t)(q->got_seq + n);
 	for (unsigned i = 0; i < n; i++) {
 		struct virtio_user_slot *s = got[i];
 

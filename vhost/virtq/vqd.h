@@ -61,6 +61,19 @@ bool vqd_publish(struct vqd *q);
 /* One used chain: its cookie and the bytes the device wrote. false: none. A device that lies gives -EPROTO in *ret_err. */
 bool vqd_get(struct vqd *q, void **ret_cookie, uint32_t *ret_written, int *ret_err);
 
+/* Has the device given something back? A hint, without ordering: for prefetching before vqd_get. */
+static inline bool vqd_has_used(const struct vqd *q)
+{
+	if (q->c.packed) {
+		const volatile struct virtq_pdesc *d = (const struct virtq_pdesc *)q->c.desc + q->used_idx;
+		const uint16_t both = VIRTQ_DESC_F_AVAIL | VIRTQ_DESC_F_USED;
+
+		return q->nchains && (le16_get(d->flags) & both) == (q->used_wrap ? both : 0);
+	}
+	return q->used_idx != q->used_seen ||
+	       le16_get(((const volatile struct virtq_used *)q->c.used)->idx) != q->used_idx;
+}
+
 /* Ask for calls and look once more: true = something is there already. / No calls please. */
 bool vqd_call_enable(struct vqd *q);
 void vqd_call_disable(struct vqd *q);
