@@ -37,6 +37,47 @@ static cc_always_inline const struct gmem_region *vq_region(const struct gmem *g
 	return r && (uint64_t)len - 1 < r->len - (addr - r->gpa) ? r : NULL;
 }
 
+/*
+ * What the last region says about buffers that begin in it: those of up to VQ_NEAR_BYTES that begin
+ * at least as much before its end need one comparison each.
+ */
+#define VQ_NEAR_BYTES (1u << 20)
+
+struct vq_near {
+	uint64_t gpa, room;
+	char *va;
+};
+
+static cc_always_inline struct vq_near vq_near(const struct vq *vq)
+{
+	const struct gmem_region *r = vq->cache;
+
+	return (struct vq_near){ r->gpa, r->len > VQ_NEAR_BYTES ? r->len - VQ_NEAR_BYTES : 0,
+				 r->va };
+}
+
+static cc_always_inline bool vq_near_piece(const struct vq_near *near, uint64_t addr, uint32_t len,
+					   struct iovec *iov)
+{
+	uint64_t off = addr - near->gpa;
+
+	if (cc_unlikely(off >= near->room) || cc_unlikely(len - 1 >= VQ_NEAR_BYTES))
+		return false;
+	iov->iov_base = near->va + off;
+	iov->iov_len = len;
+	return true;
+}
+
+/* Sums of a chain of three: readable, @writes (0 or 1) says of which kind, writable. */
+static cc_always_inline void vq_elem_three(struct vq_elem *e, const uint32_t len[3],
+					   unsigned writes)
+{
+	e->nout = (uint16_t)(2 - writes);
+	e->nin = (uint16_t)(1 + writes);
+	e->in_bytes = len[2] + (len[1] & -writes);
+	e->out_bytes = len[0] + (len[1] & (writes - 1));
+}
+
 /* vq_walk.c: a chain step by step, with every check and a reason for every refusal. */
 struct vq_walk {
 	struct vq *vq;

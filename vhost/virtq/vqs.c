@@ -158,66 +158,36 @@ static cc_noinline bool vqs_walk_usual(struct vq *vq, struct vq_elem *e, const v
 }
 
 /*
- * What the last region says about buffers that begin in it, for vqs_walk_three(): those of up to
- * VQS_NEAR_BYTES that begin at least as much before its end need one comparison each.
- */
-#define VQS_NEAR_BYTES (1u << 20)
-
-struct vqs_near {
-	uint64_t gpa, room;
-	char *va;
-};
-
-static cc_always_inline struct vqs_near vqs_near(const struct vq *vq)
-{
-	const struct gmem_region *r = vq->cache;
-
-	return (struct vqs_near){ r->gpa, r->len > VQS_NEAR_BYTES ? r->len - VQS_NEAR_BYTES : 0,
-				  r->va };
-}
-
-static cc_always_inline bool vqs_near_piece(const struct vqs_near *near, const struct vqs_step *d,
-					    struct iovec *iov)
-{
-	uint64_t off = d->addr - near->gpa;
-
-	if (cc_unlikely(off >= near->room) || cc_unlikely(d->len - 1 >= VQS_NEAR_BYTES))
-		return false;
-	iov->iov_base = near->va + off;
-	iov->iov_len = d->len;
-	return true;
-}
-
-/*
  * The chain that nearly all requests are, without a loop: a readable buffer, one of either kind, a
  * writable one. false: another shape, nothing is decided.
  */
-static cc_always_inline bool vqs_walk_three(const struct vqs_near *near, struct vq_elem *e,
+static cc_always_inline bool vqs_walk_three(const struct vq_near *near, struct vq_elem *e,
 					    const volatile void *table, unsigned n,
 					    struct vqs_step d)
 {
 	const uint16_t next = VIRTQ_DESC_F_NEXT, write = VIRTQ_DESC_F_WRITE;
 	struct iovec *iov = e->iov;
-	uint32_t out = d.len, mid, writes;
+	uint32_t len[3];
+	unsigned writes;
 
 	if (cc_unlikely((uint16_t)d.link != next) || cc_unlikely((d.link >> 16) >= n) ||
-	    cc_unlikely(!vqs_near_piece(near, &d, &iov[0])))
+	    cc_unlikely(!vq_near_piece(near, d.addr, d.len, &iov[0])))
 		return false;
 	cc_prefetch(iov[0].iov_base);
+	len[0] = d.len;
 	d = vqs_step(table, d.link >> 16);
 	if (cc_unlikely((uint16_t)(d.link | write) != (next | write)) ||
-	    cc_unlikely((d.link >> 16) >= n) || cc_unlikely(!vqs_near_piece(near, &d, &iov[1])))
+	    cc_unlikely((d.link >> 16) >= n) ||
+	    cc_unlikely(!vq_near_piece(near, d.addr, d.len, &iov[1])))
 		return false;
-	mid = d.len;
+	len[1] = d.len;
 	writes = (d.link / write) & 1;
 	d = vqs_step(table, d.link >> 16);
 	if (cc_unlikely((uint16_t)d.link != write) ||
-	    cc_unlikely(!vqs_near_piece(near, &d, &iov[2])))
+	    cc_unlikely(!vq_near_piece(near, d.addr, d.len, &iov[2])))
 		return false;
-	e->nout = (uint16_t)(2 - writes);
-	e->nin = (uint16_t)(1 + writes);
-	e->in_bytes = d.len + (mid & -writes);
-	e->out_bytes = out + (mid & (writes - 1));
+	len[2] = d.len;
+	vq_elem_three(e, len, writes);
 	return true;
 }
 
@@ -227,14 +197,27 @@ struct vqs_table {
 	unsigned n;
 };
 
-static cc_always_inline struct vqs_table vqs_table(struct vq *vq, struct vqs_step d)
+static cc_noinline struct vqs_table vqs_table_far(struct vq *vq, struct vqs_step d)
 {
 	const struct gmem_region *r = vq->cache;
 	struct iovec iov;
 
-	if (cc_unlikely(!vq->indirect_ok || d.len % 16 || (d.link & VIRTQ_DESC_F_NEXT) ||
-			!vqs_piece(vq, &r, &d, &iov)))
+	if (d.len % 16 || (d.link & VIRTQ_DESC_F_NEXT) || !vqs_piece(vq, &r, &d, &iov))
 		return (struct vqs_table){ NULL, 0 };
+	cc_prefetch(iov.iov_base);
+	return (struct vqs_table){ iov.iov_base, d.len / 16 };
+}
+
+static cc_always_inline struct vqs_table vqs_table(struct vq *vq, const struct vq_near *near,
+						   struct vqs_step d)
+{
+	struct iovec iov;
+
+	if (cc_unlikely(!vq->indirect_ok))
+		return (struct vqs_table){ NULL, 0 };
+	if (cc_unlikely(d.len % 16) || cc_unlikely(d.link & VIRTQ_DESC_F_NEXT) ||
+	    cc_unlikely(!vq_near_piece(near, d.addr, d.len, &iov)))
+		return vqs_table_far(vq, d);
 	cc_prefetch(iov.iov_base);
 	return (struct vqs_table){ iov.iov_base, d.len / 16 };
 }
@@ -244,7 +227,7 @@ static cc_always_inline struct vqs_table vqs_table(struct vq *vq, struct vqs_ste
 static unsigned vqs_walk_tables(struct vq *vq, struct vq_elem **elems, unsigned n,
 				const struct vqs_table *table, uint32_t set)
 {
-	struct vqs_near near = vqs_near(vq);
+	struct vq_near near = vq_near(vq);
 
 	for (; set; set &= set - 1) {
 		unsigned i = (unsigned)__builtin_ctz(set);
@@ -258,7 +241,7 @@ static unsigned vqs_walk_tables(struct vq *vq, struct vq_elem **elems, unsigned 
 		if (!(t->va && vqs_walk_usual(vq, elems[i], t->va, t->n, 0)) &&
 		    !vqs_walk(vq, elems[i]))
 			return i;
-		near = vqs_near(vq);
+		near = vq_near(vq);
 	}
 	return n;
 }
@@ -268,7 +251,7 @@ static unsigned vqs_walk_tables(struct vq *vq, struct vq_elem **elems, unsigned 
 static unsigned vqs_walk_batch(struct vq *vq, struct vq_elem **elems, unsigned n)
 {
 	const volatile struct virtq_desc *ring = vq->split.desc;
-	struct vqs_near near = vqs_near(vq);
+	struct vq_near near = vq_near(vq);
 	struct vqs_table table[VQ_BATCH];
 	unsigned size = vq->size, i;
 	uint32_t indirect = 0;
@@ -279,14 +262,14 @@ static unsigned vqs_walk_batch(struct vq *vq, struct vq_elem **elems, unsigned n
 
 		if (d.link & VIRTQ_DESC_F_INDIRECT) {
 			indirect |= 1u << i;
-			table[i] = vqs_table(vq, d);
+			table[i] = vqs_table(vq, &near, d);
 			continue;
 		}
 		if (cc_likely(vqs_walk_three(&near, e, ring, size, d)))
 			continue;
 		if (!vqs_walk_usual(vq, e, ring, size, e->id) && !vqs_walk(vq, e))
 			break;
-		near = vqs_near(vq);
+		near = vq_near(vq);
 	}
 	if (indirect)
 		i = vqs_walk_tables(vq, elems, i, table, indirect);
