@@ -48,6 +48,9 @@ def add(tally, stage, log, took):
             print(json.dumps([state, stage, name, why]), file=out)
             if state == "failed":
                 show(name, entry)
+    if not entries:
+        fail(tally, stage, "no test has run")
+        counts["failed"] = 1
     print(f"== {stage}: " + ", ".join(f"{count} {state}" for state, count in counts.items()) + f" ({took})")
 
 
