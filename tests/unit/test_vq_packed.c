@@ -130,7 +130,8 @@ struct row {
 	uint64_t table; /* 0: TABLE */
 };
 
-#define TABLE FG_TABLE_GPA
+/* beside the data: chain and table in one region are the usual case */
+#define TABLE (FG_DATA_GPA + 0x100000)
 #define HOLE  0x10ull
 #define OK(a) FG_DATA_GPA + (a), 16
 #define W     VIRTQ_DESC_F_WRITE
@@ -161,6 +162,8 @@ static const struct row rows[] = {
 	{ "unmapped 2nd", "outside", .d = { { OK(0), N }, { HOLE, 16, N | W }, { OK(0), W } } },
 	{ "unmapped 3rd", "outside", .d = { { OK(0), N }, { OK(0), N | W }, { HOLE, 16, W } } },
 	{ "spdk#3860: id at the size", "out of range", .d = { { OK(0), 0, 8 } } },
+	{ "id at the size, usual request", "out of range",
+	  .d = { { OK(0), N, 0 }, { OK(0), N | W, 0 }, { OK(0), W, 8 } } },
 	{ "id far out", "out of range", .d = { { OK(0), 0, 0xffff } } },
 	{ "readable behind writable", "behind a writable", .d = { { OK(0), N | W }, { OK(0) } } },
 	{ "empty 1st", NULL, .d = { { HOLE, 0, N }, { OK(0), N | W }, { OK(0), W } }, .nin = 2 },
@@ -172,6 +175,10 @@ static const struct row rows[] = {
 	/* indirect */
 	{ "table", NULL, .d = { IND(3) }, .t = { { OK(0) }, { OK(0) }, { OK(0), W } }, .nout = 2,
 	  .nin = 1 },
+	{ "table, all writable", NULL, .d = { IND(3) },
+	  .t = { { OK(0), W }, { OK(0), W }, { OK(0), W } }, .nin = 3 },
+	{ "table, all readable", NULL, .d = { IND(3) }, .t = { { OK(0) }, { OK(0) }, { OK(0) } },
+	  .nout = 3 },
 	{ "table, other flags and ids ignored", NULL, .d = { { TABLE, 32, I | W } },
 	  .t = { { OK(0), I | N, 77 }, { OK(0), W | N | I, 88 } }, .nout = 1, .nin = 1 },
 	{ "chain, then table", NULL, .d = { { OK(0), N }, { TABLE, 32, I } },
@@ -181,8 +188,8 @@ static const struct row rows[] = {
 	{ "CVE-2011-2212: with NEXT", "together with NEXT",
 	  .d = { { TABLE, 16, I | N }, { OK(0) } } },
 	{ "table of 0 bytes", "odd length", .d = { { TABLE, 0, I } } },
-	{ "table of 15 bytes", "odd length", .d = { { TABLE, 15, I } } },
-	{ "table of 17 bytes", "odd length", .d = { { TABLE, 17, I } } },
+	{ "table of 15 bytes", "odd length", .d = { { TABLE, 15, I } }, .t = { { OK(0) } } },
+	{ "table of 17 bytes", "odd length", .d = { { TABLE, 17, I } }, .t = { { OK(0) } } },
 	{ "table too long", "too long", .d = { { TABLE, 16 * (VQ_CHAIN_MAX + 1), I } } },
 	{ "table of 4 GiB", "too long", .d = { { TABLE, 0xfffffff0, I } } },
 	{ "table unmapped", "table outside", .d = { { HOLE, 16, I } } },
@@ -311,6 +318,55 @@ static void an_id_is_there_once(void **state)
 		assert_string_equal(fg.q.why, "buffer id 3 already in flight");
 		fg_fini(&fg);
 	}
+}
+
+/* The same for the usual request, which goes another way: its id, its room, its place at the ring's
+ * end. */
+static void usual_requests_are_no_exception(void **state)
+{
+	const struct raw three[] = { { OK(0), N, 5 }, { OK(0), N | W, 5 }, { OK(0), W, 5 } };
+	struct fg_opts o = { .size = 8, .packed = true };
+	struct vq_elem *e[VQ_BATCH];
+	struct fg fg;
+
+	(void)state;
+	fg_init(&fg, &o);
+	for (unsigned i = 0; i < 6; i++)
+		put(&fg, i, three[i % 3]);
+	assert_int_equal(vq_pop(&fg.q, e, VQ_BATCH), 1);
+	assert_string_equal(fg.q.why, "buffer id 5 already in flight");
+	fg_fini(&fg);
+
+	/* two places came back, the next lap brings three */
+	fg_init(&fg, &o);
+	for (uint16_t i = 0; i < 8; i++)
+		put(&fg, i, (struct raw){ OK(0), 0, i });
+	assert_int_equal(vq_pop(&fg.q, e, VQ_BATCH), 8);
+	for (unsigned i = 0; i < 2; i++)
+		vq_push(&fg.q, e[i], 0);
+	vq_flush(&fg.q);
+	for (unsigned i = 0; i < 3; i++)
+		fg_desc(&fg, i, (struct vqd_buf){ OK(0), false },
+			three[i].flags | VIRTQ_DESC_F_USED, 1);
+	assert_int_equal(vq_pop(&fg.q, e, VQ_BATCH), 0);
+	assert_non_null(strstr(fg.q.why, "overruns the ring"));
+	fg_fini(&fg);
+
+	/* begins two places before the end: goes on at the start, not in what lies behind */
+	fg_init(&fg, &o);
+	for (uint16_t i = 0; i < 6; i++)
+		put(&fg, i, (struct raw){ OK(0), 0, i });
+	assert_int_equal(vq_pop(&fg.q, e, VQ_BATCH), 6);
+	for (unsigned i = 0; i < 6; i++)
+		vq_push(&fg.q, e[i], 0);
+	vq_flush(&fg.q);
+	for (unsigned i = 0; i < 3; i++)
+		put(&fg, 6 + i, three[i]);
+	fg_desc(&fg, 0, (struct vqd_buf){ FG_DATA_GPA, 99, false }, W | VIRTQ_DESC_F_USED, 7);
+	assert_int_equal(vq_pop(&fg.q, e, VQ_BATCH), 1);
+	assert_int_equal(e[0]->id, 7);
+	assert_int_equal(e[0]->in_bytes, 16 + 99);
+	fg_fini(&fg);
 }
 
 /* A bad table in the middle of a batch gives back what came after it. */
@@ -575,6 +631,7 @@ int main(void)
 		cmocka_unit_test(chains_must_end_in_the_ring),
 		cmocka_unit_test(places_in_flight_are_not_taken_again),
 		cmocka_unit_test(an_id_is_there_once),
+		cmocka_unit_test(usual_requests_are_no_exception),
 		cmocka_unit_test(a_batch_ends_before_the_bad_chain),
 		cmocka_unit_test(used_entries_say_what_was_written),
 		cmocka_unit_test(rewriting_is_too_late),

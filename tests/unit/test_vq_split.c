@@ -85,7 +85,8 @@ struct row {
 	uint64_t table; /* 0: TABLE */
 };
 
-#define TABLE (FG_TABLE_GPA)
+/* beside the data: chain and table in one region are the usual case */
+#define TABLE (FG_DATA_GPA + 0x100000)
 #define HOLE  0x10ull
 #define OK(a) FG_DATA_GPA + (a), 16
 #define W     VIRTQ_DESC_F_WRITE
@@ -157,12 +158,13 @@ static const struct row rows[] = {
 	  .no_indirect = true },
 	{ "CVE-2011-2212: nested", "nested", .d = { IND(2) }, .t = { { TABLE, 16, I } } },
 	{ "nested later", "nested", .d = { IND(2) }, .t = { { OK(0), N, 1 }, { TABLE, 16, I } } },
-	{ "with NEXT", "together with NEXT", .d = { { TABLE, 16, I | N, 1 }, { OK(0) } } },
+	{ "with NEXT", "together with NEXT", .d = { { TABLE, 48, I | N, 1 }, { OK(0) } },
+	  .t = { { OK(0), N, 1 }, { OK(0), N, 2 }, { OK(0), W } } },
 	{ "with NEXT, later", "together with NEXT",
 	  .d = { { OK(0), N, 1 }, { TABLE, 16, I | N, 2 }, { OK(0) } } },
 	{ "table of 0 bytes", "odd length", .d = { { TABLE, 0, I } } },
-	{ "table of 15 bytes", "odd length", .d = { { TABLE, 15, I } } },
-	{ "table of 17 bytes", "odd length", .d = { { TABLE, 17, I } } },
+	{ "table of 15 bytes", "odd length", .d = { { TABLE, 15, I } }, .t = { { OK(0) } } },
+	{ "table of 17 bytes", "odd length", .d = { { TABLE, 17, I } }, .t = { { OK(0) } } },
 	{ "table unmapped", "table outside", .d = { { HOLE, 16, I } } },
 	{ "table at the end", "table outside", .d = { { UINT64_MAX - 15, 16, I } } },
 	{ "table half unmapped", "table outside",
