@@ -36,9 +36,9 @@ int vu_inflight_map(struct vu_inflight_area *a, const struct vu_inflight *d, uns
 void vu_inflight_unmap(struct vu_inflight_area *a);
 
 /**
- * vu_inflight_region - the checked region of ring @index, ready for vq_init; *ret = NULL when the
+ * vu_inflight_region - where the region of ring @index lies, vqi_bytes() of it; *ret = NULL when the
  * ring is not tracked (no area, or not for so many rings). -EINVAL with eb: the area is for smaller
- * rings (CVE-2026-86565), or forged.
+ * rings (CVE-2026-86565). What it says is checked by vq_init.
  */
 int vu_inflight_region(const struct vu_inflight_area *a, unsigned index, bool packed, uint16_t size,
 		       void **ret, struct errbuf *eb);

@@ -83,9 +83,11 @@ int vq_init(struct vq *vq, const struct vq_conf *conf, void *slots, uint32_t slo
 	vq->inflight = conf->inflight;
 	vq->index = conf->index;
 	err = vq_alloc(vq);
-	if (err) {
+	if (err)
 		errbuf_set(eb, err, "queue %u: out of memory", conf->index);
-	} else {
+	else if (vq->inflight)
+		err = vqi_load(vq->inflight, vq->is_packed, vq->size, &vq->vqi_copy, eb);
+	if (!err) {
 		vq_slots_init(vq);
 		err = vq->is_packed ? vqp_init(vq, conf, eb) : vqs_init(vq, conf, eb);
 	}
@@ -102,6 +104,8 @@ void vq_fini(struct vq *vq)
 	if (vq->iovs)
 		munmap(vq->iovs, vq->size * VQ_IOV_BYTES);
 	free(vq->tables);
+	free(vq->vqi_copy);
+	vq->vqi_copy = NULL;
 	vq->iovs = NULL;
 	vq->tables = NULL;
 }

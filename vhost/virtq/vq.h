@@ -57,7 +57,7 @@ struct vq_conf {
 	bool avail_wrap, used_wrap; /* packed */
 	int kick_fd, call_fd; /* -1: none (poll / never interrupt). Owned by the transport */
 	struct gmem *gmem;    /* referenced by the transport while the queue runs */
-	void *inflight;	      /* struct vqi_split/vqi_packed, checked; NULL: not tracked */
+	void *inflight;	      /* struct vqi_split/vqi_packed, vqi_bytes() of it; NULL: not tracked */
 	struct dlog *log;     /* NULL: off */
 	uint64_t log_used_gpa; /* of the used ring (split); UINT64_MAX: ring not logged. packed: only whether */
 };
@@ -110,8 +110,9 @@ struct vq {
 	uint64_t inflight_counter;
 	uint16_t *batch; /* pushed and not published. split: heads by used index; packed: nbatch region entries */
 	uint16_t nbatch;
-	uint16_t vqi_free;	      /* packed: first free entry */
+	uint16_t vqi_free;	      /* packed: first free entry; split: last_batch_head */
 	uint16_t *vqi_next, *vqi_last; /* packed: of each entry, as in the region */
+	void *vqi_copy; /* of the region, as found and checked; packed: the chains to take again are in it */
 	uint16_t *resume; /* split: heads, packed: entries to take again first, oldest first; [resume_at, resume_n) */
 	uint16_t resume_n, resume_at;
 	/* in order */
@@ -127,7 +128,8 @@ struct vq {
 
 /**
  * vq_init - from @conf; @slots are the device type's requests (size * slot_bytes, vq_elem first).
- * Allocates iov rows and, with an inflight region, finds what must be taken again. The queue may run afterwards.
+ * Allocates iov rows and, with an inflight region, reads and checks it once and finds what must be taken again.
+ * The queue may run afterwards.
  * 0, -ENOMEM, -EINVAL with eb (size, alignment 2.7/2.8, impossible indexes). Control or set-up thread.
  * Kicks are on afterwards. Guest memory is used as it is mapped: a peer that shrinks its file under us makes the
  * kernel send SIGBUS, which nothing here can turn into an error.

@@ -117,13 +117,18 @@ void vqp_flush(struct vq *vq);
 bool vqp_kick_enable(struct vq *vq);
 void vqp_kick_disable(struct vq *vq);
 
-/* vqi.c: recovery. The region has been through vqi_check(); what it says is checked again where it
- * counts. */
+/*
+ * vqi.c: recovery. All that is read comes from the copy that vqi_load() has checked; the region itself is shared
+ * with the front-end, and only written to. What is repaired is repaired in both.
+ */
+struct vqi_region {
+	void *copy, *shared;
+};
 
 /* Finish the last batch against the ring's @used_idx, list the heads in flight, oldest first. 0 or
  * -EINVAL. */
-int vqi_split_recover(struct vqi_split *r, uint16_t used_idx, uint16_t *resume, uint16_t *ret_n,
-		      uint64_t *ret_counter);
+int vqi_split_recover(const struct vqi_region *reg, uint16_t used_idx, uint16_t *resume,
+		      uint16_t *ret_n, uint64_t *ret_counter);
 
 struct vqi_packed_found {
 	bool fresh; /* never used: the ring's position is the front-end's business */
@@ -138,7 +143,7 @@ struct vqi_packed_found {
  * The same for packed: the descriptor in @ring at the old used index tells whether the last batch
  * was published. Copies the links of the entries to @next and @last.
  */
-int vqi_packed_recover(struct vqi_packed *r, const volatile struct virtq_pdesc *ring,
+int vqi_packed_recover(const struct vqi_region *reg, const volatile struct virtq_pdesc *ring,
 		       uint16_t *next, uint16_t *last, uint16_t *resume,
 		       struct vqi_packed_found *ret_found);
 
@@ -148,7 +153,8 @@ struct vqi_packed_pos {
 	uint16_t used_idx;
 	bool used_wrap;
 };
-void vqi_packed_set_free(struct vqi_packed *r, uint16_t free_head, uint16_t old_free_head);
+void vqi_packed_set_free(struct vqi_packed *r, uint16_t size, uint16_t free_head,
+			 uint16_t old_free_head);
 void vqi_packed_set_used(struct vqi_packed *r, struct vqi_packed_pos now,
 			 struct vqi_packed_pos old);
 

@@ -119,6 +119,29 @@ int vqi_check(void *region, uint64_t bytes, bool packed, uint16_t size, struct e
 	return packed ? vqi_packed_check(region, size, eb) : vqi_split_check(region, size, eb);
 }
 
+int vqi_load(void *region, bool packed, uint16_t size, void **ret_copy, struct errbuf *eb)
+{
+	uint64_t bytes = vqi_bytes(packed, size);
+	struct vqi_split *copy = aligned_alloc(CACHELINE_BYTES, bytes);
+	bool is_blank;
+	int err;
+
+	if (!copy)
+		return errbuf_set(eb, -ENOMEM, "out of memory");
+	memcpy(copy, region, bytes);
+	barrier_full(); /* the compiler must not look at the region again */
+	is_blank = copy->version == 0;
+	err = vqi_check(copy, bytes, packed, size, eb);
+	if (err) {
+		free(copy);
+		return err;
+	}
+	if (is_blank)
+		memcpy(region, copy, bytes);
+	*ret_copy = copy;
+	return 0;
+}
+
 /* What qsort needs: the order and the place. */
 struct vqi_ref {
 	uint64_t counter;
@@ -149,34 +172,34 @@ static bool vqi_split_any(const struct vqi_split *r)
 	return false;
 }
 
-int vqi_split_recover(struct vqi_split *r, uint16_t used_idx, uint16_t *resume, uint16_t *ret_n,
-		      uint64_t *ret_counter)
+int vqi_split_recover(const struct vqi_region *reg, uint16_t used_idx, uint16_t *resume,
+		      uint16_t *ret_n, uint64_t *ret_counter)
 {
 	struct vqi_ref ref[VQ_SIZE_MAX];
-	uint16_t size = r->desc_num, at = r->last_batch_head;
-	uint16_t batch = (uint16_t)(used_idx - r->used_idx);
+	struct vqi_split *c = reg->copy, *r = reg->shared;
+	uint16_t size = c->desc_num, at = c->last_batch_head;
+	uint16_t batch = (uint16_t)(used_idx - c->used_idx);
 	uint64_t counter = 0;
 	unsigned n = 0;
 
 	/* with nothing in flight the indexes may differ by anything: a fresh region, or rings set
 	 * up anew */
-	if (vqi_split_any(r)) {
+	if (vqi_split_any(c)) {
 		if (batch > size)
 			return -EINVAL;
 		for (; batch; batch--) {
-			if (at >= size)
-				return -EINVAL;
-			r->desc[at].inflight = 0;
-			at = r->desc[at].next;
+			c->desc[at].inflight = 0;
+			cc_write_once(r->desc[at].inflight, 0);
+			at = c->desc[at].next;
 		}
 	}
 	barrier_release(); /* flags first: should we die here too, the next one does it again */
 	cc_write_once(r->used_idx, used_idx);
 	for (unsigned i = 0; i < size; i++) {
-		if (!r->desc[i].inflight)
+		if (!c->desc[i].inflight)
 			continue;
-		ref[n++] = (struct vqi_ref){ r->desc[i].counter, (uint16_t)i };
-		counter = CC_MAX(counter, r->desc[i].counter);
+		ref[n++] = (struct vqi_ref){ c->desc[i].counter, (uint16_t)i };
+		counter = CC_MAX(counter, c->desc[i].counter);
 	}
 	vqi_sort(ref, n, resume);
 	*ret_n = (uint16_t)n;
@@ -186,9 +209,10 @@ int vqi_split_recover(struct vqi_split *r, uint16_t used_idx, uint16_t *resume, 
 
 /* One aligned 8-byte store each: a reader after a crash finds both halves of the old or of the new
  * state. */
-void vqi_packed_set_free(struct vqi_packed *r, uint16_t free_head, uint16_t old_free_head)
+void vqi_packed_set_free(struct vqi_packed *r, uint16_t size, uint16_t free_head,
+			 uint16_t old_free_head)
 {
-	const uint16_t half[4] = { r->version, r->desc_num, free_head, old_free_head };
+	const uint16_t half[4] = { VQI_VERSION, size, free_head, old_free_head };
 	uint64_t word;
 
 	static_assert(offsetof(struct vqi_packed, version) == 8 &&
@@ -240,66 +264,73 @@ static unsigned vqi_packed_chain(const struct vqi_packed *r, unsigned head, bool
 }
 
 /* Was the batch that the region speaks of published? Then finish it, else take it back. */
-static void vqi_packed_settle(struct vqi_packed *r, const volatile struct virtq_pdesc *ring)
+static void vqi_packed_settle(const struct vqi_region *reg, const volatile struct virtq_pdesc *ring)
 {
-	struct vqi_packed_pos now = { r->used_idx, r->used_wrap_counter };
-	struct vqi_packed_pos old = { r->old_used_idx, r->old_used_wrap_counter };
+	struct vqi_packed *c = reg->copy, *r = reg->shared;
+	struct vqi_packed_pos now = { c->used_idx, c->used_wrap_counter };
+	struct vqi_packed_pos old = { c->old_used_idx, c->old_used_wrap_counter };
 
 	if (now.used_idx != old.used_idx || now.used_wrap != old.used_wrap) {
 		uint16_t flags = le16_get(ring[old.used_idx].flags);
 		uint16_t avail = old.used_wrap ? VIRTQ_DESC_F_AVAIL : VIRTQ_DESC_F_USED;
 
 		if ((flags & (VIRTQ_DESC_F_AVAIL | VIRTQ_DESC_F_USED)) != avail) {
-			vqi_packed_set_free(r, r->free_head, r->free_head);
+			c->old_free_head = c->free_head;
+			vqi_packed_set_free(r, c->desc_num, c->free_head, c->free_head);
 			old = now;
 		}
 	}
 	barrier_release(); /* commit the list before the position: in between we would come here
 			      again */
-	vqi_packed_set_free(r, r->old_free_head, r->old_free_head);
+	c->free_head = c->old_free_head;
+	vqi_packed_set_free(r, c->desc_num, c->free_head, c->free_head);
+	c->used_idx = old.used_idx;
+	c->used_wrap_counter = old.used_wrap;
 	vqi_packed_set_used(r, old, old);
 }
 
-int vqi_packed_recover(struct vqi_packed *r, const volatile struct virtq_pdesc *ring,
+int vqi_packed_recover(const struct vqi_region *reg, const volatile struct virtq_pdesc *ring,
 		       uint16_t *next, uint16_t *last, uint16_t *resume,
 		       struct vqi_packed_found *ret_found)
 {
 	bool taken[VQ_SIZE_MAX] = { false };
 	struct vqi_ref ref[VQ_SIZE_MAX];
-	struct vqi_packed_found f = { .fresh = vqi_packed_is_fresh(r) };
-	unsigned nfree = 0, size = r->desc_num;
+	struct vqi_packed *c = reg->copy, *r = reg->shared;
+	struct vqi_packed_found f = { .fresh = vqi_packed_is_fresh(c) };
+	unsigned nfree = 0, size = c->desc_num;
 
-	vqi_packed_settle(r, ring);
-	for (unsigned at = r->free_head; at < size; at = r->desc[at].next) {
+	vqi_packed_settle(reg, ring);
+	for (unsigned at = c->free_head; at < size; at = c->desc[at].next) {
 		if (taken[at])
 			return -EINVAL;
 		taken[at] = true;
-		r->desc[at].inflight = 0;
+		c->desc[at].inflight = 0;
+		cc_write_once(r->desc[at].inflight, 0);
 		nfree++;
 	}
 	for (unsigned i = 0; i < size; i++) {
-		next[i] = r->desc[i].next;
-		last[i] = r->desc[i].last;
+		next[i] = c->desc[i].next;
+		last[i] = c->desc[i].last;
 	}
 	for (unsigned i = 0; i < size; i++) {
 		unsigned num;
 
-		if (!r->desc[i].inflight)
+		if (!c->desc[i].inflight)
 			continue;
-		num = vqi_packed_chain(r, i, taken);
+		num = vqi_packed_chain(c, i, taken);
 		if (num == 0)
 			return -EINVAL;
 		f.ndesc = (uint16_t)(f.ndesc + num);
-		f.counter = CC_MAX(f.counter, r->desc[i].counter);
-		ref[f.nchain++] = (struct vqi_ref){ r->desc[i].counter, (uint16_t)i };
+		f.counter = CC_MAX(f.counter, c->desc[i].counter);
+		ref[f.nchain++] = (struct vqi_ref){ c->desc[i].counter, (uint16_t)i };
 	}
 	if (nfree + f.ndesc != size)
 		return -EINVAL; /* entries that are neither free nor in flight */
 	vqi_sort(ref, f.nchain, resume);
 	f.counter++;
-	f.free_head = r->free_head;
-	f.used_idx = r->used_idx;
-	f.used_wrap = r->used_wrap_counter;
+	f.free_head = c->free_head;
+	f.used_idx = c->used_idx;
+	f.used_wrap = c->used_wrap_counter;
 	*ret_found = f;
 	return 0;
 }

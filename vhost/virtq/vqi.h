@@ -74,8 +74,14 @@ void vqi_format(void *region, bool packed, uint16_t size, uint64_t features);
 /**
  * vqi_check - a region that came back from the front-end is input: version, desc_num == size, indexes and links in
  * range, no loop, counters plausible. A zeroed region is formatted in place. 0, or -EINVAL with eb.
- * @region is aligned to 8 bytes.
+ * @region is aligned to 8 bytes, and private: the check of a shared one says nothing about the next look at it.
  */
 int vqi_check(void *region, uint64_t bytes, bool packed, uint16_t size, struct errbuf *eb);
+
+/**
+ * vqi_load - reads the shared @region of a queue of @size once, into a checked copy (free() it). vqi_bytes() of it
+ * are mapped. A zeroed region is formatted. 0, -ENOMEM, or -EINVAL with eb.
+ */
+int vqi_load(void *region, bool packed, uint16_t size, void **ret_copy, struct errbuf *eb);
 
 #endif

@@ -30,8 +30,9 @@ static int vqp_recover(struct vq *vq, const struct vq_conf *conf, struct errbuf 
 {
 	struct vqi_packed_found f;
 	struct vqi_packed_pos pos;
-	int err = vqi_packed_recover(conf->inflight, vq->packed.desc, vq->vqi_next, vq->vqi_last,
-				     vq->resume, &f);
+	const struct vqi_region reg = { vq->vqi_copy, conf->inflight };
+	int err = vqi_packed_recover(&reg, vq->packed.desc, vq->vqi_next, vq->vqi_last, vq->resume,
+				     &f);
 
 	if (err)
 		return errbuf_set(eb, err, "queue %u: inflight region is not consistent",
@@ -156,7 +157,7 @@ static uint16_t vqp_batch_link(struct vq *vq, struct vqi_packed *r, struct vqi_p
 	}
 	barrier_release(); /* links before the list, the list before the position, all before the
 			      ring's flags */
-	vqi_packed_set_free(r, head, vq->vqi_free);
+	vqi_packed_set_free(r, vq->size, head, vq->vqi_free);
 	barrier_release();
 	vqi_packed_set_used(r, now, old);
 	return head;
@@ -169,7 +170,7 @@ static void vqp_batch_clear(struct vq *vq, struct vqi_packed *r, uint16_t head,
 	for (unsigned i = 0; i < vq->nbatch; i++)
 		cc_write_once(r->desc[vq->batch[i]].inflight, 0);
 	barrier_release();
-	vqi_packed_set_free(r, head, head);
+	vqi_packed_set_free(r, vq->size, head, head);
 	barrier_release();
 	vqi_packed_set_used(r, now, now);
 	vq->vqi_free = head;

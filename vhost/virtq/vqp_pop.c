@@ -145,7 +145,7 @@ static void vqp_track_commit(struct vq *vq)
 {
 	barrier_release(); /* entries before the list; partner: vqi_packed_recover in the next
 			      process */
-	vqi_packed_set_free(vq->inflight, vq->vqi_free, vq->vqi_free);
+	vqi_packed_set_free(vq->inflight, vq->size, vq->vqi_free, vq->vqi_free);
 }
 
 /* The request that a chain's buffer id names, marked as taken. NULL: broken. */
@@ -275,7 +275,7 @@ static unsigned vqp_walk_later(struct vq *vq, struct vq_elem **elems, const stru
 static cc_noinline cc_cold unsigned vqp_pop_resumed(struct vq *vq, struct vq_elem **elems,
 						    unsigned max)
 {
-	const struct vqi_packed *r = vq->inflight;
+	const struct vqi_packed *r = vq->vqi_copy;
 	struct vqp_chain c;
 	unsigned n = 0;
 
@@ -286,9 +286,8 @@ static cc_noinline cc_cold unsigned vqp_pop_resumed(struct vq *vq, struct vq_ele
 		for (c.n = 0;; at = vq->vqi_next[at]) {
 			const struct vqi_packed_desc *d = &r->desc[at];
 
-			c.desc[c.n][0] = cc_read_once(d->addr);
-			c.desc[c.n][1] = (uint64_t)cc_read_once(d->flags) << 48 |
-					 (uint64_t)cc_read_once(d->id) << 32 | cc_read_once(d->len);
+			c.desc[c.n][0] = d->addr;
+			c.desc[c.n][1] = (uint64_t)d->flags << 48 | (uint64_t)d->id << 32 | d->len;
 			c.n++;
 			if (at == vq->vqi_last[head])
 				break;

@@ -41,13 +41,15 @@ int vqs_init(struct vq *vq, const struct vq_conf *conf, struct errbuf *eb)
 	vq->avail_idx = conf->avail_idx;
 	vq->used_idx = le16_get(vq->split.used->idx);
 	if (conf->inflight) {
-		int err = vqi_split_recover(conf->inflight, vq->used_idx, vq->resume, &vq->resume_n,
+		const struct vqi_region reg = { vq->vqi_copy, conf->inflight };
+		int err = vqi_split_recover(&reg, vq->used_idx, vq->resume, &vq->resume_n,
 					    &vq->inflight_counter);
 
 		if (err)
 			return errbuf_set(eb, err,
 					  "queue %u: inflight region does not fit used index %u",
 					  conf->index, vq->used_idx);
+		vq->vqi_free = ((const struct vqi_split *)reg.copy)->last_batch_head;
 		vq->avail_idx = (uint16_t)(vq->used_idx + vq->resume_n);
 	}
 	if ((uint16_t)(vq->avail_idx - vq->used_idx) > conf->size)
@@ -370,10 +372,10 @@ static cc_always_inline struct vqs_runs vqs_runs(const struct vq *vq)
 
 /* Link the batch before the index is stored, so that a successor can tell which chains the index
  * stands for. */
-static void vqs_batch_link(const struct vqs_runs *runs, struct vqi_split *r)
+static void vqs_batch_link(struct vq *vq, const struct vqs_runs *runs, struct vqi_split *r)
 {
 	struct vqi_split_desc *desc = r->desc;
-	size_t head = r->last_batch_head;
+	size_t head = vq->vqi_free;
 
 	for (unsigned k = 0; k < 2; k++) {
 		for (const uint16_t *id = runs->id[k], *end = id + runs->n[k]; id != end; id++) {
@@ -382,6 +384,7 @@ static void vqs_batch_link(const struct vqs_runs *runs, struct vqi_split *r)
 		}
 	}
 	cc_write_once(r->last_batch_head, (uint16_t)head);
+	vq->vqi_free = (uint16_t)head;
 }
 
 static void vqs_batch_clear(const struct vqs_runs *runs, struct vqi_split *r, uint16_t used_idx)
@@ -417,7 +420,7 @@ void vqs_flush(struct vq *vq)
 		return;
 	if (vq->inflight) {
 		runs = vqs_runs(vq);
-		vqs_batch_link(&runs, vq->inflight);
+		vqs_batch_link(vq, &runs, vq->inflight);
 	}
 	barrier_release(); /* data, used entries and links before the index; partner: the driver's
 			      read barrier */
