@@ -103,6 +103,9 @@ struct vq {
 	uint16_t run_id, run_first;
 	uint32_t run_written;
 	bool signalled_valid; /* a first call decision was made: the driver's event counts from used_pub on */
+	struct {
+		const void *desc, *table, *header;
+	} guess; /* split: what the last chain used, to be fetched ahead at low depth; may dangle, is never read */
 	int call_fd, kick_fd;
 	char *iovs; /* size rows of VQ_IOV_BYTES, touched on use */
 	/* inflight tracking; the region is only written to, what we must know of it we keep here */
@@ -172,6 +175,14 @@ static cc_always_inline bool vq_elem_is(const struct vq_elem *e, uint16_t nout, 
 
 	static_assert(offsetof(struct vq_elem, nin) == offsetof(struct vq_elem, nout) + 2, "pair");
 	return !memcmp((const char *)e + offsetof(struct vq_elem, nout), want, sizeof(want));
+}
+
+/* Give @e so many pieces. One store. */
+static cc_always_inline void vq_elem_set_shape(struct vq_elem *e, uint16_t nout, uint16_t nin)
+{
+	const uint16_t shape[2] = { nout, nin };
+
+	memcpy((char *)e + offsetof(struct vq_elem, nout), shape, sizeof(shape));
 }
 
 /* Copy out of / into the pieces of a chain, from byte @off of its readable / writable part. Returns bytes copied. */

@@ -38,8 +38,9 @@ static cc_always_inline const struct gmem_region *vq_region(const struct gmem *g
 }
 
 /*
- * What the last region says about buffers that begin in it: those of up to VQ_NEAR_BYTES that begin
- * at least as much before its end need one comparison each.
+ * What the last region says about buffers that begin in it: those shorter than VQ_NEAR_BYTES that
+ * begin at least as much before its end need one comparison for the address of each and one for the
+ * lengths of all (vq_near_lens()).
  */
 #define VQ_NEAR_BYTES (1u << 20)
 
@@ -61,21 +62,31 @@ static cc_always_inline bool vq_near_piece(const struct vq_near *near, uint64_t 
 {
 	uint64_t off = addr - near->gpa;
 
-	if (cc_unlikely(off >= near->room) || cc_unlikely(len - 1 >= VQ_NEAR_BYTES))
+	if (cc_unlikely(off >= near->room))
 		return false;
 	iov->iov_base = near->va + off;
 	iov->iov_len = len;
 	return true;
 }
 
-/* Sums of a chain of three: readable, @writes (0 or 1) says of which kind, writable. */
-static cc_always_inline void vq_elem_three(struct vq_elem *e, const uint32_t len[3],
-					   unsigned writes)
+/* Are they all of the lengths that vq_near_piece() takes for granted? One comparison. */
+static cc_always_inline bool vq_near_lens(uint32_t a, uint32_t b, uint32_t c)
 {
-	e->nout = (uint16_t)(2 - writes);
-	e->nin = (uint16_t)(1 + writes);
-	e->in_bytes = len[2] + (len[1] & -writes);
-	e->out_bytes = len[0] + (len[1] & (writes - 1));
+	return (a | b | c) < VQ_NEAR_BYTES;
+}
+
+/* Shape and sums of a chain of three: readable, of the kind that @writes says, writable. */
+static cc_always_inline void vq_elem_three(struct vq_elem *e, const uint32_t len[3], bool writes)
+{
+	if (writes) {
+		vq_elem_set_shape(e, 1, 2);
+		e->out_bytes = len[0];
+		e->in_bytes = len[1] + len[2];
+	} else {
+		vq_elem_set_shape(e, 2, 1);
+		e->out_bytes = len[0] + len[1];
+		e->in_bytes = len[2];
+	}
 }
 
 /* vq_walk.c: a chain step by step, with every check and a reason for every refusal. */

@@ -173,7 +173,8 @@ static cc_always_inline const void *vqp_table(struct vq *vq, const struct vq_nea
 
 	if (cc_unlikely(!vq->indirect_ok) || cc_unlikely(VQ_HI_LEN(desc[1]) % 16))
 		return NULL;
-	if (cc_unlikely(!vq_near_piece(near, desc[0], VQ_HI_LEN(desc[1]), &iov))) {
+	if (cc_unlikely(!vq_near_piece(near, desc[0], VQ_HI_LEN(desc[1]), &iov)) ||
+	    cc_unlikely(VQ_HI_LEN(desc[1]) - 1 >= VQ_NEAR_BYTES)) { /* 0 is none */
 		r = vq_region(vq->gmem, desc[0], VQ_HI_LEN(desc[1]));
 		if (!r)
 			return NULL;
@@ -243,7 +244,8 @@ static cc_always_inline bool vqp_walk_table_three(const struct vq_near *near, st
 			    !vq_near_piece(near, vq_word_load(table, 2 * i), len[i], &e->iov[i])))
 			return false;
 	}
-	if (cc_unlikely(writes[0]) || cc_unlikely(!writes[2]))
+	if (cc_unlikely(writes[0]) || cc_unlikely(!writes[2]) ||
+	    cc_unlikely(!vq_near_lens(len[0], len[1], len[2])))
 		return false;
 	cc_prefetch(e->iov[0].iov_base);
 	vq_elem_three(e, len, writes[1]);
@@ -334,6 +336,8 @@ static cc_always_inline struct vq_elem *vqp_take_three(struct vq *vq, const stru
 		if (cc_unlikely(!vq_near_piece(near, addr[i], len[i], &e->iov[i])))
 			return NULL;
 	}
+	if (cc_unlikely(!vq_near_lens(len[0], len[1], len[2])))
+		return NULL;
 	cc_prefetch(e->iov[0].iov_base);
 	vq_elem_three(e, len, mid / write & 1);
 	e->inflight = 1;

@@ -159,124 +159,147 @@ static cc_noinline bool vqs_walk_usual(struct vq *vq, struct vq_elem *e, const v
 	return true;
 }
 
+/* A table of descriptors, the ring's or an indirect one, and its number of entries times 2^16: what
+ * a link, which has the flags below it, must stay under. */
+struct vqs_table {
+	const volatile void *va;
+	uint32_t n, link_end;
+};
+
+static cc_always_inline struct vqs_table vqs_table(const volatile void *va, uint32_t n)
+{
+	return (struct vqs_table){ va, n, CC_MIN(n, (uint32_t)UINT16_MAX) << 16 };
+}
+
+/* The step that @link leads to. Its flags are below 2^12, so that one shift makes the offset. */
+static cc_always_inline struct vqs_step vqs_step_next(const struct vqs_table *t, uint32_t link)
+{
+	return vqs_step((const volatile char *)t->va + (link >> 12), 0);
+}
+
 /*
  * The chain that nearly all requests are, without a loop: a readable buffer, one of either kind, a
  * writable one. false: another shape, nothing is decided.
  */
 static cc_always_inline bool vqs_walk_three(const struct vq_near *near, struct vq_elem *e,
-					    const volatile void *table, unsigned n,
-					    struct vqs_step d)
+					    const struct vqs_table *t, struct vqs_step d)
 {
 	const uint16_t next = VIRTQ_DESC_F_NEXT, write = VIRTQ_DESC_F_WRITE;
 	struct iovec *iov = e->iov;
-	uint32_t len[3];
-	unsigned writes;
+	uint32_t out = d.len, mid, link;
 
-	if (cc_unlikely((uint16_t)d.link != next) || cc_unlikely((d.link >> 16) >= n) ||
+	if (cc_unlikely((uint16_t)d.link != next) || cc_unlikely(d.link >= t->link_end) ||
 	    cc_unlikely(!vq_near_piece(near, d.addr, d.len, &iov[0])))
 		return false;
 	cc_prefetch(iov[0].iov_base);
-	len[0] = d.len;
-	d = vqs_step(table, d.link >> 16);
-	if (cc_unlikely((uint16_t)(d.link | write) != (next | write)) ||
-	    cc_unlikely((d.link >> 16) >= n) ||
-	    cc_unlikely(!vq_near_piece(near, d.addr, d.len, &iov[1])))
+	d = vqs_step_next(t, d.link);
+	link = d.link;
+	mid = d.len;
+	if (cc_unlikely((uint16_t)(link | write) != (next | write)) ||
+	    cc_unlikely(link >= t->link_end) || cc_unlikely(!vq_near_piece(near, d.addr, d.len, &iov[1])))
 		return false;
-	len[1] = d.len;
-	writes = (d.link / write) & 1;
-	d = vqs_step(table, d.link >> 16);
+	d = vqs_step_next(t, link);
 	if (cc_unlikely((uint16_t)d.link != write) ||
-	    cc_unlikely(!vq_near_piece(near, d.addr, d.len, &iov[2])))
+	    cc_unlikely(!vq_near_piece(near, d.addr, d.len, &iov[2])) ||
+	    cc_unlikely(!vq_near_lens(out, mid, d.len)))
 		return false;
-	len[2] = d.len;
-	vq_elem_three(e, len, writes);
+	vq_elem_three(e, (const uint32_t[3]){ out, mid, d.len }, link & write);
 	return true;
 }
 
-/* An indirect table in one piece, on its way to the cache. */
-struct vqs_table {
-	const void *va; /* NULL: not usual */
-	unsigned n;
-};
-
-static cc_noinline struct vqs_table vqs_table_far(struct vq *vq, struct vqs_step d)
+/*
+ * Two loops without a call in them, so that all they need stays in registers. Each returns how far
+ * it came: to @n, or to the first chain that is not of the usual kind.
+ */
+static cc_noinline unsigned vqs_walk_direct(const struct vq *vq, struct vq_elem **elems, unsigned i,
+					    unsigned n)
 {
+	const struct vqs_table ring = vqs_table(vq->split.desc, vq->size);
+	const struct vq_near near = vq_near(vq);
+
+	for (; i < n; i++) {
+		if (!vqs_walk_three(&near, elems[i], &ring, vqs_step(ring.va, elems[i]->id)))
+			break;
+	}
+	return i;
+}
+
+/* The tables of a run of indirect chains, on their way to the cache while the later ones are looked
+ * up. */
+static cc_noinline unsigned vqs_fetch_tables(struct vq *vq, struct vq_elem **elems, unsigned i,
+					     unsigned n, struct vqs_table *table)
+{
+	const volatile void *ring = vq->split.desc;
+	const struct vq_near near = vq_near(vq);
+
+	for (; i < n; i++) {
+		struct vqs_step d = vqs_step(ring, elems[i]->id);
+		uint64_t off = d.addr - near.gpa;
+
+		if (cc_unlikely((uint16_t)d.link != VIRTQ_DESC_F_INDIRECT) ||
+		    cc_unlikely(off >= near.room) ||
+		    cc_unlikely(d.len - 1 >= VQ_NEAR_BYTES) || cc_unlikely(d.len % 16 != 0)) /* 0 is none */
+			break;
+		table[i] = vqs_table(near.va + off, d.len / 16);
+		cc_prefetch((const void *)table[i].va);
+		vq->guess.table = (const void *)table[i].va;
+	}
+	return i;
+}
+
+/* Any chain: the usual one of any length, or what it takes a closer look at. */
+static cc_noinline bool vqs_walk_one(struct vq *vq, struct vq_elem *e)
+{
+	struct vqs_step d = vqs_step(vq->split.desc, e->id);
 	const struct gmem_region *r = vq->cache;
-	struct iovec iov;
+	struct iovec table;
 
-	if (d.len % 16 || (d.link & VIRTQ_DESC_F_NEXT) || !vqs_piece(vq, &r, &d, &iov))
-		return (struct vqs_table){ NULL, 0 };
-	cc_prefetch(iov.iov_base);
-	return (struct vqs_table){ iov.iov_base, d.len / 16 };
+	if (!(d.link & VIRTQ_DESC_F_INDIRECT))
+		return vqs_walk_usual(vq, e, vq->split.desc, vq->size, e->id) || vqs_walk(vq, e);
+	if (vq->indirect_ok && d.len % 16 == 0 && !(d.link & VIRTQ_DESC_F_NEXT) &&
+	    vqs_piece(vq, &r, &d, &table) &&
+	    vqs_walk_usual(vq, e, table.iov_base, d.len / 16, 0))
+		return true;
+	return vqs_walk(vq, e);
 }
 
-static cc_always_inline struct vqs_table vqs_table(struct vq *vq, const struct vq_near *near,
-						   struct vqs_step d)
+/* A run of indirect chains from @i on, likewise. */
+static cc_noinline unsigned vqs_walk_indirect(struct vq *vq, struct vq_elem **elems, unsigned i,
+					      unsigned n)
 {
-	struct iovec iov;
-
-	if (cc_unlikely(!vq->indirect_ok))
-		return (struct vqs_table){ NULL, 0 };
-	if (cc_unlikely(d.len % 16) || cc_unlikely(d.link & VIRTQ_DESC_F_NEXT) ||
-	    cc_unlikely(!vq_near_piece(near, d.addr, d.len, &iov)))
-		return vqs_table_far(vq, d);
-	cc_prefetch(iov.iov_base);
-	return (struct vqs_table){ iov.iov_base, d.len / 16 };
-}
-
-/* The indirect chains of a batch, elems[i] for each bit i of @set. Returns how many of @n chains
- * are good. */
-static unsigned vqs_walk_tables(struct vq *vq, struct vq_elem **elems, unsigned n,
-				const struct vqs_table *table, uint32_t set)
-{
+	struct vqs_table table[VQ_BATCH];
 	struct vq_near near = vq_near(vq);
 
-	for (; set; set &= set - 1) {
-		unsigned i = (unsigned)__builtin_ctz(set);
+	n = vqs_fetch_tables(vq, elems, i, n, table);
+	for (; i < n; i++) {
 		const struct vqs_table *t = &table[i];
 
-		if (cc_unlikely(i >= n))
-			break;
-		if (cc_likely(t->va &&
-			      vqs_walk_three(&near, elems[i], t->va, t->n, vqs_step(t->va, 0))))
+		if (cc_likely(vqs_walk_three(&near, elems[i], t, vqs_step(t->va, 0))))
 			continue;
-		if (!(t->va && vqs_walk_usual(vq, elems[i], t->va, t->n, 0)) &&
-		    !vqs_walk(vq, elems[i]))
-			return i;
+		if (!vqs_walk_usual(vq, elems[i], t->va, t->n, 0))
+			break;
 		near = vq_near(vq);
 	}
-	return n;
+	return i;
 }
 
-/* Second and third look at a batch: the chains; tables are fetched while direct chains are walked.
- */
+/* Second and third look at a batch: the chains. */
 static unsigned vqs_walk_batch(struct vq *vq, struct vq_elem **elems, unsigned n)
 {
-	const volatile struct virtq_desc *ring = vq->split.desc;
-	struct vq_near near = vq_near(vq);
-	struct vqs_table table[VQ_BATCH];
-	unsigned size = vq->size, i;
-	uint32_t indirect = 0;
+	unsigned i = 0;
 
-	for (i = 0; i < n; i++) {
-		struct vq_elem *e = elems[i];
-		struct vqs_step d = vqs_step(ring, e->id);
-
-		if (d.link & VIRTQ_DESC_F_INDIRECT) {
-			indirect |= 1u << i;
-			table[i] = vqs_table(vq, &near, d);
-			continue;
-		}
-		if (cc_likely(vqs_walk_three(&near, e, ring, size, d)))
-			continue;
-		if (!vqs_walk_usual(vq, e, ring, size, e->id) && !vqs_walk(vq, e))
+	while (i < n) {
+		i = vqs_walk_direct(vq, elems, i, n);
+		if (i < n && vq->indirect_ok)
+			i = vqs_walk_indirect(vq, elems, i, n);
+		if (i == n)
 			break;
-		near = vq_near(vq);
+		if (!vqs_walk_one(vq, elems[i])) {
+			vq_unpop(vq, elems, i, n);
+			break;
+		}
+		i++;
 	}
-	if (indirect)
-		i = vqs_walk_tables(vq, elems, i, table, indirect);
-	if (cc_unlikely(i < n))
-		vq_unpop(vq, elems, i, n);
 	return i;
 }
 
@@ -335,6 +358,29 @@ static unsigned vqs_take_heads(struct vq *vq, uint16_t idx, struct vq_elem **ele
 	return i;
 }
 
+/*
+ * At low depth nothing hides the way of a cache line from the driver's CPU, and index, ring entry,
+ * descriptor and header would come one after another. Drivers take the head that came back last:
+ * fetch what the last chain used while the ring entry is on its way. A wrong guess costs nothing
+ * but the fetch.
+ */
+#define VQS_FEW 2
+
+static cc_always_inline void vqs_fetch_guess(const struct vq *vq, uint16_t idx)
+{
+	cc_prefetch((const void *)&vq->split.avail->ring[idx & vq->mask]);
+	cc_prefetch(vq->guess.desc);
+	cc_prefetch(vq->guess.table);
+	cc_prefetch_w(vq->guess.header);
+	cc_prefetch_w((const void *)&vq->split.used->ring[vq->used_idx & vq->mask]);
+}
+
+static cc_always_inline void vqs_guess(struct vq *vq, const struct vq_elem *e)
+{
+	vq->guess.desc = (const void *)&vq->split.desc[e->id];
+	vq->guess.header = e->iov[0].iov_base;
+}
+
 unsigned vqs_pop(struct vq *vq, struct vq_elem **elems, unsigned max)
 {
 	uint16_t idx = vq->avail_idx, there = le16_get(vq->split.avail->idx);
@@ -350,8 +396,13 @@ unsigned vqs_pop(struct vq *vq, struct vq_elem **elems, unsigned max)
 	}
 	barrier_acquire(); /* the index before ring and descriptors; partner: the driver's write
 			      barrier */
-	n = vqs_take_heads(vq, idx, elems, CC_MIN(n, max));
+	n = CC_MIN(n, max);
+	if (n <= VQS_FEW)
+		vqs_fetch_guess(vq, idx);
+	n = vqs_take_heads(vq, idx, elems, n);
 	n = vqs_walk_batch(vq, elems, n);
+	if (n - 1 < VQS_FEW)
+		vqs_guess(vq, elems[n - 1]);
 	vq->avail_idx = (uint16_t)(idx + n);
 	return n;
 }
