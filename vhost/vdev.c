@@ -22,6 +22,7 @@ static struct vdev_queue *queue_of(struct poller *p)
  * On the queue's reactor
  * ----------------------
  * attached, !stopping ──stop──► stopping ──last chain pushed and flushed──► detached, told control
+ *          │                        └─ what the inflight region holds was in flight: taken first
  *          └──────broken──────► detached, told control ──stop, last chain──► told control
  */
 static void queue_tell_stopped(struct reactor_msg *msg)
@@ -56,6 +57,28 @@ static cc_cold void queue_stopped(struct vdev_queue *q)
 	reactor_send(q->control, &q->stop_msg, queue_tell_stopped);
 }
 
+/* Nothing in flight, neither here nor left over from the process before. */
+static bool queue_is_drained(const struct vdev_queue *q)
+{
+	return q->vq.ninflight == 0 && !vq_has_resumed(&q->vq);
+}
+
+/* Of a stopping queue: only what is to be taken again. The flush ends the stop. */
+static cc_cold unsigned queue_poll_resumed(struct vdev_queue *q)
+{
+	struct vq_elem *elems[VQ_BATCH];
+	unsigned n;
+
+	if (!vq_has_resumed(&q->vq))
+		return 0;
+	n = vq_pop(&q->vq, elems, VQ_BATCH);
+	if (n)
+		q->dev->ops->process(q, elems, n);
+	if (q->vq.broken)
+		poller_mark_dirty(&q->poller);
+	return n;
+}
+
 static unsigned queue_poll(struct poller *p)
 {
 	struct vdev_queue *q = queue_of(p);
@@ -63,7 +86,7 @@ static unsigned queue_poll(struct poller *p)
 	unsigned total = 0, n;
 
 	if (cc_unlikely(q->stopping))
-		return 0;
+		return queue_poll_resumed(q);
 	for (unsigned i = 0; i < VDEV_BATCHES_PER_POLL; i++) {
 		n = vq_pop(&q->vq, elems, VQ_BATCH);
 		if (!n)
@@ -87,7 +110,7 @@ static void queue_flush(struct poller *p)
 		return;
 	if (q->vq.broken)
 		queue_broke(q);
-	if (q->stopping && q->vq.ninflight == 0)
+	if (q->stopping && queue_is_drained(q))
 		queue_stopped(q);
 }
 
@@ -97,7 +120,7 @@ static bool queue_arm(struct poller *p)
 	struct vdev_queue *q = queue_of(p);
 
 	if (q->stopping)
-		return false;
+		return vq_has_resumed(&q->vq);
 	return q->vq.kick_fd < 0 || vq_kick_enable(&q->vq);
 }
 
@@ -121,7 +144,7 @@ void vdev_queue_answered(struct vdev_queue *q)
 		return;
 	}
 	/* broken: no poller any more, nothing to publish */
-	if (q->stopping && q->vq.ninflight == 0)
+	if (q->stopping && queue_is_drained(q))
 		queue_stopped(q);
 }
 
@@ -138,8 +161,10 @@ static void queue_stop(struct reactor_msg *msg)
 	struct vdev_queue *q = container_of(msg, struct vdev_queue, stop_msg);
 
 	q->stopping = true;
-	if (q->vq.ninflight == 0)
+	if (queue_is_drained(q))
 		queue_stopped(q);
+	else if (vq_has_resumed(&q->vq))
+		poller_wake(&q->poller);
 }
 
 /*

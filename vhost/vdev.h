@@ -95,8 +95,8 @@ void vdev_queue_destroy(struct vdev_queue *q);
 /* Begin to work (on its reactor, by message). Chains found in the inflight region come first. */
 void vdev_queue_start(struct vdev_queue *q);
 
-/* Take no new chains, wait for those in flight, publish them, then fn(q, arg) on the control
- * thread. Once. */
+/* Take no new chains (those of the inflight region are not new), wait for those in flight, publish
+ * them, then fn(q, arg) on the control thread. Once. */
 void vdev_queue_stop(struct vdev_queue *q, vdev_queue_fn fn, void *arg);
 
 /* The first answer since the last flush, or one to a queue that has left the poll list. */

@@ -253,6 +253,86 @@ static void stop_publishes_what_was_answered_before(void **state)
 	queue_destroy();
 }
 
+/*
+ * A queue whose inflight region holds @n chains of a process that died. More than one poll takes, so
+ * that a stop can come in between.
+ */
+static void queue_create_resumed(unsigned n, bool packed)
+{
+	const struct reactor_opts ro = { .name = "test", .cpu = -1, .mode = REACTOR_ADAPTIVE };
+	const struct ring_opts opts = {
+		.size = SIZE, .data_bytes = 4096, .packed = packed, .inflight = true
+	};
+
+	nheld = nopened = nclosed = biggest_batch = nbroken = nstopped = 0;
+	at_once = false;
+	assert_int_equal(reactor_create(&ro, &r), 0);
+	reactor_adopt(r);
+	assert_int_equal(ring_init(&ring, &opts), 0);
+	vdev_init(&dev, &fake_ops, 4);
+	for (unsigned i = 0; i < n; i++) {
+		const struct vqd_buf buf = ring_buf(&ring, ring.data, 16, false);
+
+		assert_int_equal(vqd_add(&ring.vqd, &buf, 1, false, NULL), 0);
+	}
+	vqd_publish(&ring.vqd);
+	assert_int_equal(vdev_queue_create(&dev, r, r, &ring.conf, &q, NULL), 0);
+	while (n) {
+		struct vq_elem *elems[VQ_BATCH];
+
+		n -= vq_pop(&q->vq, elems, VQ_BATCH);
+	}
+	vdev_queue_destroy(q);
+	assert_int_equal(vdev_queue_create(&dev, r, r, &ring.conf, &q, NULL), 0);
+	q->on_broken = on_broken;
+	q->on_broken_arg = &ring;
+}
+
+/* GET_VRING_BASE right after the start: the requests of the dead process would be lost. */
+static void stop_takes_what_is_to_be_resumed(void **state)
+{
+	(void)state;
+	for (unsigned i = 0; i < 8; i++) {
+		bool packed = i & 1, start_first = i & 4;
+
+		queue_create_resumed(200, packed);
+		at_once = i & 2;
+		vdev_queue_start(q);
+		if (start_first)
+			turns(1); /* some were taken */
+		chains_add(3); /* new: not taken */
+		vdev_queue_stop(q, on_stopped, &dev);
+		turns(12);
+		assert_int_equal(nstopped, at_once);
+		if (!at_once) {
+			assert_int_equal(nheld, 200);
+			while (nheld)
+				end_one();
+			turns(3);
+		}
+		assert_int_equal(nstopped, 1);
+		assert_int_equal(chains_get(), 200);
+		if (!packed)
+			assert_int_equal(vq_base(&q->vq), 200);
+		queue_destroy();
+	}
+}
+
+/* One of them cannot be taken: the stop ends all the same. */
+static void a_break_in_what_is_resumed_still_stops(void **state)
+{
+	(void)state;
+	queue_create_resumed(200, false);
+	((struct virtq_desc *)ring.conf.desc)[150].addr = le64_make(1);
+	at_once = true;
+	vdev_queue_start(q);
+	vdev_queue_stop(q, on_stopped, &dev);
+	turns(12);
+	assert_int_equal(nbroken, 1);
+	assert_int_equal(nstopped, 1);
+	queue_destroy();
+}
+
 static void a_queue_never_started_can_be_destroyed(void **state)
 {
 	(void)state;
@@ -457,6 +537,8 @@ int main(void)
 		cmocka_unit_test(stop_waits_for_what_is_in_flight),
 		cmocka_unit_test(stop_may_follow_start_at_once),
 		cmocka_unit_test(stop_publishes_what_was_answered_before),
+		cmocka_unit_test(stop_takes_what_is_to_be_resumed),
+		cmocka_unit_test(a_break_in_what_is_resumed_still_stops),
 		cmocka_unit_test(a_queue_never_started_can_be_destroyed),
 		cmocka_unit_test(a_broken_queue_is_told_once_and_stops),
 		cmocka_unit_test(a_break_by_the_device_type_is_told_too),

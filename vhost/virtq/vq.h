@@ -147,6 +147,12 @@ unsigned vq_pop(struct vq *vq, struct vq_elem **elems, unsigned max);
 /* @e is done, the device wrote @written bytes (<= e->in_bytes) into its writable part. Visible after vq_flush. */
 static cc_always_inline void vq_push(struct vq *vq, struct vq_elem *e, uint32_t written);
 
+/* Are there chains of the inflight region still to be taken again? vq_pop gives these and no others. */
+static cc_always_inline bool vq_has_resumed(const struct vq *vq)
+{
+	return vq->resume_at != vq->resume_n && !vq->broken;
+}
+
 /* Publish what was pushed; call the driver when it asked for it. Harmless when nothing was pushed. */
 void vq_flush(struct vq *vq);
 
