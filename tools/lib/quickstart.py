@@ -103,6 +103,7 @@ def bench(target):
     say("bench", f"{result['iops']} IOPS (4 KiB, random read, depth 32), "
         f"p50 {latency['p50'] / 1000:.1f} µs, p99 {latency['p99'] / 1000:.1f} µs")
     say("", f"nvring bench --depth 32 {target.name}")
+    say("", "(Most of the new image is holes: this is nvring's own path, not what the storage below can do.)")
 
 
 def report_end(vm, daemon, kernel, folder, keep):
@@ -117,7 +118,7 @@ def report_end(vm, daemon, kernel, folder, keep):
     print("  " + (line if keep else line.replace(str(daemon.exports[0].sockets[0]), "vol0.sock")))
     if keep:
         title("Both go on running")
-        say("console", f"socat -,rawer,escape=0x1d UNIX-CONNECT:{vm.console_socket}   (leave with Ctrl-])")
+        say("console", f"socat -,rawer,escape=0x1d UNIX-CONNECT:{vm.console_socket}   (Enter shows the prompt, Ctrl-] leaves)")
         say("control", f"{os.environ['NVRING']} -s {daemon.rpc_path} disk list")
         say("stop", f"kill {vm.process.pid}; kill {daemon.process.pid}; rm -r {folder}")
 
