@@ -5,7 +5,9 @@
  * tests/bench/instructions.
  *
  *   bench_path [--packed] [--indirect] [--inflight] [--write] [--event-idx] [--depth N] [--block
- * BYTES] [--ios N] [--json]
+ * BYTES] [--ios N] [--idle QUEUES] [--mode poll|adaptive] [--json]
+ *
+ * --idle: so many further queues of the same reactor are started and never used.
  */
 #include <errno.h>
 #include <getopt.h>
@@ -27,8 +29,9 @@
 
 struct conf {
 	bool packed, indirect, inflight, event_idx, write, json;
-	unsigned depth, block;
+	unsigned depth, block, idle;
 	unsigned long ios;
+	enum reactor_mode mode;
 };
 
 /* What one slot of the driver needs: header and status share a line, as in Linux. */
@@ -50,7 +53,11 @@ struct bench {
 	char *data;
 	uint64_t seed, target_ticks;
 	unsigned long submitted, errors;
-	bool stopped;
+	struct idle {
+		struct ring ring;
+		struct vdev_queue *q;
+	} *idle;
+	unsigned stopped;
 };
 
 /* The part that counts: one turn of the target's reactor. */
@@ -68,10 +75,34 @@ static cc_noinline void die(const char *what, int err, const struct errbuf *eb)
 	exit(1);
 }
 
+static void idle_open(struct bench *b)
+{
+	const struct ring_opts ring = { .size = 128, .eventfds = true, .packed = b->c.packed,
+					.features = VIRTIO_BIT(VBLK_F_FLUSH) };
+	struct errbuf eb = { "" };
+
+	b->idle = calloc(b->c.idle + 1, sizeof(*b->idle));
+	if (!b->idle)
+		die("idle queues", -ENOMEM, NULL);
+	for (unsigned i = 0; i < b->c.idle; i++) {
+		struct idle *idle = &b->idle[i];
+		int err = ring_init(&idle->ring, &ring);
+
+		if (err)
+			die("ring", err, NULL);
+		idle->ring.conf.index = (uint16_t)(i + 1);
+		err = vdev_queue_create(vblk_vdev(b->dev), b->r, b->r, &idle->ring.conf, &idle->q,
+					&eb);
+		if (err)
+			die("queue", err, &eb);
+		vdev_queue_start(idle->q);
+	}
+}
+
 static void bench_open(struct bench *b)
 {
-	const struct reactor_opts ro = { .name = "bench", .cpu = -1, .mode = REACTOR_POLL };
-	const struct vblk_opts vo = { .nqueues = 1 };
+	const struct reactor_opts ro = { .name = "bench", .cpu = -1, .mode = b->c.mode };
+	const struct vblk_opts vo = { .nqueues = 1 + b->c.idle };
 	const struct ring_opts ring = {
 		.size = 256,
 		.packed = b->c.packed,
@@ -103,6 +134,7 @@ static void bench_open(struct bench *b)
 	if (err)
 		die("queue", err, &eb);
 	vdev_queue_start(b->q);
+	idle_open(b);
 	reactor_turn(b->r);
 	b->slots = (struct slot *)b->ring.data;
 	b->data = b->ring.data + b->c.depth * sizeof(struct slot);
@@ -111,15 +143,22 @@ static void bench_open(struct bench *b)
 
 static void on_stopped(struct vdev_queue *q, void *arg)
 {
-	((struct bench *)arg)->stopped = true;
+	((struct bench *)arg)->stopped++;
 }
 
 static void bench_close(struct bench *b)
 {
 	vdev_queue_stop(b->q, on_stopped, b);
-	while (!b->stopped)
+	for (unsigned i = 0; i < b->c.idle; i++)
+		vdev_queue_stop(b->idle[i].q, on_stopped, b);
+	while (b->stopped < 1 + b->c.idle)
 		reactor_turn(b->r);
 	vdev_queue_destroy(b->q);
+	for (unsigned i = 0; i < b->c.idle; i++) {
+		vdev_queue_destroy(b->idle[i].q);
+		ring_fini(&b->idle[i].ring);
+	}
+	free(b->idle);
 	vblk_destroy(b->dev);
 	bdev_close(b->bdev, NULL, NULL);
 	for (unsigned i = 0; i < 8; i++)
@@ -205,14 +244,15 @@ static const struct option options[] = {
 	{ "inflight", no_argument, NULL, 'f' },	   { "write", no_argument, NULL, 'w' },
 	{ "event-idx", no_argument, NULL, 'e' },   { "depth", required_argument, NULL, 'd' },
 	{ "block", required_argument, NULL, 'b' }, { "ios", required_argument, NULL, 'n' },
-	{ "json", no_argument, NULL, 'j' },	   { NULL, 0, NULL, 0 },
+	{ "json", no_argument, NULL, 'j' },	   { "idle", required_argument, NULL, 'q' },
+	{ "mode", required_argument, NULL, 'm' },  { NULL, 0, NULL, 0 },
 };
 
 static void conf_parse(struct conf *c, int argc, char **argv)
 {
 	int opt;
 
-	*c = (struct conf){ .depth = 32, .block = 4096, .ios = 4000000 };
+	*c = (struct conf){ .depth = 32, .block = 4096, .ios = 4000000, .mode = REACTOR_POLL };
 	while ((opt = getopt_long(argc, argv, "", options, NULL)) != -1) {
 		c->packed |= opt == 'p';
 		c->indirect |= opt == 'i';
@@ -226,13 +266,15 @@ static void conf_parse(struct conf *c, int argc, char **argv)
 			c->block = (unsigned)strtoul(optarg, NULL, 0);
 		if (opt == 'n')
 			c->ios = strtoul(optarg, NULL, 0);
-		if (opt == '?')
+		if (opt == 'q')
+			c->idle = (unsigned)strtoul(optarg, NULL, 0);
+		if (opt == '?' || (opt == 'm' && reactor_mode_parse(optarg, &c->mode)))
 			exit(2);
 	}
 	/* 256 ring entries, three of them an I/O without indirect tables */
 	if (c->depth < 1 || c->depth > (c->indirect ? 256 : 85) || c->block < 512 ||
-	    c->block % 512 || c->ios < c->depth) {
-		fprintf(stderr, "bench_path: depth, block or ios out of range\n");
+	    c->block % 512 || c->ios < c->depth || c->idle >= VDEV_QUEUES_MAX) {
+		fprintf(stderr, "bench_path: depth, block, ios or idle out of range\n");
 		exit(2);
 	}
 }
