@@ -210,6 +210,7 @@ int reactor_start(struct reactor *r)
 	assert(!pr->has_thread);
 	/* Signals are the main thread's. */
 	sigfillset(&all);
+	sigdelset(&all, SIGBUS); /* the fault of a thread is its own: core/sigbus.h */
 	(void)pthread_sigmask(SIG_SETMASK, &all, &old);
 	__atomic_store_n(&pr->running, 1, __ATOMIC_RELEASE); /* from now on it is not ours */
 	err = pthread_create(&pr->thread, NULL, reactor_main, r);

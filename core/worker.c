@@ -35,6 +35,7 @@ int worker_start(struct worker *w, worker_fn fn, worker_done_fn done)
 	assert(w->home);
 	/* Signals are the main thread's. */
 	sigfillset(&all);
+	sigdelset(&all, SIGBUS); /* the fault of a thread is its own: core/sigbus.h */
 	(void)pthread_sigmask(SIG_SETMASK, &all, &old);
 	err = pthread_create(&w->thread, NULL, worker_main, w);
 	(void)pthread_sigmask(SIG_SETMASK, &old, NULL);

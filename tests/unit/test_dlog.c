@@ -37,10 +37,13 @@ static void wrapping_and_short_logs_are_refused(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
-		assert_int_equal(dlog_create(fd, rows[i].off, rows[i].size, &log, NULL), -EINVAL);
+		assert_int_equal(
+			dlog_create(&(struct dlog_desc){ rows[i].off, rows[i].size, fd, NULL },
+				    &log, NULL),
+			-EINVAL);
 	assert_null(log);
 	close(fd);
-	assert_int_equal(dlog_create(fd, 0, 4096, &log, NULL), -EBADF);
+	assert_int_equal(dlog_create(&(struct dlog_desc){ 0, 4096, fd, NULL }, &log, NULL), -EBADF);
 }
 
 /* CVE-2026-86563: a log at a non-zero offset must not be shifted twice. */
@@ -54,7 +57,8 @@ static void offset_counts_once(void **state)
 		struct dlog *log;
 		uint8_t b[16384], want[16384] = { 0 };
 
-		assert_int_equal(dlog_create(fd, offs[i], 16, &log, NULL), 0);
+		assert_int_equal(
+			dlog_create(&(struct dlog_desc){ offs[i], 16, fd, NULL }, &log, NULL), 0);
 		dlog_mark(log, 9 * 4096, 1);
 		dlog_put(log);
 		assert_int_equal(pread(fd, b, sizeof(b), 0), sizeof(b));
@@ -91,7 +95,7 @@ static void ranges_mark_every_page_they_touch(void **state)
 		uint8_t b[8];
 		struct dlog *log;
 
-		assert_int_equal(dlog_create(fd, 2, 4, &log, NULL), 0);
+		assert_int_equal(dlog_create(&(struct dlog_desc){ 2, 4, fd, NULL }, &log, NULL), 0);
 		assert_ptr_equal(dlog_get(log), log);
 		dlog_put(log);
 		dlog_mark(log, rows[i].gpa, rows[i].len);
@@ -112,7 +116,7 @@ static void bits_of_others_stay(void **state)
 
 	(void)state;
 	assert_int_equal(pwrite(fd, &b, 1, 0), 1);
-	assert_int_equal(dlog_create(fd, 0, 4096, &log, NULL), 0);
+	assert_int_equal(dlog_create(&(struct dlog_desc){ 0, 4096, fd, NULL }, &log, NULL), 0);
 	dlog_mark(log, 4096, 4096);
 	assert_int_equal(log->bits[0], 0x42);
 	dlog_put(log);

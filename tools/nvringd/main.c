@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "core/base/mono.h"
+#include "core/sigbus.h"
 #include "tools/nvringd/notify.h"
 #include "tools/nvringd/options.h"
 #include "tools/nvringd/signals.h"
@@ -76,6 +77,7 @@ int main(int argc, char **argv)
 	int rc = EXIT_FINE;
 
 	mono_init();
+	(void)sigbus_guard_start(); /* a known signal: cannot fail */
 	config_init(&c);
 	verdict = options_parse(argc, argv, &c, &eb);
 	switch (verdict) {

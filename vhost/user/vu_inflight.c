@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "core/base/cc.h"
+#include "core/sigbus.h"
 #include "vhost/user/vu_session.h"
 #include "vhost/virtq/vqi.h"
 
@@ -51,8 +52,8 @@ int vu_inflight_make(struct vu_inflight *d, bool packed, unsigned nqueues_max, i
 int vu_inflight_map(struct vu_inflight_area *a, const struct vu_inflight *d, unsigned nqueues_max,
 		    int fd, struct errbuf *eb)
 {
-	uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE), start = CC_ALIGN_DOWN(d->mmap_off, page);
-	uint64_t rest = d->mmap_off - start;
+	struct sigbus_range guard = { .what = "inflight area", .owner = a->owner };
+	uint64_t start, rest;
 	struct stat st;
 	void *map;
 	int err = inflight_check(d, nqueues_max, eb);
@@ -73,12 +74,21 @@ int vu_inflight_map(struct vu_inflight_area *a, const struct vu_inflight *d, uns
 		return errbuf_set(eb, -EINVAL,
 				  "inflight area of %#llx bytes is too small for %u queues of %u",
 				  (unsigned long long)d->mmap_size, d->nqueues, d->queue_size);
-	map = mmap(NULL, rest + d->mmap_size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, (off_t)start);
+	guard.page = sigbus_page_bytes(&st);
+	start = CC_ALIGN_DOWN(d->mmap_off, guard.page);
+	rest = d->mmap_off - start;
+	guard.len = CC_ALIGN_UP(rest + d->mmap_size, guard.page);
+	map = mmap(NULL, guard.len, PROT_READ | PROT_WRITE, MAP_SHARED, fd, (off_t)start);
 	if (map == MAP_FAILED)
 		return errbuf_set(eb, -errno, "inflight area: mmap: %s", strerror(errno));
+	guard.va = map;
+	if (sigbus_range_add(&guard)) {
+		munmap(map, guard.len);
+		return errbuf_set(eb, -ENOMEM, "out of memory");
+	}
 	vu_inflight_unmap(a);
 	a->map = map;
-	a->map_bytes = rest + d->mmap_size;
+	a->map_bytes = guard.len;
 	a->base = (char *)map + rest;
 	a->bytes = d->mmap_size;
 	a->nqueues = d->nqueues;
@@ -88,9 +98,11 @@ int vu_inflight_map(struct vu_inflight_area *a, const struct vu_inflight *d, uns
 
 void vu_inflight_unmap(struct vu_inflight_area *a)
 {
-	if (a->map)
+	if (a->map) {
+		sigbus_range_del(a->map);
 		munmap(a->map, a->map_bytes);
-	memset(a, 0, sizeof(*a));
+	}
+	*a = (struct vu_inflight_area){ .owner = a->owner };
 }
 
 int vu_inflight_region(const struct vu_inflight_area *a, unsigned index, bool packed, uint16_t size,

@@ -16,12 +16,15 @@
 #include "core/base/errbuf.h"
 #include "vhost/user/vu_wire.h"
 
+struct sigbus_owner;
+
 struct vu_inflight_area {
 	void *map; /* NULL: none */
 	size_t map_bytes;
 	char *base; /* of the first region, in map */
 	uint64_t bytes;
 	uint16_t nqueues, queue_size;
+	struct sigbus_owner *owner; /* the session's; kept over unmap */
 };
 
 /* An empty memfd for @d->nqueues rings of @d->queue_size. Fills @d's size and offset. 0 or -errno

@@ -44,8 +44,11 @@ static int log_switched(struct vu_session *s)
 
 int vu_set_log_base(struct vu_session *s, struct vu_msg *m)
 {
+	const struct dlog_desc d = {
+		.off = m->p.log.off, .size = m->p.log.size, .fd = m->fds[0], .owner = &s->lost
+	};
 	struct dlog *log;
-	int err = dlog_create(m->fds[0], m->p.log.off, m->p.log.size, &log, &s->eb);
+	int err = dlog_create(&d, &log, &s->eb);
 
 	if (err)
 		return err;

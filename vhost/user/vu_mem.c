@@ -46,13 +46,16 @@ static bool region_is_same(const struct vu_region_id *a, const struct vu_region_
 }
 
 /* @cur = @cur + one region; @cur is put. On failure too: then NULL. */
-static int table_add(struct gmem **cur, const struct vu_region *r, int fd, struct errbuf *eb)
+static int table_add(struct vu_session *s, struct gmem **cur, const struct vu_region *r, int fd)
 {
-	const struct gmem_desc d = {
-		.gpa = r->gpa, .uva = r->uva, .len = r->len, .mmap_off = r->mmap_off, .fd = fd
-	};
+	const struct gmem_desc d = { .gpa = r->gpa,
+				     .uva = r->uva,
+				     .len = r->len,
+				     .mmap_off = r->mmap_off,
+				     .fd = fd,
+				     .owner = &s->lost };
 	struct gmem *next = NULL;
-	int err = gmem_add(*cur, &d, &next, eb);
+	int err = gmem_add(*cur, &d, &next, &s->eb);
 
 	gmem_put(*cur);
 	*cur = next;
@@ -209,9 +212,10 @@ static void match_regions(const struct vu_mem *mem, const struct vu_region_id *t
 
 /* A table of exactly @table's regions. Old regions go first: the new ones may lie where they were.
  */
-static int table_build(const struct vu_mem *mem, const struct vu_region_id *table,
-		       const struct vu_msg *m, struct gmem **ret_g, struct errbuf *eb)
+static int table_build(struct vu_session *s, const struct vu_region_id *table,
+		       const struct vu_msg *m, struct gmem **ret_g)
 {
+	const struct vu_mem *mem = &s->mem;
 	unsigned n = m->p.table.nregions;
 	bool keep[GMEM_REGIONS_MAX] = { false }, kept[VU_TABLE_REGIONS_MAX] = { false };
 	struct gmem *g = gmem_get(mem->gmem);
@@ -224,7 +228,7 @@ static int table_build(const struct vu_mem *mem, const struct vu_region_id *tabl
 	}
 	for (unsigned i = 0; i < n && !err; i++) {
 		if (!kept[i])
-			err = table_add(&g, &m->p.table.regions[i], m->fds[i], eb);
+			err = table_add(s, &g, &m->p.table.regions[i], m->fds[i]);
 	}
 	if (!err)
 		*ret_g = g;
@@ -248,7 +252,7 @@ int vu_set_mem_table(struct vu_session *s, struct vu_msg *m)
 			return err;
 	}
 	errbuf_set(&s->eb, 0, "out of memory");
-	err = table_build(&s->mem, table, m, &g, &s->eb);
+	err = table_build(s, table, m, &g);
 	if (err)
 		return err;
 	memcpy(s->mem.ids, table, n * sizeof(table[0]));
@@ -276,7 +280,7 @@ int vu_add_mem_reg(struct vu_session *s, struct vu_msg *m)
 	if (err)
 		return err;
 	g = gmem_get(s->mem.gmem);
-	err = table_add(&g, r, m->fds[0], &s->eb);
+	err = table_add(s, &g, r, m->fds[0]);
 	if (err)
 		return err;
 	s->mem.n++;

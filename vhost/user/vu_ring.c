@@ -70,13 +70,17 @@ void vu_ring_call(struct vu_ring *ring, vdev_queue_fn fn)
 void vu_ring_break(struct vu_ring *ring, const char *why)
 {
 	const uint64_t one = 1;
+	/* a ring of zeroes breaks as well: the loss is told already, and ends the session */
+	bool is_lost = __atomic_load_n(&ring->s->lost.what, __ATOMIC_ACQUIRE) != NULL;
+	bool is_loud;
 
 	if (ring->broken)
 		return;
+	is_loud = !is_lost && ring->s->breaks++ < VU_BREAKS_LOGGED;
 	ring->broken = true;
 	snprintf(ring->why, sizeof(ring->why), "%s", why);
-	log_at(ring->s->breaks++ < VU_BREAKS_LOGGED ? LOG_LEVEL_ERROR : LOG_LEVEL_DEBUG,
-	       "%s: queue %u is broken: %s", ring->s->conf.name, ring->index, why);
+	log_at(is_loud ? LOG_LEVEL_ERROR : LOG_LEVEL_DEBUG, "%s: queue %u is broken: %s",
+	       ring->s->conf.name, ring->index, why);
 	/* Full or closed: the front-end does not want to know. */
 	if (ring->err_fd >= 0 && write(ring->err_fd, &one, sizeof(one)) < 0)
 		log_debug("%s: queue %u: error notification: %s", ring->s->conf.name, ring->index,

@@ -94,6 +94,7 @@ static void session_free(struct vu_session *s)
 	vu_inflight_unmap(&s->inflight);
 	dlog_put(s->log);
 	vu_mem_fini(&s->mem);
+	sigbus_owner_fini(&s->lost);
 	if (s->backend_fd >= 0)
 		close(s->backend_fd);
 	vu_conn_fini(&s->conn);
@@ -134,6 +135,7 @@ void vu_session_end(struct vu_session *s)
 	s->ending = true;
 	vdev_listener_del(&s->listener);
 	reactor_fd_detach(&s->rfd);
+	reactor_fd_detach(&s->lost_rfd);
 	vu_conn_fini(&s->conn);
 	if (s->resume)
 		return; /* the pending message first: wait_finish goes on */
@@ -151,6 +153,17 @@ static void session_fail(struct vu_session *s, const char *what, int err)
 	log_error("%s: %s: %s; connection closed", s->conf.name, what,
 		  s->eb.text[0] ? s->eb.text : strerror(-err));
 	vu_session_end(s);
+}
+
+/* Our threads read zeroes where the front-end has cut its file; nothing of that leads anywhere. */
+static void session_memory_lost(struct reactor_fd *rfd, uint32_t events)
+{
+	struct vu_session *s = container_of(rfd, struct vu_session, lost_rfd);
+	const char *what = __atomic_load_n(&s->lost.what, __ATOMIC_ACQUIRE);
+
+	(void)events;
+	errbuf_set(&s->eb, -EFAULT, "the front-end shrank its %s under us", what);
+	session_fail(s, what, -EFAULT);
 }
 
 /* The message in conn.in is done: answer it, go on or close. */
@@ -322,6 +335,22 @@ static pid_t peer_pid(int fd)
 	return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) ? 0 : cred.pid;
 }
 
+static int session_attach(struct vu_session *s)
+{
+	struct reactor *control = s->conf.control;
+	int err = sigbus_owner_init(&s->lost);
+
+	if (!err)
+		err = reactor_fd_attach(control, &s->lost_rfd, s->lost.fd, EPOLLIN,
+					session_memory_lost);
+	if (!err) {
+		err = reactor_fd_attach(control, &s->rfd, s->conn.fd, EPOLLIN, session_readable);
+		if (err)
+			reactor_fd_detach(&s->lost_rfd);
+	}
+	return err;
+}
+
 int vu_session_create(const struct vu_session_conf *conf, int fd, struct vu_session **ret_s,
 		      struct errbuf *eb)
 {
@@ -335,6 +364,8 @@ int vu_session_create(const struct vu_session_conf *conf, int fd, struct vu_sess
 	s->conf = *conf;
 	vu_conn_init(&s->conn, fd);
 	s->backend_fd = -1;
+	s->inflight.owner = &s->lost;
+	s->lost.fd = -1;
 	s->peer_pid = peer_pid(fd);
 	s->reset_due = true;
 	s->rings = calloc(conf->dev->nqueues_max, sizeof(*s->rings));
@@ -346,7 +377,7 @@ int vu_session_create(const struct vu_session_conf *conf, int fd, struct vu_sess
 	for (unsigned i = 0; i < s->nrings; i++)
 		vu_ring_init(&s->rings[i], s, i);
 	s->offered = vu_features_offered(s);
-	err = reactor_fd_attach(conf->control, &s->rfd, fd, EPOLLIN, session_readable);
+	err = session_attach(s);
 	if (err) {
 		errbuf_set(eb, err, "cannot watch the connection: %s", strerror(-err));
 		goto out;

@@ -19,6 +19,7 @@
 #include "core/base/errbuf.h"
 #include "core/deadline.h"
 #include "core/reactor.h"
+#include "core/sigbus.h"
 #include "vhost/user/vu_conn.h"
 #include "vhost/user/vu_inflight.h"
 #include "vhost/user/vu_server.h"
@@ -123,6 +124,8 @@ struct vu_session {
 	/* waiting for answers */
 	unsigned waits;
 	int (*resume)(struct vu_session *s);
+	struct sigbus_owner lost; /* memory, log or inflight area that the front-end has shrunk */
+	struct reactor_fd lost_rfd;
 	bool ending; /* as soon as the pending message is done */
 	struct reactor_msg end_msg;
 };

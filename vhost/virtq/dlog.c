@@ -11,37 +11,53 @@
 #include <unistd.h>
 
 #include "core/base/cc.h"
+#include "core/sigbus.h"
 
-int dlog_create(int fd, uint64_t off, uint64_t size, struct dlog **ret_log, struct errbuf *eb)
+int dlog_create(const struct dlog_desc *d, struct dlog **ret_log, struct errbuf *eb)
 {
-	uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE), start = CC_ALIGN_DOWN(off, page);
+	struct sigbus_range guard = { .what = "dirty log", .owner = d->owner };
 	struct dlog *log;
 	struct stat st;
+	uint64_t start;
 	int err;
 
-	if (size == 0 || size > INT64_MAX || off > INT64_MAX - size)
+	if (d->size == 0 || d->size > INT64_MAX || d->off > INT64_MAX - d->size)
 		return errbuf_set(eb, -EINVAL, "dirty log of %#llx bytes at %#llx",
-				  (unsigned long long)size, (unsigned long long)off);
-	if (fstat(fd, &st))
+				  (unsigned long long)d->size, (unsigned long long)d->off);
+	if (fstat(d->fd, &st))
 		return errbuf_set(eb, -errno, "dirty log: fstat: %s", strerror(errno));
-	if (!S_ISREG(st.st_mode) || off + size > (uint64_t)st.st_size)
+	if (!S_ISREG(st.st_mode) || d->off + d->size > (uint64_t)st.st_size)
 		return errbuf_set(eb, -EINVAL, "dirty log ends at %#llx, its file has %#llx bytes",
-				  (unsigned long long)(off + size), (unsigned long long)st.st_size);
+				  (unsigned long long)(d->off + d->size),
+				  (unsigned long long)st.st_size);
 	log = calloc(1, sizeof(*log));
 	if (!log)
 		return errbuf_set(eb, -ENOMEM, "out of memory");
-	log->map_bytes = off - start + size;
-	log->map = mmap(NULL, log->map_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, (off_t)start);
-	if (log->map == MAP_FAILED) {
+	guard.page = sigbus_page_bytes(&st);
+	start = CC_ALIGN_DOWN(d->off, guard.page);
+	guard.len = CC_ALIGN_UP(d->off - start + d->size, guard.page);
+	guard.va = mmap(NULL, guard.len, PROT_READ | PROT_WRITE, MAP_SHARED, d->fd, (off_t)start);
+	if (guard.va == MAP_FAILED) {
 		err = errbuf_set(eb, -errno, "dirty log: mmap: %s", strerror(errno));
-		free(log);
-		return err;
+		goto out_free;
 	}
-	log->bits = (uint8_t *)log->map + (off - start);
-	log->nbytes = size;
+	if (sigbus_range_add(&guard)) {
+		err = errbuf_set(eb, -ENOMEM, "out of memory");
+		goto out_unmap;
+	}
+	log->map = guard.va;
+	log->map_bytes = guard.len;
+	log->bits = (uint8_t *)log->map + (d->off - start);
+	log->nbytes = d->size;
 	log->refs = 1;
 	*ret_log = log;
 	return 0;
+
+out_unmap:
+	munmap(guard.va, guard.len);
+out_free:
+	free(log);
+	return err;
 }
 
 struct dlog *dlog_get(struct dlog *log)
@@ -55,6 +71,7 @@ void dlog_put(struct dlog *log)
 {
 	if (!log || --log->refs)
 		return;
+	sigbus_range_del(log->map);
 	munmap(log->map, log->map_bytes);
 	free(log);
 }

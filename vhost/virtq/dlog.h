@@ -17,8 +17,18 @@ struct dlog {
 	unsigned refs; /* control thread */
 };
 
-/* Maps [off, off+size) of @fd (caller keeps it). -EINVAL with eb for wrap or a file too short. Control thread. */
-int dlog_create(int fd, uint64_t off, uint64_t size, struct dlog **ret_log, struct errbuf *eb);
+struct sigbus_owner;
+
+/* The log as the front-end describes it; fd stays the caller's. */
+struct dlog_desc {
+	uint64_t off, size;
+	int fd;
+	struct sigbus_owner *owner; /* told when the file shrinks later; NULL: nobody */
+};
+
+/* Maps [off, off+size) of the file. -EINVAL with eb for wrap or a file too short. Control thread.
+ */
+int dlog_create(const struct dlog_desc *d, struct dlog **ret_log, struct errbuf *eb);
 struct dlog *dlog_get(struct dlog *log);
 void dlog_put(struct dlog *log);
 

@@ -10,9 +10,9 @@
 #include <unistd.h>
 
 #include "core/dma.h"
+#include "core/sigbus.h"
 
 #define GMEM_PAGE_BYTES 4096ull
-#define GMEM_HUGE_MAX	(1ull << 30) /* the largest page that st_blksize may announce */
 #define GMEM_BYTES_MAX	(1ull << 47) /* of one region: what a process can map at all */
 
 struct gmem_map {
@@ -35,17 +35,6 @@ static struct gmem *gmem_alloc(unsigned n)
 struct gmem *gmem_create(void)
 {
 	return gmem_alloc(0);
-}
-
-/* Page size of the file behind @st: hugetlbfs and memfds announce theirs as the block size. */
-static uint64_t gmem_page_bytes(const struct stat *st)
-{
-	uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
-	uint64_t blk = (uint64_t)st->st_blksize;
-
-	if (blk > page && blk <= GMEM_HUGE_MAX && CC_IS_POW2(blk))
-		page = blk;
-	return page;
 }
 
 static int gmem_check(const struct gmem *old, const struct gmem_desc *d, const struct stat *st,
@@ -83,6 +72,7 @@ static void gmem_unmap(struct gmem_map *m)
 {
 	if (m->dma_bytes)
 		(void)dma_region_del(m->dma_va, m->dma_bytes); /* ours: it is there */
+	sigbus_range_del(m->base);
 	munmap(m->base, m->bytes);
 	free(m);
 }
@@ -97,6 +87,7 @@ static int gmem_map(const struct gmem_desc *d, uint64_t page, struct gmem_map **
 {
 	uint64_t start = CC_ALIGN_DOWN(d->mmap_off, page), rest = d->mmap_off - start;
 	struct gmem_map *m = calloc(1, sizeof(*m));
+	struct sigbus_range guard = { .page = page, .what = "memory", .owner = d->owner };
 	uintptr_t va;
 	int err;
 
@@ -111,6 +102,13 @@ static int gmem_map(const struct gmem_desc *d, uint64_t page, struct gmem_map **
 				 (unsigned long long)m->bytes, strerror(errno));
 		free(m);
 		return err;
+	}
+	guard.va = m->base;
+	guard.len = m->bytes;
+	if (sigbus_range_add(&guard)) {
+		munmap(m->base, m->bytes);
+		free(m);
+		return errbuf_set(eb, -ENOMEM, "out of memory");
 	}
 	(void)madvise(m->base, m->bytes, MADV_DONTDUMP); /* a wish: cores without the guest */
 	va = (uintptr_t)m->base + rest;
@@ -151,7 +149,7 @@ int gmem_add(const struct gmem *old, const struct gmem_desc *d, struct gmem **re
 		return errbuf_set(eb, -ENOMEM, "out of memory");
 	while (at < old->n && old->r[at].gpa < d->gpa)
 		at++;
-	err = gmem_map(d, gmem_page_bytes(&st), &g->r[at].map, &g->r[at].va, eb);
+	err = gmem_map(d, sigbus_page_bytes(&st), &g->r[at].map, &g->r[at].va, eb);
 	if (err) {
 		free(g);
 		return err;

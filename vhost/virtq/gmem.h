@@ -18,6 +18,7 @@
 
 #define GMEM_REGIONS_MAX 512 /* > 509, what QEMU asks for with CONFIGURE_MEM_SLOTS */
 
+struct sigbus_owner;
 struct gmem_map; /* one mmap of a peer's fd; refcounted by the tables that hold it; control thread */
 
 struct gmem_region {
@@ -39,6 +40,7 @@ struct gmem {
 struct gmem_desc {
 	uint64_t gpa, uva, len, mmap_off;
 	int fd;
+	struct sigbus_owner *owner; /* told when the file shrinks later; NULL: nobody */
 };
 
 /* An empty table with one reference. NULL: out of memory. */

@@ -131,11 +131,10 @@ struct vq {
 
 /**
  * vq_init - from @conf; @slots are the device type's requests (size * slot_bytes, vq_elem first).
- * Allocates iov rows and, with an inflight region, reads and checks it once and finds what must be taken again.
- * The queue may run afterwards.
- * 0, -ENOMEM, -EINVAL with eb (size, alignment 2.7/2.8, impossible indexes). Control or set-up thread.
- * Kicks are on afterwards. Guest memory is used as it is mapped: a peer that shrinks its file under us makes the
- * kernel send SIGBUS, which nothing here can turn into an error.
+ * Allocates iov rows and, with an inflight region, reads and checks it once and finds what must be
+ * taken again. The queue may run afterwards. 0, -ENOMEM, -EINVAL with eb (size, alignment 2.7/2.8,
+ * impossible indexes). Control or set-up thread. Kicks are on afterwards. Guest memory is used as
+ * it is mapped: what becomes of a peer that shrinks its file under us stands in core/sigbus.h.
  */
 int vq_init(struct vq *vq, const struct vq_conf *conf, void *slots, uint32_t slot_bytes,
 	    struct errbuf *eb);
