@@ -14,7 +14,9 @@ import sys
 
 LINES_SHOWN = 60
 PASSED = {"OK", "EXPECTEDFAIL"}
-REASON = re.compile(r"(?:^SKIP: |\[  SKIPPED \] |\bskipped:? )(.+)$", re.MULTILINE)
+REASON = re.compile(r"^SKIP: (.+)$", re.MULTILINE)
+# a case that cmocka skipped, and the remark before it
+CASE_SKIPPED = re.compile(r"(?:^(?!ok|not ok|\d)(?:# )?([^\n]+)\n)?^(?:not )?ok \d+ # SKIP (\S+)$", re.MULTILINE)
 
 
 def outcome(entry):
@@ -46,6 +48,9 @@ def add(tally, stage, log, took):
             counts[state] += 1
             name = entry["name"].split(" / ")[-1]
             print(json.dumps([state, stage, name, why]), file=out)
+            for remark, case in CASE_SKIPPED.findall(entry.get("stdout") or ""):
+                counts["skipped"] += 1
+                print(json.dumps(["skipped", stage, f"{name}: {case}", remark or "no reason given"]), file=out)
             if state == "failed":
                 show(name, entry)
     if not entries:
