@@ -17,7 +17,7 @@
 
 static_assert(BIO_OP_COUNT <= 8, "slow_ops has a bit for each operation");
 
-void bdev_stats_merge(struct bdev_chan_stats *dst, const struct bdev_chan_stats *src)
+cc_looks_on void bdev_stats_merge(struct bdev_chan_stats *dst, const struct bdev_chan_stats *src)
 {
 	for (unsigned i = 0; i < BDEV_STAT_COUNT; i++) {
 		dst->op[i].ios += src->op[i].ios;

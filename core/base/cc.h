@@ -28,6 +28,8 @@
 #define cc_noinline	   __attribute__((noinline))
 #define cc_always_inline   inline __attribute__((always_inline))
 #define cc_cold		   __attribute__((cold))
+/* Of a function that looks at another thread's counters: what it sees may be a moment old. */
+#define cc_looks_on	   __attribute__((noinline, no_sanitize("thread")))
 #define cc_cleanup(fn)	   __attribute__((cleanup(fn)))
 
 /* The struct of type `type` that holds `ptr` as its member `member`. */

@@ -13,13 +13,13 @@ uint64_t hist_bucket_low(unsigned idx)
 	return (uint64_t)(HIST_SUB | (idx & (HIST_SUB - 1))) << (octave - 1);
 }
 
-void hist_merge(struct hist *dst, const struct hist *src)
+cc_looks_on void hist_merge(struct hist *dst, const struct hist *src)
 {
 	for (unsigned i = 0; i < HIST_BUCKETS; i++)
 		dst->count[i] += cc_read_once(src->count[i]);
 }
 
-uint64_t hist_total(const struct hist *h)
+cc_looks_on uint64_t hist_total(const struct hist *h)
 {
 	uint64_t n = 0;
 
@@ -36,7 +36,7 @@ static double bucket_value(unsigned idx)
 	return (double)low + (double)(hist_bucket_low(idx + 1) - low - 1) / 2.0;
 }
 
-uint64_t hist_quantile(const struct hist *h, double q)
+cc_looks_on uint64_t hist_quantile(const struct hist *h, double q)
 {
 	uint64_t total = hist_total(h), seen = 0, rank;
 
@@ -53,7 +53,7 @@ uint64_t hist_quantile(const struct hist *h, double q)
 	return (uint64_t)bucket_value(HIST_BUCKETS - 1);
 }
 
-double hist_mean(const struct hist *h)
+cc_looks_on double hist_mean(const struct hist *h)
 {
 	double sum = 0;
 	uint64_t n = 0;

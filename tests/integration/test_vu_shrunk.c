@@ -21,8 +21,13 @@
 #define LOG_BYTES ((FE_GPA + FE_MEM_BYTES) / DLOG_PAGE_BYTES / 8)
 #define SIZE	  64
 
+#if defined(__has_feature)
+#define IS_TSAN __has_feature(thread_sanitizer)
+#else
+#define IS_TSAN 0
+#endif
+
 static struct fe good;
-static unsigned maps_before;
 
 /* In each test: cmocka sets handlers of its own before it. */
 static void guard(void)
@@ -33,7 +38,6 @@ static void guard(void)
 static int shrunk_start(void **state)
 {
 	(void)fixture_each(state);
-	maps_before = rig_count_maps();
 	fe_good(&good, rig.path[1]);
 	return 0;
 }
@@ -50,7 +54,6 @@ static int shrunk_end(void **state)
 	fe_close(&fe);
 	fe_close(&good);
 	(void)fixture_each_end_noisy(state);
-	assert_in_range(rig_count_maps(), 1, maps_before + 4); /* the allocator's own */
 	return 0;
 }
 
@@ -108,6 +111,22 @@ static void memory_goes_under_packed_rings(void **state)
 	memory_goes(true, FE_AVAIL_OFF);
 }
 
+#define ROUNDS 10
+
+/* Ten to make the allocator (and a sanitizer) feel at home, ten to count. */
+static void nothing_stays_mapped(void **state)
+{
+	unsigned before;
+
+	(void)state;
+	for (unsigned i = 0; i < ROUNDS; i++)
+		memory_goes(i & 1, FE_BUFS_OFF);
+	before = rig_count_maps();
+	for (unsigned i = 0; i < ROUNDS; i++)
+		memory_goes(i & 1, FE_BUFS_OFF);
+	assert_in_range(rig_count_maps(), 1, before + ROUNDS - 1);
+}
+
 static void the_dirty_log_goes(void **state)
 {
 	const struct vu_log p = { LOG_BYTES, 0 };
@@ -116,6 +135,10 @@ static void the_dirty_log_goes(void **state)
 	struct fe fe;
 
 	(void)state;
+	if (IS_TSAN) { /* its own atomics fault, under its own locks */
+		close(fd);
+		skip();
+	}
 	guard();
 	assert_int_equal(ftruncate(fd, LOG_BYTES), 0);
 	fe_good(&fe, rig.path[0]);
@@ -186,6 +209,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		SHRUNK(memory_goes_under_split_rings),
 		SHRUNK(memory_goes_under_packed_rings),
+		SHRUNK(nothing_stays_mapped),
 		SHRUNK(the_dirty_log_goes),
 		SHRUNK(the_inflight_area_goes),
 		SHRUNK(the_inflight_area_goes_before_the_start),

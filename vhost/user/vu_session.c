@@ -391,8 +391,9 @@ out:
 	return err;
 }
 
-static void queue_info(const struct vu_session *s, const struct vu_ring *ring,
-		       struct vu_queue_info *ret)
+/* The counters belong to the queue's reactor, which goes on counting. */
+static cc_looks_on void queue_info(const struct vu_session *s, const struct vu_ring *ring,
+				   struct vu_queue_info *ret)
 {
 	ret->index = ring->index;
 	ret->enabled = ring->enabled;
@@ -410,7 +411,11 @@ static void queue_info(const struct vu_session *s, const struct vu_ring *ring,
 	ret->inflight = cc_read_once(ring->q->vq.ninflight);
 	ret->reactor_cpu = ring->q->reactor->cpu;
 	ret->reactor_id = ring->q->reactor->id;
-	ret->cnt = ring->q->vq.cnt;
+	ret->cnt.chains = cc_read_once(ring->q->vq.cnt.chains);
+	ret->cnt.polls = cc_read_once(ring->q->vq.cnt.polls);
+	ret->cnt.empty_polls = cc_read_once(ring->q->vq.cnt.empty_polls);
+	ret->cnt.kicks = cc_read_once(ring->q->vq.cnt.kicks);
+	ret->cnt.calls = cc_read_once(ring->q->vq.cnt.calls);
 }
 
 int vu_session_get_info(const struct vu_session *s, struct vu_session_info *ret)
