@@ -216,12 +216,11 @@ static cc_noinline unsigned vqs_walk_direct(const struct vq *vq, struct vq_elem 
 {
 	const struct vqs_table ring = vqs_table(vq->split.desc, vq->size);
 	const struct vq_near near = vq_near(vq);
+	struct vq_elem **e = elems + i, **end = elems + n;
 
-	for (; i < n; i++) {
-		if (!vqs_walk_three(&near, elems[i], &ring, vqs_step(ring.va, elems[i]->id)))
-			break;
-	}
-	return i;
+	while (e != end && cc_likely(vqs_walk_three(&near, *e, &ring, vqs_step(ring.va, (*e)->id))))
+		e++;
+	return (unsigned)(e - elems);
 }
 
 /* The tables of a run of indirect chains, on their way to the cache while the later ones are looked
@@ -328,6 +327,11 @@ static cc_always_inline void vqs_track(struct vqi_split *r, uint16_t head, uint6
 	cc_write_once(r->desc[head].inflight, 1);
 }
 
+static cc_noinline cc_cold void vqs_break_head(struct vq *vq, unsigned head)
+{
+	vq_break(vq, "head %u %s", head, head >= vq->size ? "out of the ring" : "already in flight");
+}
+
 /* Take @n heads from @idx on; their descriptors begin to arrive. Returns how many are good. */
 static unsigned vqs_take_heads(struct vq *vq, uint16_t idx, struct vq_elem **elems, unsigned n)
 {
@@ -335,27 +339,27 @@ static unsigned vqs_take_heads(struct vq *vq, uint16_t idx, struct vq_elem **ele
 	const volatile struct virtq_desc *desc = vq->split.desc;
 	struct vqi_split *track = vq->inflight;
 	uint64_t counter = vq->inflight_counter;
-	unsigned size = vq->size, mask = vq->mask, at = idx, i;
-	uint32_t slot_bytes = vq->slot_bytes;
+	size_t size = vq->size, mask = vq->mask, slot_bytes = vq->slot_bytes;
+	struct vq_elem **out = elems, **end = elems + n;
 	char *slots = vq->slots;
 
-	for (i = 0; i < n; i++) {
-		unsigned head = le16_get(ring[at++ & mask]);
-		struct vq_elem *e = (struct vq_elem *)(slots + (size_t)head * slot_bytes);
+#pragma GCC unroll 2
+	for (size_t at = idx; out != end; at++) {
+		size_t head = le16_get(ring[at & mask]);
+		struct vq_elem *e = (struct vq_elem *)(slots + head * slot_bytes);
 
-		if (cc_unlikely(head >= size || e->inflight)) {
-			vq_break(vq, "head %u %s", head,
-				 head >= size ? "out of the ring" : "already in flight");
+		if (cc_unlikely(head >= size) || cc_unlikely(e->inflight)) {
+			vqs_break_head(vq, (unsigned)head);
 			break;
 		}
 		cc_prefetch((const void *)&desc[head]);
 		e->inflight = 1;
-		elems[i] = e;
+		*out++ = e;
 		if (track)
-			vqs_track(track, (uint16_t)head, counter + i);
+			vqs_track(track, (uint16_t)head, counter++);
 	}
-	vq->inflight_counter = counter + i;
-	return i;
+	vq->inflight_counter = counter;
+	return (unsigned)(out - elems);
 }
 
 /*
@@ -429,6 +433,7 @@ static void vqs_batch_link(struct vq *vq, const struct vqs_runs *runs, struct vq
 	size_t head = vq->vqi_free;
 
 	for (unsigned k = 0; k < 2; k++) {
+#pragma GCC unroll 4
 		for (const uint16_t *id = runs->id[k], *end = id + runs->n[k]; id != end; id++) {
 			cc_write_once(desc[*id].next, (uint16_t)head);
 			head = *id;
@@ -443,9 +448,11 @@ static void vqs_batch_clear(const struct vqs_runs *runs, struct vqi_split *r, ui
 	struct vqi_split_desc *desc = r->desc;
 
 	barrier_release(); /* after the index of the used ring */
-	for (unsigned k = 0; k < 2; k++)
+	for (unsigned k = 0; k < 2; k++) {
+#pragma GCC unroll 4
 		for (const uint16_t *id = runs->id[k], *end = id + runs->n[k]; id != end; id++)
 			cc_write_once(desc[*id].inflight, 0);
+	}
 	barrier_release();
 	cc_write_once(r->used_idx, used_idx);
 }
