@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <fcntl.h>
 #include <unistd.h>
 #include <cmocka.h>
 
@@ -507,6 +508,22 @@ static void kicks_are_counted_when_drained(void **state)
 	fg_fini(&fg);
 }
 
+/* The eventfd is the driver's too: it may clear O_NONBLOCK behind our back. */
+static void an_empty_kick_fd_never_blocks(void **state)
+{
+	struct fg_opts o = { .size = 8, .eventfds = true };
+	struct fg fg;
+
+	(void)state;
+	fg_init(&fg, &o);
+	assert_int_equal(fcntl(fg.kick, F_SETFL, 0), 0);
+	(void)alarm(20); /* not a measure: the end of a test that hangs */
+	vq_kick_disable(&fg.q);
+	(void)alarm(0);
+	assert_int_equal(fg.q.cnt.kicks, 0);
+	fg_fini(&fg);
+}
+
 static void memory_in_use_is_known(void **state)
 {
 	struct fg_opts o = { .size = 8 };
@@ -608,6 +625,7 @@ int main(void)
 		cmocka_unit_test(framing_does_not_matter),
 		cmocka_unit_test(notifications),
 		cmocka_unit_test(kicks_are_counted_when_drained),
+		cmocka_unit_test(an_empty_kick_fd_never_blocks),
 		cmocka_unit_test(memory_in_use_is_known),
 		cmocka_unit_test(writes_are_logged),
 		cmocka_unit_test(impossible_queues_are_refused),

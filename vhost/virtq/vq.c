@@ -216,11 +216,23 @@ bool vq_kick_enable(struct vq *vq)
 	return (more || vq->resume_at != vq->resume_n) && !vq->broken;
 }
 
+/* The driver shares the file and may have cleared its O_NONBLOCK: not to wait is asked for with
+ * every read. */
+static bool vq_kick_read(int fd, uint64_t *ret_kicks)
+{
+	struct iovec iov = { ret_kicks, sizeof(*ret_kicks) };
+	ssize_t n = preadv2(fd, &iov, 1, -1, RWF_NOWAIT);
+
+	if (n < 0 && errno == EOPNOTSUPP) /* some sockets and pipes of older kernels */
+		n = read(fd, ret_kicks, sizeof(*ret_kicks));
+	return n == sizeof(*ret_kicks);
+}
+
 void vq_kick_disable(struct vq *vq)
 {
 	uint64_t kicks;
 
-	if (vq->kick_fd >= 0 && read(vq->kick_fd, &kicks, sizeof(kicks)) == sizeof(kicks))
+	if (vq->kick_fd >= 0 && vq_kick_read(vq->kick_fd, &kicks))
 		vq->cnt.kicks += kicks;
 	if (vq->is_packed)
 		vqp_kick_disable(vq);
