@@ -49,6 +49,8 @@ struct bdev_ops {
 	/* Take the bio; bdev_complete() exactly once, later, never from inside this call
 	 * (bdev_complete_later() is for that). */
 	void (*submit)(struct bdev_chan *chan, struct bio *bio);
+	/* Take all of @bios, a queue of the caller's, oldest first. NULL: submit, one by one. */
+	void (*submit_batch)(struct bdev_chan *chan, struct bio_queue *bios);
 	/* Change the size (bytes), or with 0: look how large it is now. May block: called on a
 	 * worker thread. NULL: fixed. Returns 0 with *ret_bytes, or -errno with eb. */
 	int (*resize)(struct bdev *bdev, uint64_t bytes, uint64_t *ret_bytes, struct errbuf *eb);
@@ -133,14 +135,15 @@ struct bdev_chan {
 	/* hot */
 	struct bdev *bdev;
 	void (*submit)(struct bdev_chan *chan, struct bio *bio); /* ops->submit */
+	void (*submit_batch)(struct bdev_chan *chan, struct bio_queue *bios);
 	struct reactor *reactor;
 	uint64_t bytes_max;
 	uint32_t inflight, depth;
 	uint32_t align_mask; /* buf_align - 1 */
 	uint32_t block_mask; /* block_bytes - 1 */
 	uint32_t iovs_max;
-	uint8_t slow_ops;   /* bit n: op n never takes the short way (see bdev_takes_as_is) */
-	uint8_t slow_flags; /* BIO_*: nor does an I/O with one of these */
+	uint32_t slow;		       /* kinds of I/O that never take the short way: BDEV_KIND() */
+	bool makes_fua;		       /* a write with BIO_FUA is followed by a FLUSH */
 	struct bdev_chan_stats *stats; /* one writer: this reactor */
 	/* I/Os of one turn end with one latency: its bucket is looked up once */
 	uint64_t latency_ticks;
@@ -180,6 +183,13 @@ static cc_always_inline void bdev_complete_later(struct bio *bio, int status)
 
 	bio->status = status;
 	bio_queue_push(&chan->later, bio);
+	poller_mark_dirty(&chan->later_poller);
+}
+
+/* All of @bios have succeeded. */
+static inline void bdev_complete_batch_later(struct bdev_chan *chan, struct bio_queue *bios)
+{
+	bio_queue_move(&chan->later, bios);
 	poller_mark_dirty(&chan->later_poller);
 }
 
@@ -226,16 +236,23 @@ void bdev_get_stats(const struct bdev *bdev, struct bdev_chan_stats *ret);
  * Submission, inline because the submitter knows most of what is asked here.
  */
 
+/* Kinds of I/O as a set: a bit for each op, one for each flag. */
+#define BDEV_KIND(op, flags) (1u << (op) | (uint32_t)(flags) << 8)
+static_assert(BIO_OP_COUNT <= 8, "the flags are above them");
+
 /* What cannot go to the driver at once: refused, void, to be split, or to wait. */
 void bdev_submit_slow(struct bdev_chan *chan, struct bio *bio);
 
-static cc_always_inline bool bio_is_aligned(const struct bio *bio, uint32_t mask)
+/* Addresses and lengths of its buffers, or-ed; the length of a single one is bio->len. */
+static cc_always_inline uint64_t bio_buf_bits(const struct bio *bio)
 {
-	uintptr_t bits = 0;
+	uint64_t bits = 0;
 
+	if (cc_likely(bio->iovcnt == 1))
+		return (uintptr_t)bio->iov->iov_base;
 	for (unsigned i = 0; i < bio->iovcnt; i++)
 		bits |= (uintptr_t)bio->iov[i].iov_base | bio->iov[i].iov_len;
-	return (bits & mask) == 0;
+	return bits;
 }
 
 /* Reads and writes that the device takes as they are. A length of 0 wraps and fails. */
@@ -243,12 +260,9 @@ static cc_always_inline bool bdev_takes_as_is(const struct bdev_chan *chan, cons
 {
 	/* what the inlining submitter has just written stays in its registers */
 	uint64_t off = bio->off, len = bio->len, bytes;
-	uint8_t op = bio->op, flags = bio->flags;
-	uint16_t iovcnt = bio->iovcnt;
 
-	if ((chan->slow_ops >> op) & 1 || flags & chan->slow_flags)
-		return false;
-	if (iovcnt > chan->iovs_max || (chan->align_mask && !bio_is_aligned(bio, chan->align_mask)))
+	if (chan->slow & BDEV_KIND(bio->op, bio->flags) || bio->iovcnt > chan->iovs_max ||
+	    bio_buf_bits(bio) & chan->align_mask)
 		return false;
 	if (len - 1 >= chan->bytes_max || (off | len) & chan->block_mask)
 		return false;
@@ -268,6 +282,7 @@ static cc_always_inline void bdev_submit(struct bdev_chan *chan, struct bio *bio
 
 	assert(bio->op < BIO_OP_COUNT && bio->done);
 	is_easy = bdev_takes_as_is(chan, bio);
+	bio->status = 0;
 	bio->chan = chan;
 	bio->submit_ticks = chan->reactor->now_ticks;
 	if (cc_likely(is_easy && chan->inflight < chan->depth)) {
@@ -276,6 +291,80 @@ static cc_always_inline void bdev_submit(struct bdev_chan *chan, struct bio *bio
 	} else {
 		bdev_submit_slow(chan, bio);
 	}
+}
+
+/*
+ * Many I/Os at once, within one poll: begin, add each, submit. What bdev_takes_as_is() asks of each
+ * is asked of all together at the end, except for their place on the disk. The batch is a local
+ * variable of the submitter, and in registers as long as nobody takes its address.
+ */
+struct bdev_batch {
+	struct bdev_chan *chan;
+	uint64_t submit_ticks;
+	uint64_t bytes, bytes_max; /* of the device; of an I/O */
+	struct bio_queue *bios;
+	struct bio **last; /* of bios */
+	/* or-ed over all of them */
+	uint64_t place_bits; /* off, len */
+	uint64_t buf_bits;   /* bio_buf_bits() */
+	uint32_t iovcnt_bits;
+	uint32_t kinds;	  /* BDEV_KIND() */
+	uint32_t n, nout; /* nout: empty, too long, or beyond the end */
+};
+
+/* @bios: collects them; to be left alone until bdev_batch_submit(). */
+static cc_always_inline struct bdev_batch bdev_batch_begin(struct bdev_chan *chan,
+							   struct bio_queue *bios)
+{
+	return (struct bdev_batch){
+		.chan = chan,
+		.submit_ticks = chan->reactor->now_ticks,
+		.bytes = bdev_bytes(chan->bdev),
+		.bytes_max = chan->bytes_max,
+		.bios = bios,
+		.last = &bios->first,
+	};
+}
+
+/* As bdev_submit(), but under way with bdev_batch_submit(). */
+static cc_always_inline void bdev_batch_add(struct bdev_batch *batch, struct bio *bio)
+{
+	uint64_t off = bio->off, len = bio->len;
+
+	assert(bio->op < BIO_OP_COUNT && bio->done);
+	bio->status = 0;
+	bio->chan = batch->chan;
+	bio->submit_ticks = batch->submit_ticks;
+	*batch->last = bio;
+	batch->last = &bio->next;
+	batch->n++;
+	batch->place_bits |= off | len;
+	batch->buf_bits |= bio_buf_bits(bio);
+	batch->kinds |= BDEV_KIND(bio->op, bio->flags);
+	if (bio->iovcnt > 1)
+		batch->iovcnt_bits |= bio->iovcnt;
+	/* off + len does not wrap: the highest bit of either would show in place_bits */
+	if (cc_unlikely(len - 1 >= batch->bytes_max) || cc_unlikely(off + len > batch->bytes))
+		batch->nout++;
+}
+
+static cc_always_inline bool bdev_batch_is_easy(const struct bdev_batch *b)
+{
+	return !b->nout && !(b->kinds & b->chan->slow) &&
+	       !(b->place_bits & (b->chan->block_mask | 1ull << 63)) &&
+	       !(b->buf_bits & b->chan->align_mask) && b->iovcnt_bits <= b->chan->iovs_max;
+}
+
+/* All of @bios (@n) to the driver when they are easy and there is room, else one by one. */
+void bdev_submit_all(struct bdev_chan *chan, struct bio_queue *bios, uint32_t n, bool is_easy);
+
+static cc_always_inline void bdev_batch_submit(const struct bdev_batch *batch)
+{
+	if (!batch->n)
+		return;
+	*batch->last = NULL;
+	batch->bios->last = batch->last;
+	bdev_submit_all(batch->chan, batch->bios, batch->n, bdev_batch_is_easy(batch));
 }
 
 #endif

@@ -15,8 +15,6 @@
 
 #include "core/iosched.h"
 
-static_assert(BIO_OP_COUNT <= 8, "slow_ops has a bit for each operation");
-
 cc_looks_on void bdev_stats_merge(struct bdev_chan_stats *dst, const struct bdev_chan_stats *src)
 {
 	for (unsigned i = 0; i < BDEV_STAT_COUNT; i++) {
@@ -36,18 +34,24 @@ static void bdev_chan_set_limits(struct bdev_chan *chan)
 	const struct bdev_limits *lim = &chan->bdev->lim;
 
 	chan->submit = chan->bdev->ops->submit;
+	chan->submit_batch = chan->bdev->ops->submit_batch;
+	if (!chan->submit_batch)
+		chan->submit_batch = bdev_submit_each;
 	chan->bytes_max = lim->bytes_max;
 	chan->depth = lim->depth;
 	chan->align_mask = lim->buf_align - 1;
 	chan->block_mask = lim->block_bytes - 1;
 	chan->iovs_max = lim->iovs_max;
-	chan->slow_ops = (uint8_t) ~((1u << BIO_READ) | (1u << BIO_WRITE));
-	if (lim->read_only)
-		chan->slow_ops |= 1u << BIO_WRITE;
-	if (lim->boundary_bytes)
-		chan->slow_ops |= (1u << BIO_READ) | (1u << BIO_WRITE);
 	/* Without a volatile cache every write is durable when done. */
-	chan->slow_flags = lim->has_flush && !lim->has_fua ? BIO_FUA : 0;
+	chan->makes_fua = lim->has_flush && !lim->has_fua;
+	chan->slow = BDEV_KIND(BIO_FLUSH, 0) | BDEV_KIND(BIO_DISCARD, 0) |
+		     BDEV_KIND(BIO_WRITE_ZEROES, 0);
+	if (lim->read_only)
+		chan->slow |= BDEV_KIND(BIO_WRITE, 0);
+	if (lim->boundary_bytes)
+		chan->slow |= BDEV_KIND(BIO_READ, 0) | BDEV_KIND(BIO_WRITE, 0);
+	if (chan->makes_fua)
+		chan->slow |= (uint32_t)BIO_FUA << 8;
 }
 
 static void bdev_chan_destroy(struct bdev_chan *chan)

@@ -57,44 +57,81 @@ cc_noinline void bdev_submit_slow(struct bdev_chan *chan, struct bio *bio)
 		iosched_admit(chan, bio);
 }
 
+void bdev_submit_each(struct bdev_chan *chan, struct bio_queue *bios)
+{
+	struct bio *bio;
+
+	while ((bio = bio_queue_pop(bios)) != NULL)
+		chan->submit(chan, bio);
+}
+
+cc_noinline void bdev_submit_all(struct bdev_chan *chan, struct bio_queue *bios, uint32_t n,
+				 bool is_easy)
+{
+	struct bio *bio;
+
+	if (cc_likely(is_easy && n <= chan->depth - chan->inflight)) {
+		chan->inflight += n;
+		chan->submit_batch(chan, bios);
+		return;
+	}
+	while ((bio = bio_queue_pop(bios)) != NULL)
+		bdev_submit(chan, bio);
+}
+
 static cc_noinline void bdev_set_latency(struct bdev_chan *chan, uint64_t ticks)
 {
 	chan->latency_ticks = ticks;
 	chan->latency_bucket = hist_index(mono_ticks_to_ns(ticks));
 }
 
-static cc_always_inline void bdev_account(struct bdev_chan *chan, const struct bio *bio)
+/* @n I/Os that are like @bio and were submitted with it, of @bytes in sum. */
+static cc_always_inline void bdev_account(struct bdev_chan *chan, const struct bio *bio, uint64_t n,
+					  uint64_t bytes)
 {
 	struct bdev_op_stats *st = &chan->stats->op[bio->op];
 	uint64_t ticks = chan->reactor->now_ticks - bio->submit_ticks;
 
-	st->ios++;
+	st->ios += n;
 	if (cc_unlikely(bio->status < 0))
-		st->errors++;
+		st->errors += n;
 	else
-		st->bytes += bio->len;
+		st->bytes += bytes;
 	if (cc_unlikely(ticks != chan->latency_ticks))
 		bdev_set_latency(chan, ticks);
-	st->latency.count[chan->latency_bucket]++;
+	st->latency.count[chan->latency_bucket] += n;
+}
+
+/* By itself, also when it may come in a list. */
+static cc_always_inline void bio_end(struct bio *bio)
+{
+	bio->next = NULL;
+	bio->done(bio);
 }
 
 void bdev_finish(struct bio *bio, int status)
 {
 	bio->status = status;
-	bdev_account(bio->chan, bio);
-	bio->done(bio);
+	bdev_account(bio->chan, bio, 1, bio->len);
+	bio_end(bio);
+}
+
+/* @n I/Os have left the driver. */
+static cc_always_inline void bdev_left(struct bdev_chan *chan, uint32_t n)
+{
+	assert(chan->inflight >= n);
+	chan->inflight -= n;
+	if (cc_unlikely(chan->sched.waiting.first))
+		iosched_refill(chan);
 }
 
 /* Its status is set. */
 static cc_always_inline void bdev_end(struct bdev_chan *chan, struct bio *bio)
 {
-	assert(chan->inflight > 0);
-	chan->inflight--;
 	if (cc_likely(bio->done != bdev_piece_done)) /* the whole is counted, not its pieces */
-		bdev_account(chan, bio);
-	if (cc_unlikely(chan->sched.waiting.first))
-		iosched_refill(chan);
-	bio->done(bio);
+		bdev_account(chan, bio, 1, bio->len);
+	bdev_left(chan, 1);
+	bio_end(bio);
 }
 
 void bdev_complete(struct bio *bio, int status)
@@ -112,66 +149,50 @@ void bdev_answer_later(struct bio *bio, int status)
 	poller_mark_dirty(&chan->later_poller);
 }
 
-/* I/Os of one kind that took equally long, counted together. */
-struct bdev_run {
-	bio_done_fn done;
-	uint64_t submit_ticks, n, bytes;
-	uint8_t op;
-};
-
-static cc_noinline void bdev_run_end(struct bdev_chan *chan, struct bdev_run *run)
+/* Counted together, and handed back together to those who want it so. */
+static cc_always_inline bool bio_ends_with(const struct bio *bio, const struct bio *first)
 {
-	struct bdev_op_stats *st = &chan->stats->op[run->op];
-	uint64_t ticks = chan->reactor->now_ticks - run->submit_ticks;
-
-	st->ios += run->n;
-	st->bytes += run->bytes;
-	st->latency.count[hist_index(mono_ticks_to_ns(ticks))] += run->n;
-	run->n = 0;
-	run->bytes = 0;
+	return bio_is_like(bio, first) && bio->done == first->done &&
+	       bio->submit_ticks == first->submit_ticks;
 }
 
-/* The next kind. false: @bio is to be counted by itself. */
-static cc_noinline bool bdev_run_begin(struct bdev_chan *chan, struct bdev_run *run,
-				       const struct bio *bio)
+static void bio_end_list(struct bio *first)
 {
-	if (bio->status < 0 || bio->done == bdev_piece_done)
-		return false;
-	bdev_run_end(chan, run);
-	run->done = bio->done;
-	run->submit_ticks = bio->submit_ticks;
-	run->op = bio->op;
-	return true;
-}
-
-static cc_always_inline bool bdev_run_takes(const struct bdev_run *run, const struct bio *bio)
-{
-	return bio->done == run->done && bio->op == run->op &&
-	       bio->submit_ticks == run->submit_ticks && bio->status == 0;
-}
-
-/* Most of them are of one kind, submitted in this very turn. */
-static void bdev_later_end(struct bdev_chan *chan, struct bio *later)
-{
-	struct bdev_run run = { 0 };
 	struct bio *next;
 
-	for (; later; later = next) {
-		next = later->next;
-		if (cc_unlikely(!bdev_run_takes(&run, later)) &&
-		    !bdev_run_begin(chan, &run, later)) {
-			bdev_end(chan, later);
-			continue;
-		}
-		run.n++;
-		run.bytes += later->len;
-		assert(chan->inflight > 0);
-		chan->inflight--;
-		if (cc_unlikely(chan->sched.waiting.first))
-			iosched_refill(chan);
-		later->done(later);
+	if (first->flags & BIO_LISTED) {
+		first->done(first);
+		return;
 	}
-	bdev_run_end(chan, &run);
+	for (; first; first = next) {
+		next = first->next;
+		bio_end(first);
+	}
+}
+
+/* Ends @first and those behind it that end alike: most of them, when they were submitted in this
+ * very turn. Returns the first of the others. */
+static struct bio *bdev_end_run(struct bdev_chan *chan, struct bio *first)
+{
+	struct bio *last = first, *next = first->next;
+	uint64_t bytes = first->len;
+	uint32_t n = 1;
+
+	if (cc_unlikely(first->status < 0 || first->done == bdev_piece_done)) {
+		bdev_end(chan, first);
+		return next;
+	}
+	while (next && cc_likely(bio_ends_with(next, first))) {
+		last = next;
+		bytes += next->len;
+		n++;
+		next = next->next;
+	}
+	last->next = NULL;
+	bdev_account(chan, first, n, bytes);
+	bdev_left(chan, n);
+	bio_end_list(first);
+	return next;
 }
 
 /* Takes what is there: what the callbacks add marks the poller dirty again. */
@@ -185,7 +206,8 @@ static void bdev_later_flush(struct poller *p)
 		next = answered->next;
 		bdev_finish(answered, answered->status);
 	}
-	bdev_later_end(chan, later);
+	while (later)
+		later = bdev_end_run(chan, later);
 }
 
 const struct poller_ops bdev_later_ops = {

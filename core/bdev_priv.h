@@ -58,6 +58,9 @@ void bdev_cursor_advance(struct bdev_cursor *at, const struct bio *bio, uint64_t
 
 extern const struct poller_ops bdev_later_ops;
 
+/* ops->submit_batch of a driver that has none. */
+void bdev_submit_each(struct bdev_chan *chan, struct bio_queue *bios);
+
 /* A bio that never went to the driver: done is called in this turn's flush. */
 void bdev_answer_later(struct bio *bio, int status);
 

@@ -4,7 +4,10 @@
 #define CORE_BIO_H
 
 #include <assert.h>
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 #include <sys/uio.h>
 
 #include "core/base/cc.h"
@@ -24,12 +27,22 @@ enum bio_op {
 /* bio.flags */
 #define BIO_FUA	    (1u << 0) /* WRITE, WRITE_ZEROES: durable when done */
 #define BIO_NOUNMAP (1u << 1) /* WRITE_ZEROES: keep the blocks allocated */
+#define BIO_LISTED  (1u << 2) /* its done takes a list; see bio_done_fn */
 
+/* What an I/O asks of the device: all that a piece or a stacked device hands on of bio.flags. */
+#define BIO_WISHES (BIO_FUA | BIO_NOUNMAP)
+
+/**
+ * bio_done_fn - @bio has ended: status is 0 or -errno. Each bio comes back exactly once.
+ * With BIO_LISTED those that end together may come back in one call: a list by next, NULL at its
+ * end, of bios with the same done, op and flags. If there is more than one, status is 0 for all.
+ * Without it next means nothing.
+ */
 typedef void (*bio_done_fn)(struct bio *bio);
 
 /*
  * The submitter fills op, flags, iovcnt, iov, off, len, done; iov and its buffers stay until done.
- * bdev_submit() fills the rest. Whoever completes it sets status (0 or -errno).
+ * bdev_submit() fills the rest; status is 0 from then on. Whoever completes it sets status.
  */
 struct bio {
 	/* first line: what every layer looks at */
@@ -48,6 +61,13 @@ struct bio {
 	uint64_t drv[8];
 };
 static_assert(sizeof(struct bio) <= 2 * CACHELINE_BYTES, "a bio is two cache lines");
+
+/* Do both have the same op, flags, iovcnt and status? One comparison. */
+static inline bool bio_is_like(const struct bio *a, const struct bio *b)
+{
+	static_assert(offsetof(struct bio, iov) == sizeof(uint64_t), "they are the first word");
+	return !memcmp(a, b, sizeof(uint64_t));
+}
 
 /* A queue of bios by their next pointer. */
 struct bio_queue {
@@ -77,6 +97,16 @@ static inline struct bio *bio_queue_pop(struct bio_queue *q)
 	if (!q->first)
 		q->last = &q->first;
 	return bio;
+}
+
+/* Moves all of @from to the end of @to. */
+static inline void bio_queue_move(struct bio_queue *to, struct bio_queue *from)
+{
+	if (!from->first)
+		return;
+	*to->last = from->first;
+	to->last = from->last;
+	bio_queue_init(from);
 }
 
 /* Takes all, oldest first, linked by next. */

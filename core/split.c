@@ -63,7 +63,7 @@ static uint64_t bio_bytes_max(const struct bdev_limits *lim, const struct bio *b
 
 static bool bio_wants_flush(const struct bdev_chan *chan, const struct bio *bio)
 {
-	return (bio->flags & chan->slow_flags & BIO_FUA) &&
+	return chan->makes_fua && (bio->flags & BIO_FUA) &&
 	       (bio->op == BIO_WRITE || bio->op == BIO_WRITE_ZEROES);
 }
 
@@ -95,7 +95,7 @@ bool bdev_split_is_needed(const struct bdev_chan *chan, const struct bio *bio)
 	if (bio_wants_flush(chan, bio) || bio->len > split_reach(chan, bio, bio->off))
 		return true;
 	return bio_has_data(bio) &&
-	       (bio->iovcnt > chan->iovs_max || !bio_is_aligned(bio, chan->align_mask));
+	       (bio->iovcnt > chan->iovs_max || bio_buf_bits(bio) & chan->align_mask);
 }
 
 /* Gathers up to @want bytes of the whole's own buffers. Returns the bytes, whole blocks; 0: it must
@@ -162,7 +162,7 @@ static struct piece *piece_get(struct bdev_chan *chan, struct bio *whole, enum b
 	p->bounce = NULL;
 	p->bio = (struct bio){
 		.op = (uint8_t)op,
-		.flags = (uint8_t)(whole->flags & ~chan->slow_flags),
+		.flags = whole->flags & (chan->makes_fua ? BIO_NOUNMAP : BIO_WISHES),
 		.off = whole->off + whole_of(whole)->pos,
 		.done = bdev_piece_done,
 		.chan = chan,

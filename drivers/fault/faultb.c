@@ -97,7 +97,7 @@ static void req_pass(struct faultb_req *req)
 	struct bio *child = &req->child;
 
 	child->op = parent->op;
-	child->flags = parent->flags;
+	child->flags = parent->flags & BIO_WISHES;
 	child->iovcnt = parent->iovcnt;
 	child->iov = parent->iov;
 	child->off = parent->off;
@@ -129,7 +129,7 @@ static void req_tear(struct faultb_req *req)
 	req->cut_len = req->cut->iov_len;
 	req->cut->iov_len = left;
 	req->child.op = parent->op;
-	req->child.flags = parent->flags;
+	req->child.flags = parent->flags & BIO_WISHES;
 	req->child.iovcnt = (uint16_t)(i + 1);
 	req->child.iov = parent->iov;
 	req->child.off = parent->off;

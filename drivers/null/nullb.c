@@ -18,6 +18,11 @@ static void nullb_submit(struct bdev_chan *chan, struct bio *bio)
 	bdev_complete_later(bio, 0);
 }
 
+static void nullb_submit_batch(struct bdev_chan *chan, struct bio_queue *bios)
+{
+	bdev_complete_batch_later(chan, bios);
+}
+
 static void nullb_zero_submit(struct bdev_chan *chan, struct bio *bio)
 {
 	(void)chan;
@@ -47,6 +52,7 @@ static const struct bdev_ops nullb_ops = {
 	.name = "null",
 	.close = nullb_close,
 	.submit = nullb_submit,
+	.submit_batch = nullb_submit_batch,
 	.resize = nullb_resize,
 };
 

@@ -84,10 +84,15 @@ void rig_close(struct disk_rig *rig)
 static void io_done(struct bio *bio)
 {
 	static unsigned order;
-	struct rig_io *io = container_of(bio, struct rig_io, bio);
+	bool listed = bio->flags & BIO_LISTED;
 
-	io->ndone++;
-	io->order = order++;
+	do {
+		struct rig_io *io = container_of(bio, struct rig_io, bio);
+
+		io->ndone++;
+		io->order = order++;
+		bio = bio->next;
+	} while (listed && bio);
 }
 
 void rig_submit(struct disk_rig *rig, struct rig_io *io)
@@ -184,10 +189,10 @@ static uint64_t pick(unsigned *seed, uint64_t n)
 }
 
 /* Cuts @len bytes into pieces at random places with gaps between, each at any address. */
-static void cut(struct model_io *m, uint64_t len, unsigned *seed)
+static void cut(struct model_io *m, uint64_t len, bool easy, unsigned *seed)
 {
 	unsigned pieces = 1 + (unsigned)(pick(seed, 3) ? pick(seed, 4) : pick(seed, RIG_IOVS_MAX));
-	bool aligned = pick(seed, 2);
+	bool aligned = easy || pick(seed, 2);
 	char *p;
 
 	if (aligned)
@@ -230,9 +235,9 @@ static void model_apply(const struct rig_io *io, char *copy)
 	}
 }
 
-/* A random operation within [from, to). */
-static void model_start(struct disk_rig *rig, struct model_io *m, uint64_t from, uint64_t to,
-			unsigned *seed)
+/* A random operation within [from, to); @easy: one that most devices take as it is. */
+static void model_fill(struct disk_rig *rig, struct model_io *m, uint64_t from, uint64_t to,
+		       bool easy, unsigned *seed)
 {
 	static const enum bio_op ops[] = { BIO_READ,  BIO_READ,	   BIO_READ,
 					   BIO_WRITE, BIO_WRITE,   BIO_WRITE,
@@ -241,10 +246,10 @@ static void model_start(struct disk_rig *rig, struct model_io *m, uint64_t from,
 	struct bio *bio = &m->io.bio;
 
 	memset(m, 0, sizeof(*m));
-	bio->op = (uint8_t)ops[pick(seed, ARRAY_SIZE(ops))];
+	bio->op = (uint8_t)ops[pick(seed, easy ? 6 : ARRAY_SIZE(ops))];
 	bio->off = from + pick(seed, n) * block;
 	bio->len = (1 + pick(seed, (to - bio->off) / block)) * block;
-	if (pick(seed, 4) && bio->len > 16 * block)
+	if ((easy || pick(seed, 4)) && bio->len > 16 * block)
 		bio->len = (1 + pick(seed, 16)) * block;
 	if (bio->op == BIO_WRITE && !pick(seed, 4))
 		bio->flags = BIO_FUA;
@@ -252,10 +257,32 @@ static void model_start(struct disk_rig *rig, struct model_io *m, uint64_t from,
 		bio->flags = (uint8_t)((pick(seed, 2) ? BIO_FUA : 0) |
 				       (pick(seed, 2) ? BIO_NOUNMAP : 0));
 	if (bio->op == BIO_READ || bio->op == BIO_WRITE)
-		cut(m, bio->len, seed);
+		cut(m, bio->len, easy, seed);
 	if (bio->op == BIO_WRITE)
 		fill(&m->io, seed);
-	rig_submit(rig, &m->io);
+}
+
+/* One by one, or as a batch; those of a batch may come back listed. */
+static void model_submit(struct disk_rig *rig, struct model_io *ios, unsigned n, bool batched,
+			 unsigned *seed)
+{
+	struct bio_queue bios;
+	struct bdev_batch batch = bdev_batch_begin(rig->chan, &bios);
+
+	for (unsigned i = 0; i < n; i++) {
+		struct rig_io *io = &ios[i].io;
+
+		if (!batched) {
+			rig_submit(rig, io);
+			continue;
+		}
+		io->bio.done = io_done;
+		io->bio.iov = io->iov;
+		if (pick(seed, 4))
+			io->bio.flags |= BIO_LISTED;
+		bdev_batch_add(&batch, &io->bio);
+	}
+	bdev_batch_submit(&batch);
 }
 
 void rig_model(struct disk_rig *rig, unsigned seed, unsigned rounds)
@@ -273,7 +300,9 @@ void rig_model(struct disk_rig *rig, unsigned seed, unsigned rounds)
 		uint64_t stretch = bytes / block / n * block;
 
 		for (unsigned i = 0; i < n; i++)
-			model_start(rig, &ios[i], i * stretch, (i + 1) * stretch, &seed);
+			model_fill(rig, &ios[i], i * stretch, (i + 1) * stretch, round % 4 == 1,
+				   &seed);
+		model_submit(rig, ios, n, round % 2, &seed);
 		for (unsigned i = 0; i < n; i++) {
 			assert_int_equal(rig_wait(rig, &ios[i].io), 0);
 			model_apply(&ios[i].io, copy);

@@ -91,6 +91,15 @@ static void fake_submit(struct bdev_chan *chan, struct bio *bio)
 	f->violations += f->nheld > chan->depth;
 }
 
+static void fake_submit_batch(struct bdev_chan *chan, struct bio_queue *bios)
+{
+	struct bio *bio;
+
+	fake_of(chan->bdev)->nbatches++;
+	while ((bio = bio_queue_pop(bios)) != NULL)
+		fake_submit(chan, bio);
+}
+
 void fake_end(struct fake_bdev *f, unsigned i)
 {
 	struct bio *bio = f->held[i];
@@ -147,6 +156,7 @@ static const struct bdev_ops fake_ops = {
 	.chan_start = fake_chan_start,
 	.chan_stop = fake_chan_stop,
 	.submit = fake_submit,
+	.submit_batch = fake_submit_batch,
 	.resize = fake_resize,
 };
 
@@ -162,7 +172,7 @@ int fake_open(struct fake_bdev *f, struct reactor *control, uint64_t bytes,
 
 struct rig rig;
 
-static void rig_done(struct bio *bio)
+static void rig_done_one(struct bio *bio)
 {
 	struct rig_io *io = container_of(bio, struct rig_io, bio);
 
@@ -171,6 +181,40 @@ static void rig_done(struct bio *bio)
 	rig.violations += reactor_self() != rig.r;
 	io->done++;
 	rig.ndone++;
+}
+
+static void rig_done(struct bio *bio)
+{
+	unsigned n = 0;
+
+	if (!(bio->flags & BIO_LISTED)) {
+		rig_done_one(bio);
+		return;
+	}
+	rig.violations += bio->next && bio->status;
+	for (struct bio *b = bio; b; b = b->next, n++) {
+		rig.violations += b->op != bio->op || b->flags != bio->flags ||
+				  b->status != bio->status || b->done != bio->done;
+		rig_done_one(b);
+	}
+	if (rig.ncalls < ARRAY_SIZE(rig.listed))
+		rig.listed[rig.ncalls] = n;
+	rig.ncalls++;
+}
+
+void rig_submit_batch(struct rig_io *ios, unsigned n)
+{
+	struct bio_queue bios;
+	struct bdev_batch batch = bdev_batch_begin(rig.chan, &bios);
+
+	for (unsigned i = 0; i < n; i++) {
+		ios[i].bio.done = rig_done;
+		ios[i].done = 0;
+		bdev_batch_add(&batch, &ios[i].bio);
+	}
+	rig.in_submit = true;
+	bdev_batch_submit(&batch);
+	rig.in_submit = false;
 }
 
 void rig_submit(struct rig_io *io)

@@ -13,7 +13,7 @@ struct fake_bdev {
 	uint8_t *data;
 	/* what the driver holds; changed by its submit and by fake_end() */
 	struct bio *held[FAKE_HELD_MAX];
-	unsigned nheld, nheld_max, nsubmits;
+	unsigned nheld, nheld_max, nsubmits, nbatches;
 	bool auto_later;     /* complete everything with bdev_complete_later() */
 	int fail_with;	     /* status of what completes from now on */
 	unsigned violations; /* of limits or depth, seen by submit */
@@ -48,6 +48,8 @@ struct rig {
 	bool in_submit;
 	unsigned violations; /* done inside submit, twice, or elsewhere */
 	unsigned ndone;
+	/* of BIO_LISTED: how many came in the first eight calls of done */
+	unsigned ncalls, listed[8];
 };
 
 extern struct rig rig;
@@ -58,6 +60,8 @@ int rig_open(const struct bdev_limits *lim);
 unsigned rig_close(void);
 /* Submit what the test filled in. */
 void rig_submit(struct rig_io *io);
+/* The same for @n of them in one batch. */
+void rig_submit_batch(struct rig_io *ios, unsigned n);
 /* Turns, and ends held I/Os in random order, until nothing is held. */
 void rig_settle(void);
 
