@@ -102,13 +102,20 @@ void vdev_queue_stop(struct vdev_queue *q, vdev_queue_fn fn, void *arg);
 /* The first answer since the last flush, or one to a queue that has left the poll list. */
 void vdev_queue_answered(struct vdev_queue *q);
 
-/* On the queue's reactor, by the device type: @e is answered. */
+/* Something was pushed. */
+static cc_always_inline void vdev_queue_pushed(struct vdev_queue *q)
+{
+	if (cc_unlikely(!q->poller.is_dirty))
+		vdev_queue_answered(q);
+}
+
+/* On the queue's reactor, by the device type: @e is answered. (Many at once: vq_run_*, then
+ * vdev_queue_pushed().) */
 static cc_always_inline void vdev_queue_done(struct vdev_queue *q, struct vq_elem *e,
 					     uint32_t written)
 {
 	vq_push(&q->vq, e, written);
-	if (cc_unlikely(!q->poller.is_dirty))
-		vdev_queue_answered(q);
+	vdev_queue_pushed(q);
 }
 
 /* Run fn(q, arg) on the queue's reactor, then done(q, arg) on the control thread. For memory and

@@ -21,34 +21,54 @@ static cc_noinline cc_cold void req_fail(struct vblk_req *req, int err)
 	req_finish(req, err == -EOPNOTSUPP ? VBLK_S_UNSUPP : VBLK_S_IOERR, 1);
 }
 
-/* Back from the disk. A READ has written all of its writable part, anything else the status alone.
- */
-static void req_read_done(struct bio *bio)
+/* A list of successful ones, READ or not, up to the first of another queue, which is returned. A
+ * READ has written all of its writable part, anything else the status alone. */
+static cc_always_inline struct bio *reqs_finish(struct bio *bio, bool is_read)
 {
 	struct vblk_req *req = container_of(bio, struct vblk_req, bio);
+	struct vdev_queue *q = req->q;
+	struct vq_run run = vq_run_begin(&q->vq);
 
-	if (cc_likely(!bio->status))
-		req_finish(req, VBLK_S_OK, req->elem.in_bytes);
-	else
-		req_fail(req, bio->status);
+	do {
+		bio = req->bio.next;
+		*req->status = VBLK_S_OK;
+		vq_run_push(&run, &req->elem, is_read ? req->elem.in_bytes : 1);
+		req = container_of(bio, struct vblk_req, bio);
+	} while (bio && cc_likely(req->q == q));
+	vq_run_end(&run);
+	vdev_queue_pushed(q);
+	return bio;
+}
+
+/* Back from the disk. */
+static void req_read_done(struct bio *bio)
+{
+	if (cc_unlikely(bio->status < 0)) {
+		req_fail(container_of(bio, struct vblk_req, bio), bio->status);
+		return;
+	}
+	while (bio)
+		bio = reqs_finish(bio, true);
 }
 
 static void req_write_done(struct bio *bio)
 {
-	struct vblk_req *req = container_of(bio, struct vblk_req, bio);
-
-	if (cc_likely(!bio->status))
-		req_finish(req, VBLK_S_OK, 1);
-	else
-		req_fail(req, bio->status);
+	if (cc_unlikely(bio->status < 0)) {
+		req_fail(container_of(bio, struct vblk_req, bio), bio->status);
+		return;
+	}
+	while (bio)
+		bio = reqs_finish(bio, false);
 }
 
 /* The chain gets its header and status bytes back: the dirty log wants to know of them. */
 static void req_trimmed_done(struct bio *bio)
 {
-	struct vblk_req *req = container_of(bio, struct vblk_req, bio);
+	for (struct bio *b = bio; b; b = b->next) {
+		struct vblk_req *req = container_of(b, struct vblk_req, bio);
 
-	vblk_request_untrim(bio->iov, bio->iovcnt, req->cut_front, req->cut_back);
+		vblk_request_untrim(b->iov, b->iovcnt, req->cut_front, req->cut_back);
+	}
 	if (bio->op == BIO_READ)
 		req_read_done(bio);
 	else
@@ -60,20 +80,20 @@ static uint8_t fua_now(const struct vblk_queue *vbq)
 	return vbq->fua | cc_read_once(vbq->dev->fua);
 }
 
-static cc_always_inline void req_submit(struct vblk_queue *vbq, struct vblk_req *req,
-					const struct vblk_request *r, bio_done_fn done)
+/* READ and WRITE. */
+static cc_always_inline void req_fill(struct vblk_req *req, const struct vblk_request *r,
+				      uint8_t fua, bio_done_fn done)
 {
 	struct bio *bio = &req->bio;
 
 	req->status = r->status;
 	bio->op = r->kind == VBLK_READ ? BIO_READ : BIO_WRITE;
-	bio->flags = r->kind == VBLK_READ ? 0 : fua_now(vbq);
+	bio->flags = BIO_LISTED | (r->kind == VBLK_READ ? 0 : fua);
 	bio->iov = r->iov;
 	bio->iovcnt = r->iovcnt;
 	bio->off = r->off;
 	bio->len = r->len;
 	bio->done = done;
-	bdev_submit(vbq->chan, bio);
 }
 
 static void exec_rw(struct vblk_queue *vbq, struct vblk_req *req, const struct vblk_request *r)
@@ -81,7 +101,8 @@ static void exec_rw(struct vblk_queue *vbq, struct vblk_req *req, const struct v
 	req->cut_front = r->cut_front;
 	req->cut_back = r->cut_back;
 	vblk_request_trim(r->iov, r->iovcnt, r->cut_front, r->cut_back);
-	req_submit(vbq, req, r, req_trimmed_done);
+	req_fill(req, r, fua_now(vbq), req_trimmed_done);
+	bdev_submit(vbq->chan, &req->bio);
 }
 
 static void bio_fill_dataless(struct bio *bio, enum bio_op op, uint8_t flags, bio_done_fn done)
@@ -187,46 +208,75 @@ static cc_noinline void req_start_slow(struct vblk_queue *vbq, struct vblk_req *
 		execute[r.kind](vbq, req, &r);
 }
 
+/* READ and WRITE in one buffer: header, data, status, a piece each. false: something else. */
+static cc_always_inline bool req_start(const struct vdev_queue *q, struct vblk_req *req,
+				       struct bdev_batch *batch)
+{
+	const struct vq_elem *e = &req->elem;
+	const struct vblk_queue *vbq;
+	struct vblk_request r;
+	struct vblk_hdr hdr;
+
+	if (cc_unlikely(!vblk_header_alone(e, &hdr)))
+		return false;
+	if (le32_get(hdr.type) == VBLK_T_IN) {
+		if (!vq_elem_is(e, 1, 2) || !vblk_request_parse_usual(e, &hdr, VBLK_READ, 2, &r))
+			return false;
+		req_fill(req, &r, 0, req_read_done);
+		bdev_batch_add(batch, &req->bio);
+		return true;
+	}
+	vbq = q->priv;
+	if (le32_get(hdr.type) != VBLK_T_OUT || vbq->read_only || !vq_elem_is(e, 2, 1) ||
+	    !vblk_request_parse_usual(e, &hdr, VBLK_WRITE, 2, &r))
+		return false;
+	req_fill(req, &r, fua_now(vbq), req_write_done);
+	bdev_batch_add(batch, &req->bio);
+	return true;
+}
+
 /* READ and WRITE in several buffers; anything else takes the slow road from its start. */
-static cc_noinline void req_start_other(struct vblk_queue *vbq, struct vblk_req *req)
+static void req_start_other(struct vblk_queue *vbq, struct vblk_req *req, struct bdev_batch *batch)
 {
 	struct vblk_request r;
 	struct vblk_hdr hdr;
 
 	if (!vblk_header_alone(&req->elem, &hdr) ||
 	    !vblk_request_parse_pieces(&req->elem, &hdr, &r) ||
-	    (r.kind == VBLK_WRITE && vbq->read_only))
+	    (r.kind == VBLK_WRITE && vbq->read_only)) {
 		req_start_slow(vbq, req);
-	else
-		req_submit(vbq, req, &r, r.kind == VBLK_READ ? req_read_done : req_write_done);
+		return;
+	}
+	req_fill(req, &r, fua_now(vbq), r.kind == VBLK_READ ? req_read_done : req_write_done);
+	bdev_batch_add(batch, &req->bio);
 }
 
-/* READ and WRITE in one buffer: header, data, status, a piece each. */
-static cc_always_inline void req_start(struct vdev_queue *q, struct vblk_queue *vbq,
-				       struct vblk_req *req)
+static cc_noinline void process_other(struct vblk_queue *vbq, struct vq_elem **elems, unsigned n)
 {
-	const struct vq_elem *e = &req->elem;
-	struct vblk_request r;
-	struct vblk_hdr hdr;
+	struct bio_queue bios;
+	struct bdev_batch batch = bdev_batch_begin(vbq->chan, &bios);
 
-	req->q = q;
-	if (cc_unlikely(!vblk_header_alone(e, &hdr)))
-		req_start_other(vbq, req);
-	else if (le32_get(hdr.type) == VBLK_T_IN && vq_elem_is(e, 1, 2) &&
-		 vblk_request_parse_usual(e, &hdr, VBLK_READ, 2, &r))
-		req_submit(vbq, req, &r, req_read_done);
-	else if (le32_get(hdr.type) == VBLK_T_OUT && vq_elem_is(e, 2, 1) && !vbq->read_only &&
-		 vblk_request_parse_usual(e, &hdr, VBLK_WRITE, 2, &r))
-		req_submit(vbq, req, &r, req_write_done);
-	else
-		req_start_other(vbq, req);
+	for (unsigned i = 0; i < n; i++)
+		req_start_other(vbq, req_of(elems[i]), &batch);
+	bdev_batch_submit(&batch);
 }
 
+/* The usual ones first: a loop without a call, so that all it needs stays in registers. */
 void vblk_process(struct vdev_queue *q, struct vq_elem **elems, unsigned n)
 {
 	struct vblk_queue *vbq = q->priv;
+	struct bio_queue bios;
+	struct bdev_batch batch = bdev_batch_begin(vbq->chan, &bios);
 
 	/* the headers are on their way already: vq_pop prefetches them */
-	for (unsigned i = 0; i < n; i++)
-		req_start(q, vbq, req_of(elems[i]));
+	for (unsigned i = 0; i < n; i++) {
+		struct vblk_req *req = req_of(elems[i]);
+
+		req->q = q;
+		if (cc_unlikely(!req_start(q, req, &batch)))
+			elems[i - batch.n] = elems[i];
+	}
+	bdev_batch_submit(&batch);
+	if (batch.n < n)
+		process_other(vbq, elems, n - batch.n);
 }
