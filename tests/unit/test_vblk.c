@@ -67,6 +67,114 @@ static void many_requests_at_once_each_get_their_own_data(void **state)
 	close_all();
 }
 
+/* The @i-th of many requests, each with 2 KiB of its own at data: header, status, data. */
+static void add(uint64_t i, uint32_t type, uint64_t sector, unsigned npieces)
+{
+	const struct vblk_hdr h = { le32_make(type), le32_make(0), le64_make(sector) };
+	uint8_t *at = data + i * 2048;
+	struct vqd_buf bufs[4] = { ring_buf(&ring, at, 16, false) };
+	unsigned n = 1;
+
+	for (; n <= npieces; n++)
+		bufs[n] = ring_buf(&ring, at + 512 + (n - 1) * 512 / npieces, 512 / npieces,
+				   type == VBLK_T_IN);
+	bufs[n] = ring_buf(&ring, at + 16, 1, true);
+	memcpy(at, &h, sizeof(h));
+	at[16] = NONE;
+	assert_int_equal(vqd_add(&ring.vqd, bufs, n + 1, false, (void *)i), 0);
+}
+
+/* Returns which one. */
+static uint64_t answered(uint32_t want_written)
+{
+	uint32_t written;
+	void *cookie;
+	int err;
+
+	assert_true(vqd_get(&ring.vqd, &cookie, &written, &err));
+	assert_int_equal(data[(uintptr_t)cookie * 2048 + 16], VBLK_S_OK);
+	if (want_written)
+		assert_int_equal(written, want_written);
+	return (uintptr_t)cookie;
+}
+
+static void requests_of_all_kinds_in_one_batch(void **state)
+{
+	unsigned seen = 0;
+
+	(void)state;
+	open_all();
+	for (uint64_t i = 0; i < 16; i++) {
+		memset(data + i * 2048 + 512, (int)i, 512);
+		switch (i % 4) {
+		case 0:
+			add(i, VBLK_T_IN, i, 1);
+			break;
+		case 1:
+			add(i, VBLK_T_IN, i, 2);
+			break;
+		case 2:
+			add(i, VBLK_T_FLUSH, 0, 0);
+			break;
+		default:
+			add(i, VBLK_T_OUT, 100 + i, 1);
+		}
+	}
+	vqd_publish(&ring.vqd);
+	turns(3);
+	for (unsigned n = 0; n < 16; n++) {
+		uint64_t i = answered(0);
+		const uint8_t *got = data + i * 2048 + 512;
+
+		seen |= 1u << i;
+		if (i % 4 < 2)
+			assert_memory_equal(got, fake.data + i * 512, 512);
+		else if (i % 4 == 3)
+			assert_memory_equal(got, fake.data + (100 + i) * 512, 512);
+	}
+	assert_int_equal(seen, 0xffff);
+	close_all();
+}
+
+/* What comes back from the disk in one list is of both queues. */
+static void two_queues_of_one_channel_get_their_own(void **state)
+{
+	const struct vblk_opts opts = { .nqueues = 4 };
+	struct vdev_queue *queues[2];
+	struct ring rings[2];
+
+	(void)state;
+	device_open(&limits, &opts);
+	for (unsigned k = 0; k < 2; k++) {
+		queue_open_with(offered(), k);
+		queues[k] = q;
+		rings[k] = ring;
+	}
+	for (unsigned k = 0; k < 2; k++) {
+		ring = rings[k];
+		data = (uint8_t *)ring.data + 4096;
+		for (uint64_t i = 0; i < 5 + k; i++)
+			add(i, VBLK_T_IN, i + 7 * k, 1);
+		vqd_publish(&ring.vqd);
+		rings[k] = ring;
+	}
+	turns(2);
+	for (unsigned k = 0; k < 2; k++) {
+		q = queues[k];
+		ring = rings[k];
+		data = (uint8_t *)ring.data + 4096;
+		for (unsigned n = 0; n < 5 + k; n++) {
+			uint64_t i = answered(513);
+
+			assert_memory_equal(data + i * 2048 + 512, fake.data + (i + 7 * k) * 512,
+					    512);
+		}
+		assert_int_equal(q->vq.ninflight, 0);
+		queue_close();
+	}
+	device_close();
+}
+
 /* 2.7.4.3 */
 static void header_data_and_status_may_share_descriptors(void **state)
 {
@@ -444,6 +552,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(reads_and_writes_in_every_layout),
 		cmocka_unit_test(many_requests_at_once_each_get_their_own_data),
+		cmocka_unit_test(requests_of_all_kinds_in_one_batch),
+		cmocka_unit_test(two_queues_of_one_channel_get_their_own),
 		cmocka_unit_test(header_data_and_status_may_share_descriptors),
 		cmocka_unit_test(read_of_nothing_is_fine),
 		cmocka_unit_test(writes_to_a_read_only_disk_are_ioerr),
