@@ -152,8 +152,8 @@ void bdev_answer_later(struct bio *bio, int status)
 /* Counted together, and handed back together to those who want it so. */
 static cc_always_inline bool bio_ends_with(const struct bio *bio, const struct bio *first)
 {
-	return bio_is_like(bio, first) && bio->done == first->done &&
-	       bio->submit_ticks == first->submit_ticks;
+	return cc_likely(bio_is_like(bio, first)) && cc_likely(bio->done == first->done) &&
+	       cc_likely(bio->submit_ticks == first->submit_ticks);
 }
 
 static void bio_end_list(struct bio *first)
@@ -182,7 +182,7 @@ static struct bio *bdev_end_run(struct bdev_chan *chan, struct bio *first)
 		bdev_end(chan, first);
 		return next;
 	}
-	while (next && cc_likely(bio_ends_with(next, first))) {
+	while (next && bio_ends_with(next, first)) {
 		last = next;
 		bytes += next->len;
 		n++;
