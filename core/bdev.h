@@ -295,21 +295,23 @@ static cc_always_inline void bdev_submit(struct bdev_chan *chan, struct bio *bio
 
 /*
  * Many I/Os at once, within one poll: begin, add each, submit. What bdev_takes_as_is() asks of each
- * is asked of all together at the end, except for their place on the disk. The batch is a local
- * variable of the submitter, and in registers as long as nobody takes its address.
+ * is asked of all together at the end, except for their place on the disk; a "no" to all that would
+ * be a "yes" to each costs only the way one by one. The batch is a local variable of the submitter,
+ * and in registers as long as nobody takes its address.
  */
 struct bdev_batch {
 	struct bdev_chan *chan;
 	uint64_t submit_ticks;
-	uint64_t bytes, bytes_max; /* of the device; of an I/O */
+	uint64_t bytes; /* of the device */
 	struct bio_queue *bios;
 	struct bio **last; /* of bios */
 	/* or-ed over all of them */
 	uint64_t place_bits; /* off, len */
+	uint64_t len_bits;   /* len - 1: of a length of 0 all, of any other none above those of the longest */
 	uint64_t buf_bits;   /* bio_buf_bits() */
 	uint32_t iovcnt_bits;
 	uint32_t kinds;	  /* BDEV_KIND() */
-	uint32_t n, nout; /* nout: empty, too long, or beyond the end */
+	uint32_t n, nout; /* nout: beyond the end */
 };
 
 /* @bios: collects them; to be left alone until bdev_batch_submit(). */
@@ -320,7 +322,6 @@ static cc_always_inline struct bdev_batch bdev_batch_begin(struct bdev_chan *cha
 		.chan = chan,
 		.submit_ticks = chan->reactor->now_ticks,
 		.bytes = bdev_bytes(chan->bdev),
-		.bytes_max = chan->bytes_max,
 		.bios = bios,
 		.last = &bios->first,
 	};
@@ -344,13 +345,14 @@ static cc_always_inline void bdev_batch_add(struct bdev_batch *batch, struct bio
 	if (bio->iovcnt > 1)
 		batch->iovcnt_bits |= bio->iovcnt;
 	/* off + len does not wrap: the highest bit of either would show in place_bits */
-	if (cc_unlikely(len - 1 >= batch->bytes_max) || cc_unlikely(off + len > batch->bytes))
+	batch->len_bits |= len - 1;
+	if (cc_unlikely(off + len > batch->bytes))
 		batch->nout++;
 }
 
 static cc_always_inline bool bdev_batch_is_easy(const struct bdev_batch *b)
 {
-	return !b->nout && !(b->kinds & b->chan->slow) &&
+	return !b->nout && b->len_bits < b->chan->bytes_max && !(b->kinds & b->chan->slow) &&
 	       !(b->place_bits & (b->chan->block_mask | 1ull << 63)) &&
 	       !(b->buf_bits & b->chan->align_mask) && b->iovcnt_bits <= b->chan->iovs_max;
 }

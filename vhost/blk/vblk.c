@@ -180,6 +180,8 @@ static int vblk_queue_open(struct vdev_queue *q, struct errbuf *eb)
 		goto out_unmap;
 	}
 	q->priv = vbq;
+	for (unsigned i = 0; i < q->vq.size; i++)
+		((struct vblk_req *)q->slots)[i].q = q;
 	return 0;
 
 out_unmap:

@@ -270,10 +270,7 @@ void vblk_process(struct vdev_queue *q, struct vq_elem **elems, unsigned n)
 
 	/* the headers are on their way already: vq_pop prefetches them */
 	for (unsigned i = 0; i < n; i++) {
-		struct vblk_req *req = req_of(elems[i]);
-
-		req->q = q;
-		if (cc_unlikely(!req_start(q, req, &batch)))
+		if (cc_unlikely(!req_start(q, req_of(elems[i]), &batch)))
 			elems[i - batch.n] = elems[i];
 	}
 	bdev_batch_submit(&batch);

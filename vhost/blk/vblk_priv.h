@@ -39,7 +39,7 @@ struct vblk_queue {
  * every request. */
 struct vblk_req {
 	struct vq_elem elem;
-	struct vdev_queue *q;
+	struct vdev_queue *q; /* set when the queue is opened */
 	uint8_t *status;
 	uint8_t cut_front, cut_back; /* while its data are trimmed */
 	uint8_t range_at, range_n;   /* DISCARD, WRITE_ZEROES: next, and how many */

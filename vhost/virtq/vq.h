@@ -231,7 +231,8 @@ struct vq_run {
 	struct vq *vq;
 	volatile struct virtq_used_elem *ring;
 	uint16_t *batch;
-	unsigned used_idx, mask, n;
+	unsigned used_idx, mask;
+	unsigned nother; /* pushed the other way: not plain */
 	bool plain;
 };
 
@@ -253,8 +254,8 @@ static cc_always_inline void vq_run_push(struct vq_run *run, struct vq_elem *e, 
 	uint16_t id = e->id;
 
 	assert(e->inflight && !e->done && written <= e->in_bytes);
-	run->n++;
 	if (cc_unlikely(!run->plain)) {
+		run->nother++;
 		vq_push_other(run->vq, e, written);
 		return;
 	}
@@ -267,10 +268,13 @@ static cc_always_inline void vq_run_push(struct vq_run *run, struct vq_elem *e, 
 
 static cc_always_inline void vq_run_end(const struct vq_run *run)
 {
-	assert(run->vq->ninflight >= run->n);
-	run->vq->ninflight = (uint16_t)(run->vq->ninflight - run->n);
+	struct vq *vq = run->vq;
+	unsigned n = run->plain ? (uint16_t)(run->used_idx - vq->used_idx) : run->nother;
+
+	assert(vq->ninflight >= n);
+	vq->ninflight = (uint16_t)(vq->ninflight - n);
 	if (cc_likely(run->plain))
-		run->vq->used_idx = (uint16_t)run->used_idx;
+		vq->used_idx = (uint16_t)run->used_idx;
 }
 
 #endif

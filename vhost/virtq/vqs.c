@@ -177,6 +177,19 @@ static cc_always_inline struct vqs_step vqs_step_next(const struct vqs_table *t,
 	return vqs_step((const volatile char *)t->va + (link >> 12), 0);
 }
 
+/* The last descriptor of three, and the sums; @writes is a constant. */
+static cc_always_inline bool vqs_walk_third(const struct vq_near *near, struct vq_elem *e,
+					    const struct vqs_step *d, const uint32_t len[2],
+					    bool writes)
+{
+	if (cc_unlikely((uint16_t)d->link != VIRTQ_DESC_F_WRITE) ||
+	    cc_unlikely(!vq_near_piece(near, d->addr, d->len, &e->iov[2])) ||
+	    cc_unlikely(!vq_near_lens(len[0], len[1], d->len)))
+		return false;
+	vq_elem_three(e, (const uint32_t[3]){ len[0], len[1], d->len }, writes);
+	return true;
+}
+
 /*
  * The chain that nearly all requests are, without a loop: a readable buffer, one of either kind, a
  * writable one. false: another shape, nothing is decided.
@@ -185,8 +198,8 @@ static cc_always_inline bool vqs_walk_three(const struct vq_near *near, struct v
 					    const struct vqs_table *t, struct vqs_step d)
 {
 	const uint16_t next = VIRTQ_DESC_F_NEXT, write = VIRTQ_DESC_F_WRITE;
+	uint32_t len[2] = { d.len }, link;
 	struct iovec *iov = e->iov;
-	uint32_t out = d.len, mid, link;
 
 	if (cc_unlikely((uint16_t)d.link != next) || cc_unlikely(d.link >= t->link_end) ||
 	    cc_unlikely(!vq_near_piece(near, d.addr, d.len, &iov[0])))
@@ -194,17 +207,18 @@ static cc_always_inline bool vqs_walk_three(const struct vq_near *near, struct v
 	cc_prefetch(iov[0].iov_base);
 	d = vqs_step_next(t, d.link);
 	link = d.link;
-	mid = d.len;
-	if (cc_unlikely((uint16_t)(link | write) != (next | write)) ||
-	    cc_unlikely(link >= t->link_end) || cc_unlikely(!vq_near_piece(near, d.addr, d.len, &iov[1])))
+	len[1] = d.len;
+	if (cc_unlikely(link >= t->link_end) ||
+	    cc_unlikely(!vq_near_piece(near, d.addr, d.len, &iov[1])))
+		return false;
+	if ((uint16_t)link == (next | write)) {
+		d = vqs_step_next(t, link);
+		return vqs_walk_third(near, e, &d, len, true);
+	}
+	if (cc_unlikely((uint16_t)link != next))
 		return false;
 	d = vqs_step_next(t, link);
-	if (cc_unlikely((uint16_t)d.link != write) ||
-	    cc_unlikely(!vq_near_piece(near, d.addr, d.len, &iov[2])) ||
-	    cc_unlikely(!vq_near_lens(out, mid, d.len)))
-		return false;
-	vq_elem_three(e, (const uint32_t[3]){ out, mid, d.len }, link & write);
-	return true;
+	return vqs_walk_third(near, e, &d, len, false);
 }
 
 /*
@@ -332,20 +346,21 @@ static cc_noinline cc_cold void vqs_break_head(struct vq *vq, unsigned head)
 	vq_break(vq, "head %u %s", head, head >= vq->size ? "out of the ring" : "already in flight");
 }
 
-/* Take @n heads from @idx on; their descriptors begin to arrive. Returns how many are good. */
-static unsigned vqs_take_heads(struct vq *vq, uint16_t idx, struct vq_elem **elems, unsigned n)
+/* Take the heads of [ring, end); their descriptors begin to arrive. Returns behind the last good
+ * one. */
+static cc_always_inline struct vq_elem **vqs_take_run(struct vq *vq, const volatile uint16_t *ring,
+						      const volatile uint16_t *end,
+						      struct vq_elem **out)
 {
-	const volatile le16 *ring = vq->split.avail->ring;
 	const volatile struct virtq_desc *desc = vq->split.desc;
 	struct vqi_split *track = vq->inflight;
 	uint64_t counter = vq->inflight_counter;
-	size_t size = vq->size, mask = vq->mask, slot_bytes = vq->slot_bytes;
-	struct vq_elem **out = elems, **end = elems + n;
+	size_t size = vq->size, slot_bytes = vq->slot_bytes;
 	char *slots = vq->slots;
 
-#pragma GCC unroll 2
-	for (size_t at = idx; out != end; at++) {
-		size_t head = le16_get(ring[at & mask]);
+#pragma GCC unroll 4
+	for (; ring != end; ring++) {
+		size_t head = le16toh(*ring);
 		struct vq_elem *e = (struct vq_elem *)(slots + head * slot_bytes);
 
 		if (cc_unlikely(head >= size) || cc_unlikely(e->inflight)) {
@@ -359,6 +374,18 @@ static unsigned vqs_take_heads(struct vq *vq, uint16_t idx, struct vq_elem **ele
 			vqs_track(track, (uint16_t)head, counter++);
 	}
 	vq->inflight_counter = counter;
+	return out;
+}
+
+/* @n heads from @idx on: one run, or two where the ring wraps. Returns how many are good. */
+static unsigned vqs_take_heads(struct vq *vq, uint16_t idx, struct vq_elem **elems, unsigned n)
+{
+	const volatile uint16_t *ring = (const volatile uint16_t *)vq->split.avail->ring;
+	unsigned at = idx & vq->mask, n0 = CC_MIN(n, vq->size - at);
+	struct vq_elem **out = vqs_take_run(vq, ring + at, ring + at + n0, elems);
+
+	if (cc_unlikely(n0 < n) && !vq->broken)
+		out = vqs_take_run(vq, ring, ring + (n - n0), out);
 	return (unsigned)(out - elems);
 }
 
