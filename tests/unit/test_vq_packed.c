@@ -171,6 +171,10 @@ static const struct row rows[] = {
 	  .nin = 1 },
 	{ "empty 3rd", NULL, .d = { { OK(0), N }, { OK(0), N | W }, { HOLE, 0, W } }, .nout = 1,
 	  .nin = 1 },
+	{ "empty 2nd, in memory", NULL,
+	  .d = { { OK(0), N }, { FG_DATA_GPA, 0, N | W }, { OK(0), W } }, .nout = 1, .nin = 1 },
+	{ "empty 3rd, in memory", NULL,
+	  .d = { { OK(0), N }, { OK(0), N | W }, { FG_DATA_GPA, 0, W } }, .nout = 1, .nin = 1 },
 	{ "empty all", NULL, .d = { { HOLE, 0, N }, { HOLE, 0, N | W }, { HOLE, 0, W } } },
 	/* indirect */
 	{ "table", NULL, .d = { IND(3) }, .t = { { OK(0) }, { OK(0) }, { OK(0), W } }, .nout = 2,

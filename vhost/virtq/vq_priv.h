@@ -69,10 +69,11 @@ static cc_always_inline bool vq_near_piece(const struct vq_near *near, uint64_t 
 	return true;
 }
 
-/* Are they all of the lengths that vq_near_piece() takes for granted? One comparison. */
+/* Are they all of the lengths that vq_near_piece() takes for granted, and none empty (an empty piece
+ * vanishes, which is not the usual)? One comparison. */
 static cc_always_inline bool vq_near_lens(uint32_t a, uint32_t b, uint32_t c)
 {
-	return (a | b | c) < VQ_NEAR_BYTES;
+	return ((a - 1) | (b - 1) | (c - 1)) < VQ_NEAR_BYTES;
 }
 
 /* Shape and sums of a chain of three: readable, of the kind that @writes says, writable. */
