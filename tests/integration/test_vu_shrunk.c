@@ -113,6 +113,15 @@ static void memory_goes_under_packed_rings(void **state)
 
 #define ROUNDS 10
 
+/* With the address sanitizer the allocator maps as it likes. */
+#if defined(__SANITIZE_ADDRESS__)
+#define MAPS_TELL 0
+#elif defined(__has_feature)
+#define MAPS_TELL !__has_feature(address_sanitizer)
+#else
+#define MAPS_TELL 1
+#endif
+
 /* Ten to make the allocator (and a sanitizer) feel at home, ten to count. */
 static void nothing_stays_mapped(void **state)
 {
@@ -124,7 +133,8 @@ static void nothing_stays_mapped(void **state)
 	before = rig_count_maps();
 	for (unsigned i = 0; i < ROUNDS; i++)
 		memory_goes(i & 1, FE_BUFS_OFF);
-	assert_in_range(rig_count_maps(), 1, before + ROUNDS - 1);
+	if (MAPS_TELL)
+		assert_in_range(rig_count_maps(), 1, before + ROUNDS - 1);
 }
 
 static void the_dirty_log_goes(void **state)
