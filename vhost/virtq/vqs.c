@@ -358,7 +358,7 @@ static cc_always_inline struct vq_elem **vqs_take_run(struct vq *vq, const volat
 	size_t size = vq->size, slot_bytes = vq->slot_bytes;
 	char *slots = vq->slots;
 
-#pragma GCC unroll 4
+#pragma GCC unroll 8
 	for (; ring != end; ring++) {
 		size_t head = le16toh(*ring);
 		struct vq_elem *e = (struct vq_elem *)(slots + head * slot_bytes);
@@ -460,7 +460,7 @@ static void vqs_batch_link(struct vq *vq, const struct vqs_runs *runs, struct vq
 	size_t head = vq->vqi_free;
 
 	for (unsigned k = 0; k < 2; k++) {
-#pragma GCC unroll 4
+#pragma GCC unroll 8
 		for (const uint16_t *id = runs->id[k], *end = id + runs->n[k]; id != end; id++) {
 			cc_write_once(desc[*id].next, (uint16_t)head);
 			head = *id;
@@ -476,7 +476,7 @@ static void vqs_batch_clear(const struct vqs_runs *runs, struct vqi_split *r, ui
 
 	barrier_release(); /* after the index of the used ring */
 	for (unsigned k = 0; k < 2; k++) {
-#pragma GCC unroll 4
+#pragma GCC unroll 8
 		for (const uint16_t *id = runs->id[k], *end = id + runs->n[k]; id != end; id++)
 			cc_write_once(desc[*id].inflight, 0);
 	}
