@@ -258,6 +258,29 @@ static void rings_without_memory_break_and_come_back(void **state)
 	fe_close(&fe);
 }
 
+/* GPA_ADDRESSES: rings by guest address; all regions have the same user address, which says nothing. */
+static void guest_addresses_are_enough(void **state)
+{
+	const struct vu_mem_reg m[] = { { .region = { FE_GPA + (1u << 30), 4096, 0, 0 } },
+					{ .region = { FE_GPA + (2u << 30), 4096, 0, 4096 } } };
+	struct fe fe;
+
+	(void)state;
+	fe_open(&fe, rig.path[0]);
+	fe_negotiate(&fe, FE_FEATURES, FE_PROTOCOL | VU_BIT(VU_PROTOCOL_F_GPA_ADDRESSES));
+	fe_share(&fe);
+	fe_start(&fe, 0, 64);
+	fe_io(&fe, 0);
+	for (unsigned i = 0; i < 2; i++)
+		assert_int_equal(
+			fe_ask(&fe, VU_ADD_MEM_REG, &m[i], sizeof(m[i]), &fe.memfd, 1), 0);
+	fe_io(&fe, 0);
+	for (unsigned i = 0; i < 2; i++)
+		assert_int_equal(fe_ask(&fe, VU_REM_MEM_REG, &m[i], sizeof(m[i]), NULL, 0), 0);
+	fe_io(&fe, 0);
+	fe_close(&fe);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -267,6 +290,7 @@ int main(void)
 		QUIET(five_hundred_and_nine_slots),
 		QUIET(rings_move_with_their_region),
 		QUIET(rings_without_memory_break_and_come_back),
+		QUIET(guest_addresses_are_enough),
 	};
 
 	return cmocka_run_group_tests(tests, fixture_start, fixture_stop);

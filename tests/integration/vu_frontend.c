@@ -218,19 +218,25 @@ void fe_negotiate(struct fe *fe, uint64_t features, uint64_t protocol)
 	fe->protocol = protocol;
 }
 
+static bool fe_by_gpa(const struct fe *fe)
+{
+	return fe->protocol & VU_BIT(VU_PROTOCOL_F_GPA_ADDRESSES);
+}
+
 void fe_share(struct fe *fe)
 {
 	struct vu_mem_table t = { .nregions = 1,
 				  .regions = { { FE_GPA, FE_MEM_BYTES, FE_UVA, 0 } } };
 
+	if (fe_by_gpa(fe))
+		t.regions[0].uva = 0;
 	assert_true(fe_send(fe, VU_SET_MEM_TABLE, 0, &t, 8 + sizeof(t.regions[0]), &fe->memfd, 1));
 }
 
 void fe_addr(const struct fe *fe, unsigned i, struct vu_vring_addr *ret)
 {
-	uint64_t at = FE_UVA + i * FE_QUEUE_BYTES;
+	uint64_t at = (fe_by_gpa(fe) ? FE_GPA : FE_UVA) + i * FE_QUEUE_BYTES;
 
-	(void)fe;
 	*ret = (struct vu_vring_addr){ .index = i,
 				       .desc = at,
 				       .avail = at + FE_AVAIL_OFF,

@@ -40,6 +40,7 @@ static const char *const vhost_user[] = {
 	"CRYPTO_SESSION", "PAGEFAULT", "CONFIG", "BACKEND_SEND_FD", "HOST_NOTIFIER",
 	"INFLIGHT_SHMFD", "RESET_DEVICE", "INBAND_NOTIFICATIONS", "CONFIGURE_MEM_SLOTS", "STATUS",
 	"XEN_MMAP", "SHARED_OBJECT", "DEVICE_STATE", "GET_VRING_BASE_INFLIGHT",
+	"GPA_ADDRESSES",
 };
 
 const char *featnames_virtio_blk(unsigned bit)

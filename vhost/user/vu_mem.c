@@ -40,6 +40,14 @@ void vu_mem_fini(struct vu_mem *mem)
 	mem->gmem = NULL;
 }
 
+/* With GPA_ADDRESSES rings are given by guest address, and the user address says nothing: the guest's
+ * stands for it, and everything else stays as it is. */
+static void region_normalise(const struct vu_session *s, struct vu_region *r)
+{
+	if (vu_session_has(s, VU_PROTOCOL_F_GPA_ADDRESSES))
+		r->uva = r->gpa;
+}
+
 static bool region_is_same(const struct vu_region_id *a, const struct vu_region_id *b)
 {
 	return memcmp(&a->r, &b->r, sizeof(a->r)) == 0 && a->dev == b->dev && a->ino == b->ino;
@@ -247,6 +255,7 @@ int vu_set_mem_table(struct vu_session *s, struct vu_msg *m)
 		return errbuf_set(&s->eb, -EPROTO, "%u regions, %u file descriptors, %u bytes", n,
 				  m->nfds, m->h.size);
 	for (unsigned i = 0; i < n; i++) {
+		region_normalise(s, &m->p.table.regions[i]);
 		err = region_identify(&m->p.table.regions[i], m->fds[i], &table[i], &s->eb);
 		if (err)
 			return err;
@@ -270,10 +279,11 @@ int vu_get_max_mem_slots(struct vu_session *s, struct vu_msg *m)
 
 int vu_add_mem_reg(struct vu_session *s, struct vu_msg *m)
 {
-	const struct vu_region *r = &m->p.mem_reg.region;
+	struct vu_region *r = &m->p.mem_reg.region;
 	struct gmem *g;
 	int err;
 
+	region_normalise(s, r);
 	if (s->mem.n >= VU_MEM_SLOTS_MAX)
 		return errbuf_set(&s->eb, -ENOSPC, "more than %d memory regions", VU_MEM_SLOTS_MAX);
 	err = region_identify(r, m->fds[0], &s->mem.ids[s->mem.n], &s->eb);
@@ -291,11 +301,13 @@ int vu_add_mem_reg(struct vu_session *s, struct vu_msg *m)
  */
 int vu_rem_mem_reg(struct vu_session *s, struct vu_msg *m)
 {
-	const struct vu_region *r = &m->p.mem_reg.region;
+	struct vu_region *r = &m->p.mem_reg.region;
 	struct vu_mem *mem = &s->mem;
 	struct gmem *g = gmem_get(mem->gmem);
-	int err = table_del(&g, r);
+	int err;
 
+	region_normalise(s, r);
+	err = table_del(&g, r);
 	if (err)
 		return errbuf_set(
 			&s->eb, err,
