@@ -387,8 +387,11 @@ static int send_memory(struct virtio_user *vu)
 	return err;
 }
 
+/* The rings run and may use the region at once: the peer must have taken it in by then. One that does
+ * not acknowledge answers a question after what came before it. */
 int virtio_user_send_region(struct virtio_user *vu, unsigned i)
 {
+	uint64_t features;
 	int err;
 
 	pthread_mutex_lock(&vu->lock);
@@ -398,6 +401,8 @@ int virtio_user_send_region(struct virtio_user *vu, unsigned i)
 		err = send_slot(vu, i);
 	else
 		err = send_table(vu, i);
+	if (!err && !has_protocol(vu, VU_PROTOCOL_F_REPLY_ACK))
+		err = ask_u64(vu, VU_GET_FEATURES, &features);
 	pthread_mutex_unlock(&vu->lock);
 	return err;
 }
