@@ -220,8 +220,11 @@ class Load(DaemonCase):
         return subprocess.Popen([NVRING, "bench", *map(str, args)], cwd=self.folder, stdin=subprocess.DEVNULL,
                                 stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
-    def wait_for_io(self, daemon, name="a"):
+    def wait_for_io(self, daemon, name="a", bench=None):
+        """Until the disk has seen I/O, or `bench`, which is to end by itself, has ended."""
         def io_seen():
+            if bench and bench.poll() is not None:
+                return True
             stats = daemon.call("bdev_get_iostat", name=name)["bdevs"][0]
             return stats["num_read_ops"] + stats["num_write_ops"] > 1000
         wait_for("I/O", io_seen)
@@ -291,13 +294,18 @@ class Load(DaemonCase):
         daemon = self.start(*args)
         bench = self.bench("a.sock", "--rw", "randrw", "--verify", "--time", "3s", "--warmup", "0",
                            "--reconnect", "60", *options)
-        for _ in range(3):
-            self.wait_for_io(daemon)
+        kills = 0
+        while kills < 3:
+            self.wait_for_io(daemon, bench=bench)
+            if bench.poll() is not None:
+                break  # a disk that stood still for seconds
             daemon.process.kill()
             daemon.wait()
             daemon = self.start(*args)
+            kills += 1
         out, err = bench.communicate(timeout=PATIENCE)
         self.assertEqual(bench.returncode, 0, out + err)
+        self.assertGreater(kills, 0)
 
     def test_killed_under_verified_writes_split(self):
         self.killed_under_verified_writes()
