@@ -136,18 +136,6 @@ static int ask_u64(struct virtio_user *vu, uint32_t request, uint64_t *ret)
 	return 0;
 }
 
-/* The peer has acted on @m when this returns, with REPLY_ACK or without: messages are handled in order, so
- * that the answer to any other one will do. A request may use the memory the moment after. */
-static int tell_and_wait(struct virtio_user *vu, struct vu_msg *m)
-{
-	uint64_t features;
-	int err = tell(vu, m);
-
-	if (err || has_protocol(vu, VU_PROTOCOL_F_REPLY_ACK))
-		return err;
-	return ask_u64(vu, VU_GET_FEATURES, &features);
-}
-
 static int explain(struct virtio_user *vu, struct errbuf *eb, int err, uint32_t request)
 {
 	const char *what = strerror(-err);
@@ -358,7 +346,7 @@ static int send_table(struct virtio_user *vu, unsigned last)
 		m.p.table.regions[i] = region_describe(&vu->regions[i]);
 		m.fds[i] = vu->regions[i].fd;
 	}
-	return tell_and_wait(vu, &m);
+	return tell(vu, &m);
 }
 
 static int send_slot(struct virtio_user *vu, unsigned i)
@@ -369,7 +357,7 @@ static int send_slot(struct virtio_user *vu, unsigned i)
 	m.p.mem_reg.region = region_describe(&vu->regions[i]);
 	m.fds[0] = vu->regions[i].fd;
 	m.nfds = 1;
-	return tell_and_wait(vu, &m);
+	return tell(vu, &m);
 }
 
 static int send_memory(struct virtio_user *vu)
