@@ -145,7 +145,9 @@ static void the_dirty_log_goes(void **state)
 	struct fe fe;
 
 	(void)state;
-	if (IS_TSAN) { /* its own atomics fault, under its own locks */
+	if (IS_TSAN) {
+		print_message("# under the thread sanitizer its own atomics fault, with its locks "
+			      "held\n");
 		close(fd);
 		skip();
 	}
