@@ -9,6 +9,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "core/base/cc.h"
+
 #define KEY_MAX	 32  /* characters of a key; longer is unknown anyway */
 #define KEYS_MAX 256 /* the list of known keys in an error line */
 
@@ -51,6 +53,20 @@ int uri_size_parse(const char *text, uint64_t *ret_bytes)
 	if (v > (uint64_t)INT64_MAX >> shift)
 		return -EINVAL;
 	*ret_bytes = v << shift;
+	return 0;
+}
+
+int uri_blocks_parse(const char *text, uint64_t block, uint64_t *ret_bytes, struct errbuf *eb)
+{
+	uint64_t bytes;
+
+	if (!CC_IS_POW2(block))
+		return errbuf_set(eb, -EINVAL, "option block: a power of two is expected");
+	if (uri_size_parse(text, &bytes) || !bytes || bytes % block)
+		return errbuf_set(eb, -EINVAL,
+				  "bad size '%s': a multiple of %llu bytes is expected, such as 64M", text,
+				  (unsigned long long)block);
+	*ret_bytes = bytes;
 	return 0;
 }
 

@@ -35,6 +35,12 @@ struct uri_opt {
 int uri_size_parse(const char *text, uint64_t *ret_bytes);
 
 /**
+ * uri_blocks_parse - the size of a disk that is nothing but a size: @text, in whole blocks of @block bytes, which
+ * must be a power of two. 0 or -EINVAL with the reason in @eb. Pure.
+ */
+int uri_blocks_parse(const char *text, uint64_t block, uint64_t *ret_bytes, struct errbuf *eb);
+
+/**
  * uri_parse - "PATH?key=value&key=value" into its path and its options. Pure.
  * %XX is decoded in path and values (a '?' of the path is written %3F); %00 and control characters
  * are refused. Each option at most once; an unknown one is answered with the list of those in

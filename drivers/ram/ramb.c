@@ -133,15 +133,10 @@ int ramb_open(const char *text, struct bdev **ret_bdev, struct errbuf *eb)
 	struct ramb *ram;
 	int err = uri_parse(text, size, sizeof(size), opts, ARRAY_SIZE(opts), eb);
 
+	if (!err)
+		err = uri_blocks_parse(size, block, &bytes, eb);
 	if (err)
 		return err;
-	if (!CC_IS_POW2(block))
-		return errbuf_set(eb, -EINVAL, "option block: a power of two is expected");
-	if (uri_size_parse(size, &bytes) || !bytes || bytes % block)
-		return errbuf_set(
-			eb, -EINVAL,
-			"bad size '%s': a multiple of %llu bytes is expected, such as 64M", size,
-			(unsigned long long)block);
 	ram = calloc(1, sizeof(*ram));
 	if (!ram)
 		return errbuf_set(eb, -ENOMEM, "out of memory");
