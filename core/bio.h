@@ -118,6 +118,4 @@ static inline struct bio *bio_queue_take_all(struct bio_queue *q)
 	return first;
 }
 
-const char *bio_op_name(enum bio_op op);
-
 #endif

@@ -265,8 +265,3 @@ void vu_session_info_fini(struct vu_session_info *info)
 	info->queues = NULL;
 	info->nregions = info->nqueues = 0;
 }
-
-const char *vu_server_path(const struct vu_server *s)
-{
-	return s->path ? s->path : "";
-}

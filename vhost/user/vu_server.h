@@ -73,6 +73,4 @@ struct vu_session_info {
 int vu_server_get_info(const struct vu_server *s, struct vu_session_info *ret);
 void vu_session_info_fini(struct vu_session_info *info);
 
-const char *vu_server_path(const struct vu_server *s);
-
 #endif
