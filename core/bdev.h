@@ -20,6 +20,7 @@
 #include "core/base/list.h"
 #include "core/base/slab.h"
 #include "core/bio.h"
+#include "core/hugemem.h"
 #include "core/reactor.h"
 
 struct bdev;
@@ -155,7 +156,7 @@ struct bdev_chan {
 	void *drv; /* the driver's */
 	/* cold */
 	struct slab splits, bounces;
-	char *bounce_mem;		/* BDEV_BOUNCES buffers, touched on use */
+	struct hugemem bounce_mem;	/* BDEV_BOUNCES buffers, touched on use */
 	struct bio_queue split_waiting; /* I/Os that wait for a split context or a bounce buffer */
 	struct list link;		/* in bdev->chans */
 	unsigned refs;			/* control thread */

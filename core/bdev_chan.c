@@ -76,6 +76,7 @@ static int bdev_chan_create(struct bdev *bdev, struct reactor *r, struct bdev_ch
 	chan->bdev = bdev;
 	chan->reactor = r;
 	chan->refs = 1;
+	chan->bounce_mem.fd = -1;
 	list_init(&chan->link);
 	iosched_init(&chan->sched);
 	bio_queue_init(&chan->later);

@@ -3,38 +3,40 @@
 #include <assert.h>
 #include <errno.h>
 #include <string.h>
-#include <sys/mman.h>
 
 #include "core/bdev_priv.h"
 
 static_assert(BDEV_BOUNCE_BYTES >= BDEV_BLOCK_MAX, "a bounce buffer holds a block");
 static_assert(CC_IS_POW2(BDEV_BOUNCE_BYTES), "a bounce buffer is aligned to its size");
 
-/* One buffer more than are used: room to align the first. */
-#define BOUNCE_MAP_BYTES ((size_t)(BDEV_BOUNCES + 1) * BDEV_BOUNCE_BYTES)
-
 /* The handle of a buffer: slot i of the slab stands for buffer i. */
 struct bdev_bounce {
 	uint8_t unused;
 };
 
+/* In the DMA registry: devices move the data from and to the bounce buffer. */
 int bdev_bounce_init(struct bdev_chan *chan)
 {
-	void *mem = mmap(NULL, BOUNCE_MAP_BYTES, PROT_READ | PROT_WRITE,
-			 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	/* one buffer more than are used: room to align the first */
+	int err = hugemem_alloc(&chan->bounce_mem, (size_t)(BDEV_BOUNCES + 1) * BDEV_BOUNCE_BYTES,
+				"nvring-bounce");
 
-	if (mem == MAP_FAILED)
-		return -ENOMEM;
-	chan->bounce_mem = mem;
-	return slab_init(&chan->bounces, BDEV_BOUNCES, sizeof(struct bdev_bounce));
+	if (err)
+		return err;
+	err = hugemem_dma_add(&chan->bounce_mem);
+	if (!err)
+		err = slab_init(&chan->bounces, BDEV_BOUNCES, sizeof(struct bdev_bounce));
+	else
+		hugemem_free(&chan->bounce_mem);
+	return err;
 }
 
 void bdev_bounce_fini(struct bdev_chan *chan)
 {
 	slab_fini(&chan->bounces);
-	if (chan->bounce_mem)
-		munmap(chan->bounce_mem, BOUNCE_MAP_BYTES);
-	chan->bounce_mem = NULL;
+	if (chan->bounce_mem.fd >= 0)
+		hugemem_dma_del(&chan->bounce_mem);
+	hugemem_free(&chan->bounce_mem);
 }
 
 struct bdev_bounce *bdev_bounce_get(struct bdev_chan *chan)
@@ -50,7 +52,7 @@ void bdev_bounce_put(struct bdev_chan *chan, struct bdev_bounce *b)
 void *bdev_bounce_va(const struct bdev_chan *chan, const struct bdev_bounce *b)
 {
 	size_t idx = (size_t)((const char *)b - chan->bounces.mem) / chan->bounces.stride;
-	uintptr_t first = CC_ALIGN_UP((uintptr_t)chan->bounce_mem, BDEV_BOUNCE_BYTES);
+	uintptr_t first = CC_ALIGN_UP((uintptr_t)chan->bounce_mem.va, BDEV_BOUNCE_BYTES);
 
 	return (char *)first + idx * BDEV_BOUNCE_BYTES;
 }

@@ -4,23 +4,20 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "core/base/barrier.h"
 #include "core/base/cc.h"
 
-struct dma_region {
-	uintptr_t va;
-	size_t len;
-};
-
 /* Guards the regions, the list of domains, and who writes the domains' tables. Readers of tables
  * take no lock. */
 static pthread_mutex_t registry_lock = PTHREAD_MUTEX_INITIALIZER;
-static struct dma_region regions[DMA_REGIONS_MAX]; /* sorted by va, disjoint */
+static struct dma_region regions[DMA_REGIONS_MAX]; /* sorted by va, disjoint; fds are ours */
 static unsigned nregions;
 static struct list domains = { &domains, &domains };
 
@@ -86,8 +83,8 @@ static uint64_t dma_table_remove(struct dma_domain *d, unsigned at)
 
 static int dma_domain_map(struct dma_domain *d, unsigned at, const struct dma_region *region)
 {
-	struct dma_range range = { .va = region->va, .len = region->len };
-	int err = d->ops->map(d, (void *)range.va, range.len, &range.iova);
+	struct dma_range range = { .va = (uintptr_t)region->va, .len = region->len };
+	int err = d->ops->map(d, region, &range.iova);
 
 	if (err)
 		return err;
@@ -99,7 +96,7 @@ static void dma_domain_unmap(struct dma_domain *d, unsigned at, const struct dma
 {
 	/* The device forgets it after the readers do. It was mapped, so there is nothing to do
 	 * about an error. */
-	(void)d->ops->unmap(d, (void *)region->va, region->len, dma_table_remove(d, at));
+	(void)d->ops->unmap(d, region->va, region->len, dma_table_remove(d, at));
 }
 
 static void dma_domain_release(struct dma_domain *d)
@@ -150,7 +147,7 @@ static unsigned dma_region_find(uintptr_t va)
 {
 	unsigned i = 0;
 
-	while (i < nregions && regions[i].va + (regions[i].len - 1) < va)
+	while (i < nregions && (uintptr_t)regions[i].va + (regions[i].len - 1) < va)
 		i++;
 	return i;
 }
@@ -174,10 +171,10 @@ static int dma_region_map(unsigned at, const struct dma_region *region)
 
 static int dma_region_add_locked(const struct dma_region *region)
 {
-	unsigned at = dma_region_find(region->va);
+	unsigned at = dma_region_find((uintptr_t)region->va);
 	int err;
 
-	if (at < nregions && regions[at].va <= region->va + (region->len - 1))
+	if (at < nregions && (uintptr_t)regions[at].va <= (uintptr_t)region->va + (region->len - 1))
 		return -EEXIST;
 	if (nregions == DMA_REGIONS_MAX)
 		return -ENOSPC;
@@ -190,28 +187,37 @@ static int dma_region_add_locked(const struct dma_region *region)
 	return 0;
 }
 
-int dma_region_add(void *va, size_t len)
+int dma_region_add(const struct dma_region *region)
 {
-	struct dma_region region = { .va = (uintptr_t)va, .len = len };
+	struct dma_region own = *region;
 	int err;
 
-	if (len == 0 || region.va + (len - 1) < region.va)
+	if (own.len == 0 || (uintptr_t)own.va + (own.len - 1) < (uintptr_t)own.va)
 		return -EINVAL;
+	if (own.fd >= 0) {
+		own.fd = fcntl(region->fd, F_DUPFD_CLOEXEC, 0);
+		if (own.fd < 0)
+			return -errno;
+	}
 	pthread_mutex_lock(&registry_lock);
-	err = dma_region_add_locked(&region);
+	err = dma_region_add_locked(&own);
 	pthread_mutex_unlock(&registry_lock);
+	if (err && own.fd >= 0)
+		close(own.fd);
 	return err;
 }
 
-static int dma_region_del_locked(const struct dma_region *region)
+static int dma_region_del_locked(void *va, size_t len)
 {
-	unsigned at = dma_region_find(region->va);
+	unsigned at = dma_region_find((uintptr_t)va);
 	struct list *pos;
 
-	if (at == nregions || regions[at].va != region->va || regions[at].len != region->len)
+	if (at == nregions || regions[at].va != va || regions[at].len != len)
 		return -ENOENT;
 	list_for_each (pos, &domains)
-		dma_domain_unmap(list_entry(pos, struct dma_domain, link), at, region);
+		dma_domain_unmap(list_entry(pos, struct dma_domain, link), at, &regions[at]);
+	if (regions[at].fd >= 0)
+		close(regions[at].fd);
 	nregions--;
 	memmove(&regions[at], &regions[at + 1], (nregions - at) * sizeof(regions[0]));
 	return 0;
@@ -219,11 +225,10 @@ static int dma_region_del_locked(const struct dma_region *region)
 
 int dma_region_del(void *va, size_t len)
 {
-	struct dma_region region = { .va = (uintptr_t)va, .len = len };
 	int err;
 
 	pthread_mutex_lock(&registry_lock);
-	err = dma_region_del_locked(&region);
+	err = dma_region_del_locked(va, len);
 	pthread_mutex_unlock(&registry_lock);
 	return err;
 }

@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The DMA registry: which memory of this process devices may reach, and the port to an IOMMU domain.
+ * The DMA registry: which memory of this process devices may reach, and the port to an IOMMU
+ * domain.
  *
- *   dma_region_add(va, len) ──► every attached domain: ops->map ──► its table {va, len, iova}
- *   reader on any reactor: dma_xlate(domain, va) in the current table, no lock; tables are replaced whole.
+ *   dma_region_add(region) ──► every attached domain: ops->map ──► its table {va, len, iova}
+ *   reader on any reactor: dma_xlate(domain, va) in the current table, no lock; tables are replaced
+ * whole.
  *
- * A domain has two tables and a generation. The writer fills the table that is not current and then moves the
- * generation on; a reader that finds the generation moved while it searched, searches again. Nothing is freed
- * under a reader, nobody waits for readers.
+ * A domain has two tables and a generation. The writer fills the table that is not current and then
+ * moves the generation on; a reader that finds the generation moved while it searched, searches
+ * again. Nothing is freed under a reader, nobody waits for readers.
  */
 #ifndef CORE_DMA_H
 #define CORE_DMA_H
@@ -22,10 +24,20 @@ struct dma_domain;
 #define DMA_REGIONS_MAX 4096
 #define DMA_IOVA_NONE	UINT64_MAX
 
+/* Memory of this process. The file is for domains that live in another process (vfio-user) and map
+ * it there. */
+struct dma_region {
+	void *va;
+	size_t len;
+	int fd;		 /* what is mapped at va, or -1: no file that could be handed on */
+	uint64_t fd_off; /* of va in it */
+};
+
 struct dma_domain_ops {
 	const char *name;
-	/* Make [va, va+len) reachable; the domain chooses the iova. May block (set-up threads only). 0 or -errno. */
-	int (*map)(struct dma_domain *d, void *va, size_t len, uint64_t *ret_iova);
+	/* Make @region reachable; the domain chooses the iova. May block (set-up threads only). 0
+	 * or -errno; -ENOTSUP: this domain needs a file and there is none. */
+	int (*map)(struct dma_domain *d, const struct dma_region *region, uint64_t *ret_iova);
 	/* The inverse; called after the last I/O on it is done. */
 	int (*unmap)(struct dma_domain *d, void *va, size_t len, uint64_t iova);
 };
@@ -54,9 +66,10 @@ int dma_domain_attach(struct dma_domain *d, const struct dma_domain_ops *ops);
 /* Unmaps all regions from @d. Nobody translates in it any more. */
 void dma_domain_detach(struct dma_domain *d);
 
-/* 0, -EINVAL (empty, wraps), -EEXIST (overlaps), -ENOSPC, or what map said (nothing changed then).
- * Control or set-up thread, serialised inside. */
-int dma_region_add(void *va, size_t len);
+/* 0, -EINVAL (empty, wraps), -EEXIST (overlaps), -ENOSPC, -EMFILE, or what map said (nothing
+ * changed then). The registry duplicates the fd: domains may come later. Control or set-up thread,
+ * serialised inside. */
+int dma_region_add(const struct dma_region *region);
 /* After the last I/O that uses it is done; exactly a region that was added. 0 or -ENOENT. */
 int dma_region_del(void *va, size_t len);
 unsigned dma_region_count(void);

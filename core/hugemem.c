@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "core/base/cc.h"
+#include "core/dma.h"
 
 #define HUGEMEM_PAGE_BYTES (2u * 1024 * 1024)
 
@@ -60,4 +61,14 @@ void hugemem_free(struct hugemem *m)
 	munmap(m->va, m->len);
 	close(m->fd);
 	*m = (struct hugemem){ .fd = -1 };
+}
+
+int hugemem_dma_add(const struct hugemem *m)
+{
+	return dma_region_add(&(struct dma_region){ .va = m->va, .len = m->len, .fd = m->fd });
+}
+
+void hugemem_dma_del(const struct hugemem *m)
+{
+	(void)dma_region_del(m->va, m->len); /* it was added */
 }

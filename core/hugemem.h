@@ -17,6 +17,9 @@ struct hugemem {
  * @name shows in /proc/PID/maps. 0, -ENOMEM, -EMFILE.
  */
 int hugemem_alloc(struct hugemem *m, size_t len, const char *name);
+/* Enter it into / take it out of the DMA registry: core/dma.h. */
+int hugemem_dma_add(const struct hugemem *m);
+void hugemem_dma_del(const struct hugemem *m);
 /* Harmless on an empty one ({ .fd = -1 }). */
 void hugemem_free(struct hugemem *m);
 

@@ -92,7 +92,7 @@ static int uri_attach(struct bench_run *run, struct errbuf *eb)
 
 	if (err)
 		return errbuf_set(eb, err, "no %zu bytes for the buffers", each * run->njobs);
-	err = dma_region_add(t->mem.va, t->mem.len);
+	err = hugemem_dma_add(&t->mem);
 	if (err)
 		return errbuf_set(eb, err, "cannot register the buffers: %s", strerror(-err));
 	t->mem_registered = true;
@@ -145,7 +145,7 @@ static void uri_close(struct bench_run *run)
 	for (unsigned i = 0; i < BENCH_QUEUES_MAX; i++)
 		reactor_destroy(t->workers[i].reactor);
 	if (t->mem_registered)
-		(void)dma_region_del(t->mem.va, t->mem.len); /* it was added */
+		hugemem_dma_del(&t->mem);
 	hugemem_free(&t->mem);
 	reactor_adopt(NULL);
 	reactor_destroy(t->control);

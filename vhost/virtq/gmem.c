@@ -114,7 +114,12 @@ static int gmem_map(const struct gmem_desc *d, uint64_t page, struct gmem_map **
 	va = (uintptr_t)m->base + rest;
 	m->dma_va = (void *)CC_ALIGN_DOWN(va, GMEM_PAGE_BYTES);
 	m->dma_bytes = CC_ALIGN_UP(va + d->len, GMEM_PAGE_BYTES) - (uintptr_t)m->dma_va;
-	err = dma_region_add(m->dma_va, m->dma_bytes);
+	err = dma_region_add(&(struct dma_region){
+		.va = m->dma_va,
+		.len = m->dma_bytes,
+		.fd = d->fd,
+		.fd_off = start + (uint64_t)((char *)m->dma_va - (char *)m->base),
+	});
 	if (err) {
 		m->dma_bytes = 0;
 		gmem_unmap(m);
