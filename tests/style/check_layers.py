@@ -10,10 +10,10 @@ INCLUDE = re.compile(r'^\s*#\s*include\s+([<"])([^>"]+)[>"]')
 
 
 def rule_for(folders, path):
-    """The rule of the longest folder that holds `path`."""
+    """The rule of the longest folder that holds `path`, or of the file itself."""
     best = None
     for name in folders:
-        if str(path).startswith(name + '/') and (best is None or len(name) > len(best)):
+        if (str(path) + '/').startswith(name + '/') and (best is None or len(name) > len(best)):
             best = name
     return best
 
