@@ -175,6 +175,8 @@ static int value_bad(const struct uri_opt *o, const char *value, struct errbuf *
 				  "(K, M, G, T are understood)",
 				  o->key, value, (unsigned long long)o->min,
 				  (unsigned long long)o->max);
+	case URI_TEXT:
+		return errbuf_set(eb, -EINVAL, "option '%s' needs a value (%s=…)", o->key, o->key);
 	case URI_CHOICE:
 		break;
 	}
@@ -198,6 +200,9 @@ static int value_parse(const struct uri_opt *o, const char *value, uint64_t *ret
 		break;
 	case URI_CHOICE:
 		err = choice_parse(o, value, ret);
+		break;
+	case URI_TEXT:
+		err = value[0] ? 0 : -EINVAL;
 		break;
 	}
 	return err ? value_bad(o, value, eb) : 0;
@@ -231,6 +236,8 @@ static const struct uri_opt *opt_find(const char *key, size_t len, const struct 
 
 struct staged {
 	uint64_t value[URI_OPTS_MAX];
+	const char *encoded[URI_OPTS_MAX]; /* of a TEXT, checked */
+	size_t encoded_len[URI_OPTS_MAX];
 	bool is_set[URI_OPTS_MAX];
 };
 
@@ -258,8 +265,18 @@ static int pair_parse(const char *pair, size_t len, const struct uri_opt *opts, 
 	err = value_parse(o, value, &st->value[idx], eb);
 	if (err)
 		return err;
+	st->encoded[idx] = eq + 1;
+	st->encoded_len[idx] = len - key_len - 1;
 	st->is_set[idx] = true;
 	return 0;
+}
+
+static void value_store(const struct uri_opt *o, const struct staged *st, size_t idx)
+{
+	if (o->kind == URI_TEXT)
+		(void)decode(st->encoded[idx], st->encoded_len[idx], o->ret_text, URI_VALUE_MAX);
+	else
+		*o->ret_value = st->value[idx];
 }
 
 int uri_parse(const char *text, char *ret_path, size_t path_bytes, const struct uri_opt *opts,
@@ -288,7 +305,7 @@ int uri_parse(const char *text, char *ret_path, size_t path_bytes, const struct 
 	}
 	for (size_t i = 0; i < nopts; i++) {
 		if (st.is_set[i])
-			*opts[i].ret_value = st.value[i];
+			value_store(&opts[i], &st, i);
 	}
 	memcpy(ret_path, path, strlen(path) + 1);
 	return 0;

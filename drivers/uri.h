@@ -17,6 +17,7 @@ enum uri_kind {
 	URI_NUMBER, /* decimal, min … max */
 	URI_SIZE,   /* bytes with K, M, G, T, min … max */
 	URI_CHOICE, /* one of choices; the value is its index */
+	URI_TEXT,   /* anything but nothing */
 };
 
 /* One option. *ret_value keeps what the caller put there when the option is not given. */
@@ -26,6 +27,7 @@ struct uri_opt {
 	uint64_t min, max;	    /* NUMBER, SIZE */
 	const char *const *choices; /* CHOICE; ends with NULL */
 	uint64_t *ret_value;
+	char *ret_text; /* TEXT, instead of ret_value: URI_VALUE_MAX bytes */
 };
 
 /**

@@ -166,6 +166,29 @@ static void bad_ones(void **state)
 	}
 }
 
+static void a_text_is_taken_decoded_or_not_at_all(void **state)
+{
+	char path[32], text[URI_VALUE_MAX] = "untouched";
+	uint64_t flag = 7;
+	const struct uri_opt opts[] = {
+		{ .key = "part", .kind = URI_TEXT, .ret_text = text },
+		{ .key = "ro", .kind = URI_FLAG, .ret_value = &flag },
+	};
+	struct errbuf eb;
+
+	(void)state;
+	assert_int_equal(uri_parse("a", path, sizeof(path), opts, 2, &eb), 0);
+	assert_string_equal(text, "untouched");
+	assert_int_equal(uri_parse("a?part=x&ro=2", path, sizeof(path), opts, 2, &eb), -EINVAL);
+	assert_string_equal(text, "untouched");
+	assert_int_equal(uri_parse("a?part=", path, sizeof(path), opts, 2, &eb), -EINVAL);
+	assert_string_equal(eb.text, "option 'part' needs a value (part=…)");
+	assert_int_equal(uri_parse("a?part=%00", path, sizeof(path), opts, 2, &eb), -EINVAL);
+	assert_int_equal(uri_parse("a?ro=1&part=name:my%20root%26", path, sizeof(path), opts, 2, &eb), 0);
+	assert_string_equal(text, "name:my root&");
+	assert_int_equal(flag, 1);
+}
+
 static void long_values_and_keys_stay_in_bounds(void **state)
 {
 	char *text = malloc(1 << 20);
@@ -216,6 +239,7 @@ int main(void)
 		cmocka_unit_test(sizes),
 		cmocka_unit_test(good_ones),
 		cmocka_unit_test(bad_ones),
+		cmocka_unit_test(a_text_is_taken_decoded_or_not_at_all),
 		cmocka_unit_test(long_values_and_keys_stay_in_bounds),
 		cmocka_unit_test(random_bytes),
 	};
