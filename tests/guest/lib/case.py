@@ -105,12 +105,15 @@ class GuestCase(unittest.TestCase):
         self.addCleanup(made.stop)
         return made
 
-    def linux(self, script, environment=None, name="vm", append="", verifier=False, **options):
-        """A Linux guest, not started, that will run tests/guest/scripts/SCRIPT."""
+    def linux(self, script, environment=None, name="vm", append="", verifier=False, iommu_bits=0, **options):
+        """A Linux guest, not started, that will run tests/guest/scripts/SCRIPT; with an IOMMU if IOMMU_BITS is 39 or 48."""
+        append = f"{append} intel_iommu=on" if iommu_bits else append
         kernel = debian.kernel()
         made = self.vm(name, **options).boot_shared(
             kernel, initramfs.shared(kernel), (SCRIPTS / script).read_text(), (HERE / "start.sh").read_text(),
             environment, append)
+        if iommu_bits:
+            made.add_iommu(iommu_bits)
         if verifier:
             shutil.copy(compiled.verifier(), made.share / "verifier")
         return made

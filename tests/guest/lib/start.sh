@@ -44,6 +44,17 @@ await() {
 }
 # hear NAME [SECONDS]: until the host has said NAME (a file in the share)
 hear() { await "${2:-60}" test -e "/mnt/say-$1"; }
+# modules NAME…: loads them and what they need from the kernel's package
+modules() { check "modules $*" modprobe -d "$KERNEL_TREE" -a "$@"; }
+# pci_driver BDF DRIVER: the PCI function is DRIVER's from now on (vfio-pci, nvme), or nobody's (-)
+pci_driver() {
+	local function=/sys/bus/pci/devices/$1
+	[ ! -e "$function/driver" ] || echo "$1" >"$function/driver/unbind"
+	[ "$2" != - ] || return 0
+	echo "$2" >"$function/driver_override"
+	echo "$1" >/sys/bus/pci/drivers_probe
+	same "driver of $1" "$(basename "$(readlink "$function/driver")")" "$2"
+}
 
 read -r up _ </proc/uptime
 echo "GUEST-UP $up"

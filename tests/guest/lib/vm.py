@@ -20,6 +20,10 @@ MEMORY_MIB = 512
 SECURITY = "security_model=none"
 
 
+def _properties(properties):
+    return [f"{key.replace('_', '-')}={value}" for key, value in properties.items()]
+
+
 class Vm:
     """Prepared by the keyword arguments and `add…`, run by `start`, ended by `finish` or `stop`.
 
@@ -43,6 +47,31 @@ class Vm:
         self._cpus = cpus
         self._memory = (memory_mib, memory_extra)
         self._more = []
+        self._iommu = []
+
+    def add_iommu(self, bits):
+        """A VT-d IOMMU of BITS bits (39 or 48). The guest's kernel needs "intel_iommu=on"."""
+        self._iommu = ["-device", f"intel-iommu,intremap=on,caching-mode=off,aw-bits={bits}"]
+        return self
+
+    def add_nvme(self, name, *namespaces, **properties):
+        """An emulated NVMe SSD NAME with serial number NAME; PROPERTIES as of QEMU's device, with _ for -.
+
+        NAMESPACES are images, or pairs of an image and a block size. It can be unplugged when it sits on the bus
+        of an `add_slot`, and has its place in the guest by `addr` otherwise.
+        """
+        self.add("-device", ",".join([f"nvme,id={name},serial={name}", *_properties(properties)]))
+        for number, entry in enumerate(namespaces, 1):
+            image, block = entry if isinstance(entry, tuple) else (entry, 512)
+            drive = f"{name}-{number}"
+            self.add("-drive", f"file={image},if=none,id={drive},format=raw",
+                     "-device", f"nvme-ns,id={drive}-ns,drive={drive},bus={name},nsid={number},"
+                                f"logical_block_size={block},physical_block_size={block}")
+        return self
+
+    def add_slot(self, name, number):
+        """A PCI Express slot for `bus=NAME`; what is in slot NUMBER (from 1) can be unplugged."""
+        return self.add("-device", f"pcie-root-port,id={name},slot={number},chassis={number},addr={0x18 + number:#x}")
 
     def add(self, *argv):
         self._more += map(str, argv)
@@ -51,7 +80,7 @@ class Vm:
     def add_disk(self, socket, name="d0", **properties):
         """A vhost-user-blk disk behind SOCKET; PROPERTIES as of QEMU's device, with _ for -."""
         device = ",".join([f"vhost-user-blk-pci,id={name},chardev=c-{name}",
-                           *(f"{key.replace('_', '-')}={value}" for key, value in properties.items())])
+                           *_properties(properties)])
         return self.add("-chardev", f"socket,id=c-{name},path={socket},reconnect=1", "-device", device)
 
     def boot_shared(self, kernel, initramfs, script, guest_lib, environment=None, append=""):
@@ -86,11 +115,14 @@ class Vm:
 
     def _machine_argv(self):
         size, extra = self._memory
+        accelerator = accel.choose()
+        # interrupt remapping wants QEMU's own IOAPIC; the IOMMU comes before the devices it is for
+        split = ",kernel-irqchip=split" if self._iommu and accelerator == "kvm" else ""
         return [QEMU, "-nodefaults", "-no-user-config", "-display", "none",
                 *([] if self._restart_on_reset else ["-no-reboot"]),
-                "-M", f"q35,memory-backend=mem,accel={accel.choose()}", "-cpu", "max,la57=off",
+                "-M", f"q35,memory-backend=mem,accel={accelerator}{split}", "-cpu", "max,la57=off",
                 "-smp", str(self._cpus), "-m", f"{size}M{extra}",
-                "-object", f"memory-backend-memfd,id=mem,size={size}M,share=on"]
+                "-object", f"memory-backend-memfd,id=mem,size={size}M,share=on", *self._iommu]
 
     def argv(self):
         """The command line."""
