@@ -243,13 +243,12 @@ unsigned dma_region_count(void)
 	return n;
 }
 
-/* The last range that begins at or before @va. The table may be rewritten meanwhile; the caller
- * notices. */
-static uint64_t dma_table_search(const struct dma_table *t, uintptr_t va, size_t *ret_len)
+/* The last range that begins at or before @va, if it reaches that far. The table may be rewritten
+ * meanwhile; the caller notices. */
+static struct dma_range dma_table_search(const struct dma_table *t, uintptr_t va)
 {
 	unsigned low = 0, high = dma_get(t->n);
-	uintptr_t into;
-	size_t len;
+	struct dma_range r = { 0 };
 
 	while (low < high) {
 		unsigned mid = low + (high - low) / 2;
@@ -260,27 +259,37 @@ static uint64_t dma_table_search(const struct dma_table *t, uintptr_t va, size_t
 			high = mid;
 	}
 	if (low == 0)
-		return DMA_IOVA_NONE;
-	into = va - dma_get(t->range[low - 1].va);
-	len = dma_get(t->range[low - 1].len);
-	if (into >= len)
-		return DMA_IOVA_NONE;
-	*ret_len = len - into;
-	return dma_get(t->range[low - 1].iova) + into;
+		return r;
+	r.va = dma_get(t->range[low - 1].va);
+	r.len = dma_get(t->range[low - 1].len);
+	r.iova = dma_get(t->range[low - 1].iova);
+	if (va - r.va >= r.len)
+		r.len = 0;
+	return r;
+}
+
+struct dma_range dma_find(const struct dma_domain *d, const void *va, uint32_t *ret_gen)
+{
+	struct dma_range r;
+	uint32_t gen;
+
+	do {
+		gen = dma_generation(d);
+		r = dma_table_search(d->table[gen & 1], (uintptr_t)va);
+		barrier_acquire(); /* partner: dma_table_next() */
+	} while (cc_unlikely(dma_get(d->gen) != gen));
+	*ret_gen = gen;
+	return r;
 }
 
 uint64_t dma_xlate(const struct dma_domain *d, const void *va, size_t *ret_len)
 {
-	uint64_t iova;
-	size_t len = 0;
 	uint32_t gen;
+	struct dma_range r = dma_find(d, va, &gen);
+	uintptr_t into = (uintptr_t)va - r.va;
 
-	do {
-		gen = __atomic_load_n(&d->gen, __ATOMIC_ACQUIRE);
-		iova = dma_table_search(d->table[gen & 1], (uintptr_t)va, &len);
-		barrier_acquire(); /* partner: dma_table_next() */
-	} while (cc_unlikely(dma_get(d->gen) != gen));
-	if (iova != DMA_IOVA_NONE)
-		*ret_len = len;
-	return iova;
+	if (r.len == 0)
+		return DMA_IOVA_NONE;
+	*ret_len = r.len - into;
+	return r.iova + into;
 }

@@ -80,4 +80,15 @@ unsigned dma_region_count(void);
  */
 uint64_t dma_xlate(const struct dma_domain *d, const void *va, size_t *ret_len);
 
+/**
+ * dma_find - the whole range that @va lies in, for readers that remember it: it holds while
+ * dma_generation() is *ret_gen. Any reactor, no lock. len is 0 when the address is in no region.
+ */
+struct dma_range dma_find(const struct dma_domain *d, const void *va, uint32_t *ret_gen);
+
+static inline uint32_t dma_generation(const struct dma_domain *d)
+{
+	return __atomic_load_n(&d->gen, __ATOMIC_ACQUIRE);
+}
+
 #endif
