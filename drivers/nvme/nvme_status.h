@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* What a completion says: as an error number, as words, and whether to try again (3.3.3.2.1). */
+#ifndef DRIVERS_NVME_NVME_STATUS_H
+#define DRIVERS_NVME_NVME_STATUS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* @status: the field without the phase bit, with CRD, M and DNR. 0 for success, else -errno. */
+int nvme_status_errno(uint16_t status);
+
+/* May the same command succeed later? DNR says no; so does an error of our own. */
+bool nvme_status_may_retry(uint16_t status);
+
+/* Static text, never NULL. */
+const char *nvme_status_name(uint16_t status);
+
+#endif
