@@ -280,6 +280,53 @@ static void smaller_rings_are_tracked_too(void **state)
 	area_drop(&a);
 }
 
+/*
+ * A ring that was stopped begins anew, elsewhere and with another size, in the same area: the
+ * front-end knows where. @how: bit 0: packed, bit 1: over another connection, bit 2: the position is
+ * not asked for.
+ */
+static void stop_and_begin_anew(unsigned how)
+{
+	uint64_t features = FE_FEATURES | (how & 1 ? VIRTIO_BIT(VIRTIO_F_RING_PACKED) : 0);
+	static const uint16_t sizes[] = { 64, 64, 32, 64 };
+	struct area a;
+	struct fe fe;
+
+	fe_open(&fe, rig.path[0]);
+	fe_negotiate(&fe, features, FE_PROTOCOL);
+	area_get(&fe, 2, 64, &a);
+	area_set(&fe, &a);
+	fe_share(&fe);
+	for (unsigned n = 0; n < ARRAY_SIZE(sizes); n++) {
+		fe_start(&fe, 1, sizes[n]);
+		for (unsigned k = 0; k < 5; k++)
+			fe_io(&fe, 1);
+		if (how & 4)
+			assert_int_equal(fe_ask_state(&fe, VU_SET_VRING_ENABLE, 1, 0), 0);
+		else
+			(void)fe_stop(&fe, 1);
+		if (!(how & 2))
+			continue;
+		fe_hang_up(&fe);
+		rig_wait_free(&rig, 0);
+		fe_dial(&fe, rig.path[0]);
+		fe_negotiate(&fe, features, FE_PROTOCOL);
+		area_set(&fe, &a);
+		fe_share(&fe);
+	}
+	fe_close(&fe);
+	area_drop(&a);
+}
+
+static void a_stopped_ring_begins_anew(void **state)
+{
+	(void)state;
+	for (unsigned how = 0; how < 6; how++) {
+		stop_and_begin_anew(how);
+		rig_wait_free(&rig, 0);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -289,6 +336,7 @@ int main(void)
 		QUIET(in_flight_requests_are_resumed_split),
 		QUIET(in_flight_requests_are_resumed_packed),
 		QUIET(smaller_rings_are_tracked_too),
+		QUIET(a_stopped_ring_begins_anew),
 	};
 
 	return cmocka_run_group_tests(tests, fixture_start, fixture_stop);

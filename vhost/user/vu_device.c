@@ -175,6 +175,7 @@ static void stop_all(struct vu_session *s)
 static int device_is_reset(struct vu_session *s)
 {
 	for (unsigned i = 0; i < s->nrings; i++) {
+		vu_ring_forget(&s->rings[i]);
 		s->rings[i].enabled = false;
 		s->rings[i].base = 0;
 		s->rings[i].size = 0;

@@ -138,7 +138,12 @@ int vu_get_inflight_fd(struct vu_session *s, struct vu_msg *m)
 
 int vu_set_inflight_fd(struct vu_session *s, struct vu_msg *m)
 {
+	int err;
+
 	assert(!vu_session_is_running(
 		s)); /* they would write into the old area; the dispatcher's table says so */
-	return vu_inflight_map(&s->inflight, &m->p.inflight, s->nrings, m->fds[0], &s->eb);
+	err = vu_inflight_map(&s->inflight, &m->p.inflight, s->nrings, m->fds[0], &s->eb);
+	for (unsigned i = 0; i < s->nrings && !err; i++)
+		s->rings[i].kept = s->rings[i].left = false;
+	return err;
 }

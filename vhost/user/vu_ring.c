@@ -8,6 +8,10 @@
  * ──────────────────┘ GET_VRING_BASE, ENABLE(0), status 0, RESET_DEVICE, memory gone, disconnect
  *
  * GET_VRING_BASE also forgets the kick, so that only the next SET_VRING_KICK starts the ring again.
+ *
+ * What the inflight region says of a stopped ring is true until the front-end is told the position,
+ * or names another one: then the region is cleared, and the front-end's word counts. Not before: a
+ * crash before the answer is out must find the position in the region.
  */
 #include "vhost/user/vu_ring.h"
 
@@ -17,6 +21,7 @@
 #include <unistd.h>
 
 #include "vhost/user/vu_log.h"
+#include "vhost/virtq/vqi.h"
 
 #define LOG_TAG "vhost-user"
 #include "core/base/log.h"
@@ -97,6 +102,8 @@ static void ring_stopped(struct vdev_queue *q, void *arg)
 	struct vu_ring *ring = arg;
 
 	ring->base = vq_base(&q->vq);
+	ring->kept = q->vq.inflight != NULL;
+	ring->left = ring->kept && !q->vq.broken && vq_has_taken(&q->vq);
 	reactor_load[q->reactor->id % REACTOR_MAX]--;
 	vdev_queue_destroy(q);
 	ring->q = NULL;
@@ -107,6 +114,19 @@ void vu_ring_stop(struct vu_ring *ring)
 {
 	vu_wait_add(ring->s);
 	vdev_queue_stop(ring->q, ring_stopped, ring);
+}
+
+void vu_ring_forget(struct vu_ring *ring)
+{
+	const struct vu_session *s = ring->s;
+	struct errbuf eb;
+	void *region;
+
+	assert(!ring->q);
+	ring->kept = ring->left = false;
+	if (!vu_inflight_region(&s->inflight, ring->index, vu_session_is_packed(s), 0, &region, &eb) &&
+	    region)
+		vqi_clear(region);
 }
 
 /*
@@ -262,7 +282,7 @@ static int ring_start(struct vu_ring *ring)
 	if (err)
 		return err;
 	ring->reactor_at = at;
-	ring->broken = false;
+	ring->kept = ring->left = ring->broken = false;
 	ring->why[0] = '\0';
 	reactor_load[ring->q->reactor->id % REACTOR_MAX]++;
 	ring->q->on_broken = ring_broke;

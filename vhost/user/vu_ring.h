@@ -22,6 +22,10 @@ void vu_rings_try_start(struct vu_session *s);
 /* Drain and stop the running queue, keep its position (between vu_wait_begin and vu_wait_end). */
 void vu_ring_stop(struct vu_ring *ring);
 
+/* Its inflight region, if it has one, says nothing any more: the next start is where the front-end
+ * says. */
+void vu_ring_forget(struct vu_ring *ring);
+
 /* Run fn(q, ring) on the running queue's reactor (between vu_wait_begin and vu_wait_end). */
 void vu_ring_call(struct vu_ring *ring, vdev_queue_fn fn);
 

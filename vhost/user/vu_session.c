@@ -166,6 +166,14 @@ static void session_memory_lost(struct reactor_fd *rfd, uint32_t events)
 	session_fail(s, what, -EFAULT);
 }
 
+/* All of the reply is out. */
+static void session_sent(struct vu_session *s)
+{
+	if (s->answered)
+		vu_ring_forget(s->answered);
+	s->answered = NULL;
+}
+
 /* The message in conn.in is done: answer it, go on or close. */
 static void session_finish(struct vu_session *s, int err)
 {
@@ -179,6 +187,8 @@ static void session_finish(struct vu_session *s, int err)
 	session_settle(s);
 	if (vu_dispatch_answer(s, m, err))
 		rc = vu_conn_send(&s->conn, m);
+	if (rc == 0)
+		session_sent(s);
 	vu_conn_next(&s->conn);
 	if (!soft) {
 		session_fail(s, name, err);
@@ -234,6 +244,7 @@ static void session_readable(struct reactor_fd *rfd, uint32_t events)
 		}
 		if (rc > 0)
 			return;
+		session_sent(s);
 		session_watch(s, EPOLLIN);
 	}
 	for (unsigned i = 0; i < VU_MESSAGES_PER_WAKE; i++) {

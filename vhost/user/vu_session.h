@@ -49,6 +49,8 @@ struct vu_ring {
 	bool kicked;   /* SET_VRING_KICK came: with an fd, or "poll" */
 	uint32_t size; /* 0: not set */
 	uint32_t base; /* as on the wire; kept over stops */
+	/* its inflight region is as our last stop left it, at position base; with requests in it */
+	bool kept, left;
 	struct vu_vring_addr addr;
 	int kick_fd, call_fd, err_fd; /* owned; -1: none */
 	struct vdev_queue *q;
@@ -121,6 +123,7 @@ struct vu_session {
 	unsigned nrings;
 	struct vu_ring *rings;
 	struct vu_ring *current; /* the ring that the pending message is about */
+	struct vu_ring *answered; /* its position is in the reply that is being sent */
 	/* waiting for answers */
 	unsigned waits;
 	int (*resume)(struct vu_session *s);

@@ -90,6 +90,8 @@ int vu_set_vring_base(struct vu_session *s, struct vu_msg *m)
 	if (s->features_set && !vu_session_is_packed(s) && m->p.state.num > UINT16_MAX)
 		return errbuf_set(&s->eb, -EINVAL, "queue %u: split ring position %u", ring->index,
 				  m->p.state.num);
+	if (ring->kept && m->p.state.num != ring->base)
+		vu_ring_forget(ring);
 	ring->base = m->p.state.num;
 	return 0;
 }
@@ -100,6 +102,8 @@ static int base_reply(struct vu_session *s)
 
 	ring->kicked = false;
 	close_fd(&ring->kick_fd);
+	if (ring->kept && !ring->left)
+		s->answered = ring;
 	s->conn.in.p.state = (struct vu_vring_state){ ring->index, ring->base };
 	s->conn.in.h.size = sizeof(struct vu_vring_state);
 	return 0;

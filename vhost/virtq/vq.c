@@ -299,6 +299,11 @@ void vq_log_ring(struct vq *vq, const volatile void *va, uint64_t len)
 		dlog_mark(vq->log, gpa, len);
 }
 
+bool vq_has_taken(const struct vq *vq)
+{
+	return vq->is_packed ? vq->ntaken != 0 : vq->avail_idx != vq->used_pub;
+}
+
 uint32_t vq_base(const struct vq *vq)
 {
 	if (!vq->is_packed)

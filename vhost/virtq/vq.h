@@ -167,6 +167,9 @@ bool vq_uses_range(const struct vq *vq, const void *va, uint64_t len);
 /* Switch the dirty log (NULL: off). Data and ring writes from now on are marked. */
 void vq_set_log(struct vq *vq, struct dlog *log, uint64_t log_used_gpa);
 
+/* Is there a chain that was taken and not given back? What was pushed is flushed. */
+bool vq_has_taken(const struct vq *vq);
+
 /* What GET_VRING_BASE answers: split = avail_idx, packed = avail offset/wrap and used offset/wrap in one word. */
 uint32_t vq_base(const struct vq *vq);
 

@@ -42,6 +42,14 @@ void vqi_format(void *region, bool packed, uint16_t size, uint64_t features)
 	}
 }
 
+void vqi_clear(void *region)
+{
+	static_assert(offsetof(struct vqi_split, version) == 8 &&
+			      offsetof(struct vqi_packed, version) == 8,
+		      "one word");
+	cc_write_once(*(vq_word *)((char *)region + 8), 0);
+}
+
 static int vqi_split_check(const struct vqi_split *r, uint16_t size, struct errbuf *eb)
 {
 	if (r->last_batch_head >= size)

@@ -64,12 +64,15 @@ static_assert(offsetof(struct vqi_packed, desc) == 32, "QueueRegionPacked");
 /* Bytes per queue, rounded so that queues do not share a cache line. */
 uint64_t vqi_bytes(bool packed, uint16_t size);
 
-/**
- * vqi_format - writes a fresh region for one queue of @size. When it is made, and when GET_VRING_BASE was answered
- * (nothing is in flight then): the next start of a packed queue takes its position from the front-end if the region
- * is fresh, from the region otherwise.
- */
+/* Writes a fresh region for one queue of @size. */
 void vqi_format(void *region, bool packed, uint16_t size, uint64_t features);
+
+/**
+ * vqi_clear - makes @region a blank one, whatever it says, in one aligned store: whoever copies it meanwhile has the
+ * old one or a blank one. For a queue that was stopped with nothing in flight: from then on its position is the
+ * front-end's business. (A packed queue takes it from the front-end if the region is blank or fresh, else from there.)
+ */
+void vqi_clear(void *region);
 
 /**
  * vqi_check - a region that came back from the front-end is input: version, desc_num == size, indexes and links in
