@@ -294,6 +294,15 @@ static cc_always_inline void bdev_submit(struct bdev_chan *chan, struct bio *bio
 	}
 }
 
+/**
+ * bdev_cancel - what @match picks and only waits (for room in the channel, or for a part of it that is not yet with the
+ * driver) comes back with -ECANCELED: it may have been carried out in part. Through done as ever, not from inside this
+ * call, and with nothing of it in the driver any more; what the driver holds completely goes on. @match looks at I/Os
+ * of every submitter on the channel. On the channel's reactor.
+ */
+typedef bool (*bdev_match_fn)(const struct bio *bio, const void *arg);
+void bdev_cancel(struct bdev_chan *chan, bdev_match_fn match, const void *arg);
+
 /*
  * Many I/Os at once, within one poll: begin, add each, submit. What bdev_takes_as_is() asks of each
  * is asked of all together at the end, except for their place on the disk; a "no" to all that would

@@ -57,6 +57,12 @@ cc_noinline void bdev_submit_slow(struct bdev_chan *chan, struct bio *bio)
 		iosched_admit(chan, bio);
 }
 
+void bdev_cancel(struct bdev_chan *chan, bdev_match_fn match, const void *arg)
+{
+	bdev_split_cancel(chan, match, arg);
+	iosched_cancel(chan, match, arg);
+}
+
 void bdev_submit_each(struct bdev_chan *chan, struct bio_queue *bios)
 {
 	struct bio *bio;
@@ -112,7 +118,8 @@ static cc_always_inline void bio_end(struct bio *bio)
 void bdev_finish(struct bio *bio, int status)
 {
 	bio->status = status;
-	bdev_account(bio->chan, bio, 1, bio->len);
+	if (status != -ECANCELED) /* it was not carried out */
+		bdev_account(bio->chan, bio, 1, bio->len);
 	bio_end(bio);
 }
 

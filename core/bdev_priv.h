@@ -26,6 +26,10 @@ bool bdev_split_is_needed(const struct bdev_chan *chan, const struct bio *bio);
 void bdev_split_submit(struct bdev_chan *chan, struct bio *bio);
 /* The done of every piece; marks a bio as a piece, too. */
 void bdev_piece_done(struct bio *bio);
+/* What the submitter knows: the whole of a piece, or @bio itself. */
+const struct bio *bdev_submitted(const struct bio *bio);
+/* Wholes that wait, for bdev_cancel(). */
+void bdev_split_cancel(struct bdev_chan *chan, bdev_match_fn match, const void *arg);
 
 /* bounce.c */
 

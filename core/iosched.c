@@ -3,6 +3,9 @@
 #include "core/iosched.h"
 
 #include <assert.h>
+#include <errno.h>
+
+#include "core/bdev_priv.h"
 
 void iosched_init(struct iosched *s)
 {
@@ -30,4 +33,19 @@ void iosched_refill(struct bdev_chan *chan)
 		chan->submit(chan, bio);
 	}
 	assert(chan->inflight == chan->depth);
+}
+
+void iosched_cancel(struct bdev_chan *chan, bdev_match_fn match, const void *arg)
+{
+	struct bio *bio = bio_queue_take_all(&chan->sched.waiting), *next;
+
+	for (; bio; bio = next) {
+		next = bio->next;
+		if (!match(bdev_submitted(bio), arg)) {
+			bio_queue_push(&chan->sched.waiting, bio);
+			continue;
+		}
+		chan->sched.nwaiting--;
+		bdev_answer_later(bio, -ECANCELED);
+	}
 }

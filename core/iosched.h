@@ -14,6 +14,9 @@ void iosched_wait(struct bdev_chan *chan, struct bio *bio);
 /* Something left the driver: admit what waits, oldest first. */
 void iosched_refill(struct bdev_chan *chan);
 
+/* What waits and is picked by @match is answered with -ECANCELED, pieces by what they are part of. */
+void iosched_cancel(struct bdev_chan *chan, bdev_match_fn match, const void *arg);
+
 /**
  * iosched_admit - hand @bio to the driver when there is room and nobody waits, else let it wait.
  * Invariant I3: the driver never holds more than chan->depth. On the channel's reactor.

@@ -294,3 +294,29 @@ void bdev_piece_done(struct bio *bio)
 	}
 	bdev_finish(whole, w->err);
 }
+
+const struct bio *bdev_submitted(const struct bio *bio)
+{
+	return bio->done == bdev_piece_done ? container_of(bio, struct piece, bio)->whole : bio;
+}
+
+/* Its pieces that wait are the scheduler's business; those in the driver end it. */
+void bdev_split_cancel(struct bdev_chan *chan, bdev_match_fn match, const void *arg)
+{
+	struct bio *bio = bio_queue_take_all(&chan->split_waiting), *next;
+
+	for (; bio; bio = next) {
+		struct whole *w = whole_of(bio);
+
+		next = bio->next;
+		if (!match(bio, arg)) {
+			bio_queue_push(&chan->split_waiting, bio);
+			continue;
+		}
+		w->is_waiting = false;
+		if (w->err == 0)
+			w->err = -ECANCELED;
+		if (w->npieces == 0)
+			bdev_answer_later(bio, w->err);
+	}
+}

@@ -153,6 +153,50 @@ static void the_depth_is_never_exceeded_and_waiting_is_fifo(void **state)
 static struct rig_io loop_io;
 static unsigned loop_left;
 
+static bool is_odd(const struct bio *bio, const void *arg)
+{
+	(void)arg;
+	return bio->off / 512 & 1;
+}
+
+static void what_waits_can_be_cancelled(void **state)
+{
+	struct bdev_limits lim = { .depth = 4 };
+	struct rig_io io[16] = { 0 };
+	static char buf[512];
+	struct iovec iov = { buf, sizeof(buf) };
+
+	(void)state;
+	assert_int_equal(rig_open(&lim), 0);
+	bdev_cancel(rig.chan, is_odd, NULL); /* there is nothing */
+	for (unsigned i = 0; i < ARRAY_SIZE(io); i++) {
+		io[i].bio = (struct bio){
+			.op = BIO_READ, .iov = &iov, .iovcnt = 1, .off = i * 512, .len = 512
+		};
+		rig_submit(&io[i]);
+	}
+	rig.in_submit = true; /* not from inside */
+	bdev_cancel(rig.chan, is_odd, NULL);
+	rig.in_submit = false;
+	reactor_turn(rig.r);
+	for (unsigned i = 0; i < ARRAY_SIZE(io); i++) {
+		assert_int_equal(io[i].done, i >= 4 && i & 1);
+		assert_int_equal(io[i].bio.status, io[i].done ? -ECANCELED : 0);
+	}
+	assert_int_equal(rig.fake.nheld, 4);
+	for (unsigned n = 4; n < ARRAY_SIZE(io); n += 2) { /* the others are in line as before */
+		fake_end(&rig.fake, 0);
+		if (n < 12)
+			assert_ptr_equal(rig.fake.held[3], &io[n].bio);
+	}
+	rig_settle();
+	for (unsigned i = 0; i < ARRAY_SIZE(io); i++)
+		assert_int_equal(io[i].done, 1);
+	assert_int_equal(rig.chan->stats->op[BIO_READ].ios, 10);
+	assert_int_equal(rig.chan->stats->op[BIO_READ].errors, 0);
+	assert_int_equal(rig_close(), 0);
+}
+
 static void loop_done(struct bio *bio)
 {
 	rig.violations += rig.in_submit;
@@ -415,6 +459,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(each_io_is_checked_and_answered_once_later),
 		cmocka_unit_test(the_depth_is_never_exceeded_and_waiting_is_fifo),
+		cmocka_unit_test(what_waits_can_be_cancelled),
 		cmocka_unit_test(a_closed_loop_does_not_hold_the_turn),
 		cmocka_unit_test(a_channel_is_shared_and_its_numbers_stay),
 		cmocka_unit_test(get_and_put_before_the_reactor_turns),

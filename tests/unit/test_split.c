@@ -306,6 +306,59 @@ static void a_whole_larger_than_the_pool_and_others_behind_it(void **state)
 	}
 }
 
+static bool is_not(const struct bio *bio, const void *arg)
+{
+	return bio != arg;
+}
+
+/* Four in line, the first fills the pool: in the driver, in the scheduler, and waiting for pieces.
+ * One of them is not meant. */
+static void a_cancelled_whole_ends_with_what_the_driver_holds(void **state)
+{
+	struct bdev_limits lim = { .bytes_max = 512, .depth = 4, .has_flush = true };
+	struct iovec iov = { buf, RIG_BYTES / 2 };
+
+	(void)state;
+	for (unsigned keep = 0; keep <= 4; keep++) {
+		struct rig_io io[4] = { 0 };
+		struct bio *held[4];
+
+		assert_int_equal(rig_open(&lim), 0);
+		for (unsigned i = 0; i < ARRAY_SIZE(io); i++) {
+			io[i].bio = (struct bio){ .op = BIO_WRITE,
+						  .flags = BIO_FUA,
+						  .len = RIG_BYTES / 2,
+						  .iov = &iov,
+						  .iovcnt = 1 };
+			rig_submit(&io[i]);
+		}
+		bdev_cancel(rig.chan, is_not, keep < 4 ? &io[keep].bio : NULL);
+		reactor_turn(rig.r);
+		for (unsigned i = 0; i < ARRAY_SIZE(io); i++)
+			assert_int_equal(io[i].done, i != 0 && i != keep);
+		assert_int_equal(rig.fake.nheld, 4);
+		memcpy(held, rig.fake.held, sizeof(held));
+		for (unsigned n = 0; n < 4; n++) {
+			assert_int_equal(io[0].done, 0);
+			for (unsigned i = 0; i < rig.fake.nheld; i++) {
+				if (rig.fake.held[i] != held[n])
+					continue;
+				fake_end(&rig.fake, i);
+				break;
+			}
+		}
+		assert_int_equal(io[0].done, keep != 0);
+		rig_settle();
+		for (unsigned i = 0; i < ARRAY_SIZE(io); i++) {
+			assert_int_equal(io[i].done, 1);
+			assert_int_equal(io[i].bio.status, i == keep ? 0 : -ECANCELED);
+		}
+		assert_int_equal(rig.chan->stats->op[BIO_WRITE].ios, keep < 4);
+		assert_int_equal(rig.chan->splits.nfree, BDEV_SPLITS);
+		assert_int_equal(rig_close(), 0);
+	}
+}
+
 static void more_misaligned_ios_than_bounce_buffers(void **state)
 {
 	struct bdev_limits lim = { .buf_align = 512 };
@@ -472,6 +525,7 @@ int main(void)
 		cmocka_unit_test(the_flush_of_fua_waits_for_the_last_piece),
 		cmocka_unit_test(the_first_error_wins_and_done_comes_after_the_last_piece),
 		cmocka_unit_test(a_whole_larger_than_the_pool_and_others_behind_it),
+		cmocka_unit_test(a_cancelled_whole_ends_with_what_the_driver_holds),
 		cmocka_unit_test(more_misaligned_ios_than_bounce_buffers),
 		cmocka_unit_test(data_survives_random_cuts),
 	};
