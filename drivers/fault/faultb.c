@@ -330,7 +330,7 @@ int faultb_open(const char *rules, struct bdev *lower, struct bdev **ret_bdev, s
 	err = rules_create(rules, &dev->rules, eb);
 	if (err)
 		goto fail;
-	lim.depth = FAULTB_DEPTH;
+	lim.depth = CC_MIN(lim.depth, (uint32_t)FAULTB_DEPTH);
 	err = bdev_init(&dev->bdev, &faultb_ops, bdev_bytes(lower), &lim);
 	if (err) {
 		(void)errbuf_set(eb, err, "impossible limits");

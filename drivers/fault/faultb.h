@@ -23,9 +23,10 @@
  * T.   Example: op=write,range=1M-2M,p=0.1,seed=7,error=EIO;op=read,delay=5ms
  *
  * An I/O above the lower device's limits is cut before it comes here: rules see the pieces. A
- * dropped I/O keeps its place in the channel: FAULTB_DEPTH of them and the channel is stuck, as
- * with a dead disk. Before a device with dropped I/O is closed, its rules must be replaced: until
- * then its users wait for it, which is the point of the rule.
+ * channel is as deep as the lower device's, FAULTB_DEPTH at most. A dropped I/O keeps its place in
+ * it: so many of them and the channel is stuck, as with a dead disk. Before a device with dropped
+ * I/O is closed, its rules must be replaced: until then its users wait for it, which is the point of
+ * the rule.
  */
 #ifndef DRIVERS_FAULT_FAULTB_H
 #define DRIVERS_FAULT_FAULTB_H

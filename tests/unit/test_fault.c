@@ -194,7 +194,7 @@ static void limits_are_the_lower_device_s(void **state)
 	(void)state;
 	rig_open(&rig, "fault:delay=1us@null:1M?block=4096&depth=3");
 	assert_int_equal(rig.bdev->lim.block_bytes, 4096);
-	assert_int_equal(rig.bdev->lim.depth, FAULTB_DEPTH);
+	assert_int_equal(rig.bdev->lim.depth, 3);
 	assert_int_equal(rig_resize(&rig, 8192, &eb), 0);
 	assert_int_equal(bdev_bytes(rig.bdev), 8192);
 	assert_int_equal(rig_rw(&rig, BIO_READ, 8192, a, 4096), -EINVAL);
