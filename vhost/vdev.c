@@ -22,7 +22,8 @@ static struct vdev_queue *queue_of(struct poller *p)
  * On the queue's reactor
  * ----------------------
  * attached, !stopping ──stop──► stopping ──last chain pushed and flushed──► detached, told control
- *          │                        └─ what the inflight region holds was in flight: taken first
+ *          │                        ├─ what the inflight region holds was in flight: taken first
+ *          │                        └─ suspending: what can be left there is left there
  *          └──────broken──────► detached, told control ──stop, last chain──► told control
  */
 static void queue_tell_stopped(struct reactor_msg *msg)
@@ -57,10 +58,16 @@ static cc_cold void queue_stopped(struct vdev_queue *q)
 	reactor_send(q->control, &q->stop_msg, queue_tell_stopped);
 }
 
+/* Is there something of the process before that must be taken again before the queue may stop? */
+static bool queue_has_resumed(const struct vdev_queue *q)
+{
+	return !q->suspending && vq_has_resumed(&q->vq);
+}
+
 /* Nothing in flight, neither here nor left over from the process before. */
 static bool queue_is_drained(const struct vdev_queue *q)
 {
-	return q->vq.ninflight == 0 && !vq_has_resumed(&q->vq);
+	return q->vq.ninflight == 0 && !queue_has_resumed(q);
 }
 
 /* Of a stopping queue: only what is to be taken again. The flush ends the stop. */
@@ -69,7 +76,7 @@ static cc_cold unsigned queue_poll_resumed(struct vdev_queue *q)
 	struct vq_elem *elems[VQ_BATCH];
 	unsigned n;
 
-	if (!vq_has_resumed(&q->vq))
+	if (!queue_has_resumed(q))
 		return 0;
 	n = vq_pop(&q->vq, elems, VQ_BATCH);
 	if (n)
@@ -120,7 +127,7 @@ static bool queue_arm(struct poller *p)
 	struct vdev_queue *q = queue_of(p);
 
 	if (q->stopping)
-		return vq_has_resumed(&q->vq);
+		return queue_has_resumed(q);
 	return q->vq.kick_fd < 0 || vq_kick_enable(&q->vq);
 }
 
@@ -163,8 +170,18 @@ static void queue_stop(struct reactor_msg *msg)
 	q->stopping = true;
 	if (queue_is_drained(q))
 		queue_stopped(q);
-	else if (vq_has_resumed(&q->vq))
+	else if (queue_has_resumed(q))
 		poller_wake(&q->poller);
+}
+
+static void queue_suspend(struct reactor_msg *msg)
+{
+	struct vdev_queue *q = container_of(msg, struct vdev_queue, stop_msg);
+
+	q->suspending = true;
+	if (q->vq.ninflight && q->dev->ops->cancel)
+		q->dev->ops->cancel(q);
+	queue_stop(msg);
 }
 
 /*
@@ -249,6 +266,13 @@ void vdev_queue_stop(struct vdev_queue *q, vdev_queue_fn fn, void *arg)
 	q->on_stopped = fn;
 	q->on_stopped_arg = arg;
 	reactor_send(q->reactor, &q->stop_msg, queue_stop);
+}
+
+void vdev_queue_suspend(struct vdev_queue *q, vdev_queue_fn fn, void *arg)
+{
+	q->on_stopped = fn;
+	q->on_stopped_arg = arg;
+	reactor_send(q->reactor, &q->stop_msg, q->vq.inflight ? queue_suspend : queue_stop);
 }
 
 static void queue_call_done(struct reactor_msg *msg)

@@ -12,6 +12,7 @@
 #ifndef VHOST_VDEV_H
 #define VHOST_VDEV_H
 
+#include <assert.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -26,7 +27,7 @@ struct vdev_queue;
 #define VDEV_QUEUES_MAX 256
 #define VDEV_CONFIG_MAX 256
 
-/* A device type. process runs on the queue's reactor, the rest on the control thread. */
+/* A device type. process and cancel run on the queue's reactor, the rest on the control thread. */
 struct vdev_ops {
 	const char *name;
 	uint32_t virtio_id;  /* 2 = block, 8 = scsi */
@@ -44,6 +45,10 @@ struct vdev_ops {
 	/* @n chains to work on; each ends in vdev_queue_done() exactly once, possibly inside this
 	 * call. */
 	void (*process)(struct vdev_queue *q, struct vq_elem **elems, unsigned n);
+	/* The queue is being suspended (q->suspending): chains that merely wait for the back end
+	 * are to end in vdev_queue_left(), now or later; the others as ever. On its reactor. NULL:
+	 * none ever waits. */
+	void (*cancel)(struct vdev_queue *q);
 	/* The device is reset (no queue runs): back to power-on state. */
 	void (*reset)(struct vdev *dev);
 };
@@ -72,7 +77,7 @@ struct vdev_queue {
 	void *priv;	   /* device type's */
 	void *slots;	   /* requests */
 	uint64_t features; /* negotiated */
-	bool stopping;
+	bool stopping, suspending;
 	/* told once on the control thread when the queue broke; the transport signals the err fd */
 	vdev_queue_fn on_broken;
 	void *on_broken_arg;
@@ -99,6 +104,11 @@ void vdev_queue_start(struct vdev_queue *q);
  * them, then fn(q, arg) on the control thread. Once. */
 void vdev_queue_stop(struct vdev_queue *q, vdev_queue_fn fn, void *arg);
 
+/* The same, but chains that merely wait for the back end, or are yet to be taken again, are left in
+ * the inflight region: it takes no longer than what the back end has under way. Without a region:
+ * vdev_queue_stop(). */
+void vdev_queue_suspend(struct vdev_queue *q, vdev_queue_fn fn, void *arg);
+
 /* The first answer since the last flush, or one to a queue that has left the poll list. */
 void vdev_queue_answered(struct vdev_queue *q);
 
@@ -115,6 +125,14 @@ static cc_always_inline void vdev_queue_done(struct vdev_queue *q, struct vq_ele
 					     uint32_t written)
 {
 	vq_push(&q->vq, e, written);
+	vdev_queue_pushed(q);
+}
+
+/* @e, of a queue that is being suspended, is left to whoever takes the ring up next. */
+static inline void vdev_queue_left(struct vdev_queue *q, struct vq_elem *e)
+{
+	assert(q->suspending);
+	vq_leave(&q->vq, e);
 	vdev_queue_pushed(q);
 }
 

@@ -18,6 +18,7 @@
 
 #include "core/base/mono.h"
 #include "drivers/catalogue.h"
+#include "drivers/fault/faultb.h"
 
 #define WAIT_MS 20000
 #define LOCK_MS 10000
@@ -56,19 +57,20 @@ static void serve(void *arg)
 	const struct vblk_opts bo = { .nqueues = DISK_SERVER_QUEUES, .read_only = s->read_only };
 	struct errbuf eb = { "" };
 
-	s->err = vblk_create(s->bdev, &bo, &s->blk, &eb);
+	s->err = vblk_create(s->bdev, &bo, &s->blk[s->ndoors], &eb);
 	if (!s->err) {
 		const struct vu_server_opts so = {
 			.name = "disk",
 			.path = s->path,
 			.fd = -1,
-			.dev = vblk_vdev(s->blk),
+			.dev = vblk_vdev(s->blk[s->ndoors]),
 			.control = s->control,
 			.reactors = s->data,
 			.nreactors = DISK_SERVER_REACTORS,
 		};
 
-		s->err = vu_server_create(&so, &s->server, &eb);
+		s->err = vu_server_create(&so, &s->server[s->ndoors], &eb);
+		s->ndoors++;
 	}
 	if (s->err)
 		fprintf(stderr, "disk server: %s\n", eb.text);
@@ -79,14 +81,15 @@ static void unserve(void *arg)
 {
 	struct disk_server *s = arg;
 
-	vu_server_destroy(s->server, is_done, s);
+	vu_server_destroy(s->server[s->ndoors - 1], is_done, s);
 }
 
 static void close_disk(void *arg)
 {
 	struct disk_server *s = arg;
 
-	vblk_destroy(s->blk);
+	for (unsigned i = 0; i < DISK_SERVER_DOORS; i++)
+		vblk_destroy(s->blk[i]);
 	bdev_close(s->bdev, is_done, s);
 }
 
@@ -104,6 +107,15 @@ static void resize(void *arg)
 	struct disk_server *s = arg;
 
 	bdev_resize(s->bdev, s->bytes, resized, s);
+}
+
+static void replace_rules(void *arg)
+{
+	struct disk_server *s = arg;
+	struct errbuf eb = { "" };
+
+	s->err = faultb_set_rules(s->bdev, s->rules, &eb);
+	is_done(s);
 }
 
 /*
@@ -152,7 +164,8 @@ void disk_server_start(struct disk_server *s, const char *uri, const char *path,
 
 void disk_server_stop(struct disk_server *s)
 {
-	call(s, unserve);
+	for (; s->ndoors; s->ndoors--)
+		call(s, unserve);
 	call(s, close_disk);
 	for (unsigned i = 0; i < DISK_SERVER_REACTORS; i++) {
 		reactor_stop(s->data[i]);
@@ -168,6 +181,21 @@ void disk_server_resize(struct disk_server *s, uint64_t bytes)
 {
 	s->bytes = bytes;
 	call(s, resize);
+	assert_int_equal(s->err, 0);
+}
+
+void disk_server_add(struct disk_server *s, const char *path)
+{
+	assert_true(s->ndoors < DISK_SERVER_DOORS);
+	s->path = path;
+	call(s, serve);
+	assert_int_equal(s->err, 0);
+}
+
+void disk_server_rules(struct disk_server *s, const char *rules)
+{
+	s->rules = rules;
+	call(s, replace_rules);
 	assert_int_equal(s->err, 0);
 }
 

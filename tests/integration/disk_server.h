@@ -14,16 +14,19 @@
 
 #define DISK_SERVER_REACTORS 2
 #define DISK_SERVER_QUEUES   4
+#define DISK_SERVER_DOORS    3
 
 struct disk_server {
 	struct reactor *control, *data[DISK_SERVER_REACTORS];
 	struct bdev *bdev;
-	struct vblk *blk;
-	struct vu_server *server;
-	const char *path;
+	struct vblk *blk[DISK_SERVER_DOORS];
+	struct vu_server *server[DISK_SERVER_DOORS];
+	unsigned ndoors; /* front-ends that the disk can serve at a time */
+	const char *path; /* of the next */
 	bool read_only, done; /* done: atomic */
 	int err;
 	uint64_t bytes;
+	const char *rules;
 };
 
 /* Opens @uri and serves it at @path. Fails the test when it cannot. */
@@ -31,6 +34,10 @@ void disk_server_start(struct disk_server *s, const char *uri, const char *path,
 /* Ends the sessions, closes the disk, joins the threads. */
 void disk_server_stop(struct disk_server *s);
 void disk_server_resize(struct disk_server *s, uint64_t bytes);
+/* Serves the same disk at @path, too. */
+void disk_server_add(struct disk_server *s, const char *path);
+/* Of a fault device. */
+void disk_server_rules(struct disk_server *s, const char *rules);
 
 /* The same in a child process, not yet listening when this returns. No reactor may run in this
  * process. */

@@ -474,6 +474,12 @@ static void features_that_were_not_offered(void **state)
 	assert_true(
 		fe_send(&fe, VU_SET_PROTOCOL_FEATURES, 0, &(uint64_t){ UINT64_MAX }, 8, NULL, 0));
 	assert_refused(&fe, -1);
+	/* one that needs another */
+	fe_open(&fe, rig.path[0]);
+	assert_true(fe_send(&fe, VU_SET_PROTOCOL_FEATURES, 0,
+			    &(uint64_t){ VU_BIT(VU_PROTOCOL_F_GET_VRING_BASE_INFLIGHT) }, 8, NULL,
+			    0));
+	assert_refused(&fe, -1);
 }
 
 /* A ring whose driver lies breaks alone: its err fd says so, the connection and the other rings go

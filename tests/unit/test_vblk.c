@@ -481,6 +481,70 @@ static void a_failing_segment_ends_the_request(void **state)
 	close_all();
 }
 
+/* A disk that holds two: DISCARDs of two segments, the second of which is never begun, and writes
+ * that wait. The successor carries out all of it. */
+static void a_suspended_queue_leaves_what_waits(void **state)
+{
+	struct bdev_limits lim = limits;
+	struct vqd_buf bufs[3];
+
+	(void)state;
+	lim.depth = 2;
+	tracked = true;
+	for (unsigned packed = 0; packed < 2; packed++) {
+		device_open(&lim, &(struct vblk_opts){ .nqueues = 1 });
+		queue_open_with(offered(), packed);
+		fake.auto_later = false;
+		header(VBLK_T_DISCARD, 0);
+		seg(0, 0, 8, 0);
+		seg(1, 16, 8, 0);
+		bufs[0] = ring_buf(&ring, hdr, 16, false);
+		bufs[1] = ring_buf(&ring, data, 32, false);
+		for (uint64_t i = 0; i < 2; i++) {
+			bufs[2] = ring_buf(&ring, status + i, 1, true);
+			assert_int_equal(vqd_add(&ring.vqd, bufs, 3, false, (void *)i), 0);
+		}
+		vqd_publish(&ring.vqd);
+		turns(1);
+		for (uint64_t i = 2; i < 6; i++)
+			add(i, VBLK_T_OUT, 100 + i, 1);
+		vqd_publish(&ring.vqd);
+		turns(2);
+		vdev_queue_suspend(q, on_stopped, NULL);
+		turns(3);
+		assert_int_equal(stopped_calls, 0); /* the driver's own are waited for */
+		fake_end(&fake, 0);
+		turns(3);
+		assert_int_equal(stopped_calls, 0);
+		fake_end(&fake, 0);
+		turns(3);
+		assert_int_equal(stopped_calls, 1);
+		assert_int_equal(fake.nsubmits, 2);
+		assert_false(vqd_has_used(&ring.vqd));
+		assert_true(vq_has_taken(&q->vq));
+		vdev_queue_destroy(q);
+		stopped_calls = 0;
+
+		fake.auto_later = true;
+		fake.trace[0] = '\0';
+		assert_int_equal(vdev_queue_create(vblk_vdev(dev), r, r, &ring.conf, &q, NULL), 0);
+		vdev_queue_start(q);
+		turns(9);
+		/* the usual requests of a batch go first */
+		trace_is("W 52224+512\nW 52736+512\nW 53248+512\nW 53760+512\nD 0+4096\n"
+			 "D 0+4096\nD 8192+4096\nD 8192+4096\n");
+		for (unsigned i = 0; i < 6; i++) {
+			uint32_t written;
+			void *cookie;
+			int err;
+
+			assert_true(vqd_get(&ring.vqd, &cookie, &written, &err));
+		}
+		close_all();
+	}
+	tracked = false;
+}
+
 static void what_was_not_negotiated_or_is_unknown_is_unsupp(void **state)
 {
 	static const uint32_t types[] = {
@@ -567,6 +631,7 @@ int main(void)
 		cmocka_unit_test(segments_are_executed_one_after_another),
 		cmocka_unit_test(one_bad_segment_stops_them_all),
 		cmocka_unit_test(a_failing_segment_ends_the_request),
+		cmocka_unit_test(a_suspended_queue_leaves_what_waits),
 		cmocka_unit_test(what_was_not_negotiated_or_is_unknown_is_unsupp),
 		cmocka_unit_test(a_chain_without_room_breaks_the_queue_once),
 		cmocka_unit_test(chain_without_status_breaks_the_queue),

@@ -18,6 +18,7 @@ struct vdev_queue *q;
 struct ring ring;
 uint8_t *hdr, *status, *data; /* in the driver's memory */
 unsigned broken_calls, stopped_calls;
+bool tracked;
 
 const struct bdev_limits limits = {
 	.buf_align = 1,
@@ -65,6 +66,7 @@ void queue_open_with(uint64_t features, bool packed)
 	const struct ring_opts ro = {
 		.size = 64,
 		.packed = packed,
+		.inflight = tracked,
 		.features = features,
 		.indirect_max = 40,
 		.data_bytes = DATA_BYTES,

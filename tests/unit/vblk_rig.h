@@ -22,6 +22,8 @@ extern unsigned broken_calls, stopped_calls;
 extern const struct bdev_limits limits; /* of a capable disk */
 
 void turns(unsigned n);
+/* Do the queues that are opened from now on have an inflight region? */
+extern bool tracked;
 /* Counts; for vdev_queue_stop(). */
 void on_stopped(struct vdev_queue *queue, void *arg);
 

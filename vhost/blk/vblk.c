@@ -212,6 +212,7 @@ static const struct vdev_ops vblk_ops = {
 	.queue_open = vblk_queue_open,
 	.queue_close = vblk_queue_close,
 	.process = vblk_process,
+	.cancel = vblk_cancel,
 	.reset = vblk_reset,
 };
 

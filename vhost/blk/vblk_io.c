@@ -18,6 +18,10 @@ static cc_always_inline void req_finish(struct vblk_req *req, uint8_t status, ui
 
 static cc_noinline cc_cold void req_fail(struct vblk_req *req, int err)
 {
+	if (err == -ECANCELED && req->q->suspending) {
+		vdev_queue_left(req->q, &req->elem);
+		return;
+	}
 	req_finish(req, err == -EOPNOTSUPP ? VBLK_S_UNSUPP : VBLK_S_IOERR, 1);
 }
 
@@ -139,6 +143,8 @@ static void ranges_done(struct bio *bio)
 
 	if (bio->status)
 		req_fail(req, bio->status);
+	else if (req->q->suspending && req->range_at < req->range_n)
+		req_fail(req, -ECANCELED); /* the next one would have to wait */
 	else
 		ranges_next(req->q->priv, req);
 }
@@ -276,4 +282,17 @@ void vblk_process(struct vdev_queue *q, struct vq_elem **elems, unsigned n)
 	bdev_batch_submit(&batch);
 	if (batch.n < n)
 		process_other(vbq, elems, n - batch.n);
+}
+
+/* Is it a request of queue @arg? The channel is shared with others. */
+static bool bio_is_of(const struct bio *bio, const void *arg)
+{
+	const struct vdev_queue *q = arg;
+
+	return (uintptr_t)bio - (uintptr_t)q->slots < (size_t)q->vq.size * q->vq.slot_bytes;
+}
+
+void vblk_cancel(struct vdev_queue *q)
+{
+	bdev_cancel(((struct vblk_queue *)q->priv)->chan, bio_is_of, q);
 }

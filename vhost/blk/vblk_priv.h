@@ -48,7 +48,8 @@ struct vblk_req {
 static_assert(sizeof(struct vblk_req) == 3 * CACHELINE_BYTES, "hot part: two lines");
 static_assert(offsetof(struct vblk_req, elem) == 0, "vdev.h: vq_elem first");
 
-/* vdev_ops.process */
+/* vdev_ops.process, cancel */
 void vblk_process(struct vdev_queue *q, struct vq_elem **elems, unsigned n);
+void vblk_cancel(struct vdev_queue *q);
 
 #endif

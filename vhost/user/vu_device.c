@@ -86,6 +86,12 @@ int vu_set_protocol_features(struct vu_session *s, struct vu_msg *m)
 	if (m->p.u64 & ~VU_PROTOCOL_FEATURES)
 		return errbuf_set(&s->eb, -EINVAL, "protocol features %#llx were not offered",
 				  (unsigned long long)(m->p.u64 & ~VU_PROTOCOL_FEATURES));
+	if ((m->p.u64 & VU_BIT(VU_PROTOCOL_F_GET_VRING_BASE_INFLIGHT)) &&
+	    !(m->p.u64 & VU_BIT(VU_PROTOCOL_F_INFLIGHT_SHMFD)))
+		return errbuf_set(&s->eb, -EINVAL,
+				  "GET_VRING_BASE_INFLIGHT (bit %d) without INFLIGHT_SHMFD (bit %d)",
+				  VU_PROTOCOL_F_GET_VRING_BASE_INFLIGHT,
+				  VU_PROTOCOL_F_INFLIGHT_SHMFD);
 	s->protocol_features = m->p.u64;
 	return 0;
 }

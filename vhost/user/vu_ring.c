@@ -112,8 +112,13 @@ static void ring_stopped(struct vdev_queue *q, void *arg)
 
 void vu_ring_stop(struct vu_ring *ring)
 {
+	const struct vu_session *s = ring->s;
+
 	vu_wait_add(ring->s);
-	vdev_queue_stop(ring->q, ring_stopped, ring);
+	if (vu_session_has(s, VU_PROTOCOL_F_GET_VRING_BASE_INFLIGHT))
+		vdev_queue_suspend(ring->q, ring_stopped, ring);
+	else
+		vdev_queue_stop(ring->q, ring_stopped, ring);
 }
 
 void vu_ring_forget(struct vu_ring *ring)

@@ -19,7 +19,9 @@ int vu_ring_try_start(struct vu_ring *ring);
 /* After a change of the memory: start what can run now; what cannot waits for more memory. */
 void vu_rings_try_start(struct vu_session *s);
 
-/* Drain and stop the running queue, keep its position (between vu_wait_begin and vu_wait_end). */
+/* Drain and stop the running queue, keep its position (between vu_wait_begin and vu_wait_end). With
+ * GET_VRING_BASE_INFLIGHT requests that merely wait stay in the inflight region, at every stop:
+ * front-ends disable a ring, or set the status to 0, before they ask for its position. */
 void vu_ring_stop(struct vu_ring *ring);
 
 /* Its inflight region, if it has one, says nothing any more: the next start is where the front-end

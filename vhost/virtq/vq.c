@@ -189,6 +189,14 @@ cc_noinline void vq_push_other(struct vq *vq, struct vq_elem *e, uint32_t writte
 	}
 }
 
+void vq_leave(struct vq *vq, struct vq_elem *e)
+{
+	assert(vq->inflight && e->inflight && !e->done);
+	assert(vq->ninflight > 0);
+	vq->ninflight--;
+	(void)e; /* it stays marked: its head is not the driver's */
+}
+
 void vq_flush(struct vq *vq)
 {
 	if (vq->is_packed)

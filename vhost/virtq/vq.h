@@ -146,6 +146,9 @@ unsigned vq_pop(struct vq *vq, struct vq_elem **elems, unsigned max);
 /* @e is done, the device wrote @written bytes (<= e->in_bytes) into its writable part. Visible after vq_flush. */
 static cc_always_inline void vq_push(struct vq *vq, struct vq_elem *e, uint32_t written);
 
+/* @e is not answered: it stays in the inflight region for whoever takes the ring up next. Nothing is popped any more. */
+void vq_leave(struct vq *vq, struct vq_elem *e);
+
 /* Are there chains of the inflight region still to be taken again? vq_pop gives these and no others. */
 static cc_always_inline bool vq_has_resumed(const struct vq *vq)
 {
