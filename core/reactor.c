@@ -13,6 +13,11 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "core/stall.h"
+
+#define LOG_TAG "reactor"
+#include "core/base/log.h"
+
 static __thread struct reactor *self;
 
 /* Which ids are taken. */
@@ -174,7 +179,11 @@ static void reactor_pin(const struct reactor *r)
 void reactor_run(struct reactor *r)
 {
 	struct reactor_priv *pr = r->priv;
+	int err = stall_guard_start();
 
+	if (err)
+		log_warn("reactor %s: no timer (%s): a front-end can hold it up", r->name,
+			 strerror(-err));
 	self = r;
 	__atomic_store_n(&pr->running, 1, __ATOMIC_RELEASE);
 	reactor_pin(r);
@@ -188,6 +197,7 @@ void reactor_run(struct reactor *r)
 		else
 			reactor_look(r, false);
 	}
+	stall_guard_stop();
 	__atomic_store_n(&pr->stop, 0, __ATOMIC_RELAXED);
 	__atomic_store_n(&pr->running, 0, __ATOMIC_RELEASE);
 }

@@ -511,6 +511,104 @@ static void a_lying_driver_breaks_its_ring_only(void **state)
 	fe_close(&fe);
 }
 
+/* Full, and whoever writes waits: the open file is the front-end's as well. */
+static void make_it_block(int fd)
+{
+	const uint64_t full = UINT64_MAX - 1;
+	uint64_t old;
+
+	(void)!read(fd, &old, sizeof(old));
+	assert_int_equal(write(fd, &full, sizeof(full)), sizeof(full));
+	assert_int_equal(fcntl(fd, F_SETFL, 0), 0);
+}
+
+/* Is a queue of server 0 on the reactor of server 1's first one? */
+static bool shares_the_reactor(void)
+{
+	struct vu_session_info bad, honest;
+	bool shares = false;
+
+	rig_info(&rig, 0, &bad);
+	rig_info(&rig, 1, &honest);
+	for (unsigned i = 0; i < bad.nqueues; i++)
+		shares |= bad.queues[i].reactor_id == honest.queues[0].reactor_id;
+	vu_session_info_fini(&bad);
+	vu_session_info_fini(&honest);
+	return shares;
+}
+
+static void assert_closed_for_blocking(struct fe *fe, unsigned nerrors)
+{
+	const char *last;
+	struct vu_msg m;
+
+	assert_int_equal(fe_receive(fe, &m), 0);
+	fe_close(fe);
+	rig_wait_free(&rig, 0);
+	assert_int_equal(rig_errors(&last), nerrors);
+	assert_non_null(strstr(last, "O_NONBLOCK"));
+	/* the next front-end is served */
+	fe_good(fe, rig.path[0]);
+	fe_close(fe);
+}
+
+/* An eventfd knows no write that never waits. All its queues try it, so that each reactor is hit. */
+static void a_call_fd_that_blocks_holds_up_nobody(void **state)
+{
+	struct fe fe;
+
+	(void)state;
+	fe_good(&fe, rig.path[0]);
+	for (unsigned i = 1; i < RIG_QUEUES; i++) {
+		fe_start(&fe, i, 64);
+		fe_io(&fe, i);
+	}
+	(void)fe_get(&fe, VU_GET_FEATURES); /* all that came before is done */
+	assert_true(shares_the_reactor());
+	for (unsigned i = 0; i < RIG_QUEUES; i++)
+		make_it_block(fe.q[i].call);
+	for (unsigned i = 0; i < RIG_QUEUES; i++) {
+		(void)vqd_call_enable(&fe.q[i].d);
+		fe_submit(&fe, i);
+	}
+	for (unsigned n = 0; n < 100; n++)
+		fe_io(&good, 0);
+	assert_closed_for_blocking(&fe, 1);
+}
+
+/* The last flush of a queue that is stopped is no way round it. */
+static void a_call_fd_that_blocks_as_the_queue_stops(void **state)
+{
+	struct vu_vring_state off = { 0, 0 };
+	struct fe fe;
+
+	(void)state;
+	fe_good(&fe, rig.path[0]);
+	rig_hold(&rig, 0);
+	(void)vqd_call_enable(&fe.q[0].d);
+	fe_submit(&fe, 0);
+	fixture_wait_held(1);
+	make_it_block(fe.q[0].call);
+	assert_true(fe_send(&fe, VU_SET_VRING_ENABLE, 0, &off, sizeof(off), NULL, 0));
+	rig_release(&rig, 0);
+	fe_io(&good, 0);
+	assert_closed_for_blocking(&fe, 1);
+}
+
+/* The err fd is written by the control thread, which serves all sockets. */
+static void an_err_fd_that_blocks_holds_up_nobody(void **state)
+{
+	struct vqd_buf lie = { .addr = 0xdead0000, .len = 8 };
+	struct fe fe;
+
+	(void)state;
+	fe_good(&fe, rig.path[0]);
+	make_it_block(fe.q[0].err);
+	assert_int_equal(vqd_add(&fe.q[0].d, &lie, 1, false, NULL), 0);
+	(void)vqd_publish(&fe.q[0].d);
+	assert_closed_for_blocking(&fe, 2); /* the ring breaks first */
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, each, each_end)
 
 int main(void)
@@ -534,6 +632,9 @@ int main(void)
 		T(forged_inflight_areas),
 		T(features_that_were_not_offered),
 		T(a_lying_driver_breaks_its_ring_only),
+		T(a_call_fd_that_blocks_holds_up_nobody),
+		T(a_call_fd_that_blocks_as_the_queue_stops),
+		T(an_err_fd_that_blocks_holds_up_nobody),
 	};
 
 	return cmocka_run_group_tests(tests, fixture_start, fixture_stop);

@@ -20,6 +20,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "core/stall.h"
 #include "vhost/user/vu_log.h"
 #include "vhost/virtq/vqi.h"
 
@@ -72,35 +73,57 @@ void vu_ring_call(struct vu_ring *ring, vdev_queue_fn fn)
 	vdev_queue_call(ring->q, &ring->call, fn, ring_call_done, ring);
 }
 
-void vu_ring_break(struct vu_ring *ring, const char *why)
+static bool ring_holds_up(const struct vu_ring *ring)
+{
+	return __atomic_load_n(&ring->s->held_up, __ATOMIC_RELAXED);
+}
+
+/* Full or closed: the front-end does not want to know. */
+static void ring_tell_broken(struct vu_ring *ring)
 {
 	const uint64_t one = 1;
+
+	if (ring->err_fd < 0 || ring_holds_up(ring) ||
+	    stall_write(ring->err_fd, &one, sizeof(one)) >= 0)
+		return;
+	if (errno == EINTR)
+		vu_session_held_up(ring->s);
+	else
+		log_debug("%s: queue %u: error notification: %s", ring->s->conf.name, ring->index,
+			  strerror(errno));
+}
+
+void vu_ring_break(struct vu_ring *ring, const char *why)
+{
 	/* a ring of zeroes breaks as well: the loss is told already, and ends the session */
 	bool is_lost = __atomic_load_n(&ring->s->lost.what, __ATOMIC_ACQUIRE) != NULL;
 	bool is_loud;
 
 	if (ring->broken)
 		return;
-	is_loud = !is_lost && ring->s->breaks++ < VU_BREAKS_LOGGED;
+	is_loud = !is_lost && !ring_holds_up(ring) && ring->s->breaks++ < VU_BREAKS_LOGGED;
 	ring->broken = true;
 	snprintf(ring->why, sizeof(ring->why), "%s", why);
 	log_at(is_loud ? LOG_LEVEL_ERROR : LOG_LEVEL_DEBUG, "%s: queue %u is broken: %s",
 	       ring->s->conf.name, ring->index, why);
-	/* Full or closed: the front-end does not want to know. */
-	if (ring->err_fd >= 0 && write(ring->err_fd, &one, sizeof(one)) < 0)
-		log_debug("%s: queue %u: error notification: %s", ring->s->conf.name, ring->index,
-			  strerror(errno));
+	ring_tell_broken(ring);
 }
 
 static void ring_broke(struct vdev_queue *q, void *arg)
 {
-	vu_ring_break(arg, q->vq.why);
+	struct vu_ring *ring = arg;
+
+	if (ring_holds_up(ring))
+		vu_session_held_up(ring->s);
+	vu_ring_break(ring, q->vq.why);
 }
 
 static void ring_stopped(struct vdev_queue *q, void *arg)
 {
 	struct vu_ring *ring = arg;
 
+	if (ring_holds_up(ring)) /* in its last flush, too, which nobody tells of */
+		vu_session_held_up(ring->s);
 	ring->base = vq_base(&q->vq);
 	ring->kept = q->vq.inflight != NULL;
 	ring->left = ring->kept && !q->vq.broken && vq_has_taken(&q->vq);
@@ -266,6 +289,7 @@ static int ring_start(struct vu_ring *ring)
 		.features = s->features,
 		.kick_fd = ring->kick_fd,
 		.call_fd = ring->call_fd,
+		.held_up = &s->held_up,
 		.gmem = s->mem.gmem,
 	};
 	unsigned at = reactor_choose(s, ring->index);

@@ -24,6 +24,9 @@
 #define VU_SOCKET_MODE	    0600
 #define VU_ACCEPTS_PER_WAKE 8
 #define VU_REFUSALS_LOG_NS  MONO_NS_PER_SEC /* at most one line in so long */
+/* Whoever held up our threads (for STALL_NS at a time, core/stall.h) may come again after this, so that
+ * doing so over and over takes a hundredth of them. */
+#define VU_HELD_UP_REST_NS MONO_NS_PER_SEC
 
 struct vu_server {
 	char *name, *path; /* path: NULL when inherited */
@@ -35,6 +38,7 @@ struct vu_server {
 	struct reactor_fd rfd;
 	struct vu_session *session;
 	uint64_t connections, refused_ns;
+	struct deadline rest; /* armed: nobody is accepted until then */
 	void (*on_end)(void *arg);
 	void *on_end_arg;
 	bool destroying;
@@ -79,7 +83,12 @@ static void server_listen(struct vu_server *s)
 		log_error("%s: no more front-ends are accepted: %s", s->name, strerror(-err));
 }
 
-static void server_session_ended(void *arg)
+static void server_rested(struct deadline *d)
+{
+	server_listen(container_of(d, struct vu_server, rest));
+}
+
+static void server_session_ended(void *arg, bool held_up)
 {
 	struct vu_server *s = arg;
 
@@ -88,7 +97,12 @@ static void server_session_ended(void *arg)
 		reactor_send(s->conf.control, &s->msg, server_gone);
 		return;
 	}
-	server_listen(s);
+	if (held_up) {
+		reactor_fd_detach(&s->rfd);
+		deadline_arm(s->conf.control, &s->rest, mono_ns() + VU_HELD_UP_REST_NS);
+	} else {
+		server_listen(s);
+	}
 	if (s->listen_fd < 0 && s->on_end)
 		s->on_end(s->on_end_arg);
 }
@@ -188,6 +202,7 @@ static int server_init(struct vu_server *s, const struct vu_server_opts *opts, s
 	size_t bytes = opts->nreactors * sizeof(struct reactor *);
 
 	s->listen_fd = -1;
+	deadline_init(&s->rest, server_rested);
 	s->on_end = opts->on_end;
 	s->on_end_arg = opts->on_end_arg;
 	s->name = strdup(opts->name);
@@ -242,6 +257,7 @@ void vu_server_destroy(struct vu_server *s, void (*done)(void *arg), void *arg)
 	s->destroying = true;
 	s->destroyed = done;
 	s->destroyed_arg = arg;
+	deadline_cancel(&s->rest);
 	reactor_fd_detach(&s->rfd);
 	if (s->session)
 		vu_session_end(s->session);

@@ -104,11 +104,12 @@ static void session_free(struct vu_session *s)
 static void session_ended(struct reactor_msg *msg)
 {
 	struct vu_session *s = container_of(msg, struct vu_session, end_msg);
-	void (*on_end)(void *arg) = s->conf.on_end;
+	void (*on_end)(void *arg, bool held_up) = s->conf.on_end;
 	void *arg = s->conf.on_end_arg;
+	bool held_up = __atomic_load_n(&s->held_up, __ATOMIC_RELAXED);
 
 	session_free(s);
-	on_end(arg);
+	on_end(arg, held_up);
 }
 
 /* By message: whoever is on the stack above may still look at the session. */
@@ -155,14 +156,23 @@ static void session_fail(struct vu_session *s, const char *what, int err)
 	vu_session_end(s);
 }
 
-/* Our threads read zeroes where the front-end has cut its file; nothing of that leads anywhere. */
-static void session_memory_lost(struct reactor_fd *rfd, uint32_t events)
+/*
+ * What it shares with us, the front-end uses against us. Where it has cut its file, our threads read zeroes; nothing of
+ * that leads anywhere.
+ */
+static void session_attacked(struct reactor_fd *rfd, uint32_t events)
 {
 	struct vu_session *s = container_of(rfd, struct vu_session, lost_rfd);
 	const char *what = __atomic_load_n(&s->lost.what, __ATOMIC_ACQUIRE);
 
 	(void)events;
-	errbuf_set(&s->eb, -EFAULT, "the front-end shrank its %s under us", what);
+	if (what) {
+		errbuf_set(&s->eb, -EFAULT, "the front-end shrank its %s under us", what);
+	} else {
+		what = "notification";
+		errbuf_set(&s->eb, -EWOULDBLOCK,
+			   "the front-end cleared O_NONBLOCK of a call or err fd and let it fill up");
+	}
 	session_fail(s, what, -EFAULT);
 }
 
@@ -172,6 +182,15 @@ static void session_sent(struct vu_session *s)
 	if (s->answered)
 		vu_ring_forget(s->answered);
 	s->answered = NULL;
+}
+
+/* By the event: a message may be worked on right now. */
+void vu_session_held_up(struct vu_session *s)
+{
+	const uint64_t one = 1;
+
+	__atomic_store_n(&s->held_up, true, __ATOMIC_RELAXED);
+	(void)!write(s->lost.fd, &one, sizeof(one)); /* full: it is told already */
 }
 
 /* The message in conn.in is done: answer it, go on or close. */
@@ -353,7 +372,7 @@ static int session_attach(struct vu_session *s)
 
 	if (!err)
 		err = reactor_fd_attach(control, &s->lost_rfd, s->lost.fd, EPOLLIN,
-					session_memory_lost);
+					session_attacked);
 	if (!err) {
 		err = reactor_fd_attach(control, &s->rfd, s->conn.fd, EPOLLIN, session_readable);
 		if (err)

@@ -96,7 +96,7 @@ struct vu_session_conf {
 	bool no_packed;
 	/* Told once, when everything is drained and freed. Control thread, never from inside a call
 	 * of ours. */
-	void (*on_end)(void *arg);
+	void (*on_end)(void *arg, bool held_up);
 	void *on_end_arg;
 };
 
@@ -129,6 +129,7 @@ struct vu_session {
 	int (*resume)(struct vu_session *s);
 	struct sigbus_owner lost; /* memory, log or inflight area that the front-end has shrunk */
 	struct reactor_fd lost_rfd;
+	bool held_up; /* atomic: a notification fd of this front-end made a thread of ours wait */
 	bool ending; /* as soon as the pending message is done */
 	struct reactor_msg end_msg;
 };
@@ -139,6 +140,9 @@ int vu_session_create(const struct vu_session_conf *conf, int fd, struct vu_sess
 
 /* Close the connection, drain the rings, free everything, then conf.on_end. Harmless twice. */
 void vu_session_end(struct vu_session *s);
+
+/* A notification fd of this front-end made us wait: the session ends, soon and with one log line. */
+void vu_session_held_up(struct vu_session *s);
 
 const char *vu_state_name(enum vu_state state);
 

@@ -10,6 +10,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "core/stall.h"
 #include "vhost/virtq/vq_priv.h"
 
 /* Where no region was hit yet: nothing is inside. */
@@ -80,6 +81,7 @@ int vq_init(struct vq *vq, const struct vq_conf *conf, void *slots, uint32_t slo
 	vq->indirect_ok = conf->features & VIRTIO_BIT(VIRTIO_F_INDIRECT_DESC);
 	vq->call_fd = conf->call_fd;
 	vq->kick_fd = conf->kick_fd;
+	vq->held_up = conf->held_up;
 	vq->inflight = conf->inflight;
 	vq->index = conf->index;
 	err = vq_alloc(vq);
@@ -209,11 +211,16 @@ void vq_call(struct vq *vq)
 {
 	const uint64_t one = 1;
 
+	if (vq->held_up && __atomic_load_n(vq->held_up, __ATOMIC_RELAXED))
+		return;
 	vq->cnt.calls++;
 	/* EAGAIN: the counter is full, so the driver has been called; anything else is the
-	 * front-end's loss */
-	if (write(vq->call_fd, &one, sizeof(one)) < 0)
+	 * front-end's loss. EINTR: it has cleared O_NONBLOCK, and lets us wait. */
+	if (stall_write(vq->call_fd, &one, sizeof(one)) >= 0 || errno != EINTR)
 		return;
+	if (vq->held_up)
+		__atomic_store_n(vq->held_up, true, __ATOMIC_RELAXED);
+	vq_break(vq, "its call fd makes us wait");
 }
 
 bool vq_kick_enable(struct vq *vq)

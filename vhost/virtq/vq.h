@@ -56,6 +56,8 @@ struct vq_conf {
 	uint16_t used_idx;   /* packed; split: the ring's own index counts */
 	bool avail_wrap, used_wrap; /* packed */
 	int kick_fd, call_fd; /* -1: none (poll / never interrupt). Owned by the transport */
+	bool *held_up; /* atomic; of the front-end, shared by its queues: a notification fd of its makes us wait, and
+			  is written no more. NULL: nobody wants to know */
 	struct gmem *gmem;    /* referenced by the transport while the queue runs */
 	void *inflight;	      /* struct vqi_split/vqi_packed, vqi_bytes() of it; NULL: not tracked */
 	struct dlog *log;     /* NULL: off */
@@ -107,6 +109,7 @@ struct vq {
 		const void *desc, *table, *header;
 	} guess; /* split: what the last chain used, to be fetched ahead at low depth; may dangle, is never read */
 	int call_fd, kick_fd;
+	bool *held_up;
 	char *iovs; /* size rows of VQ_IOV_BYTES, touched on use */
 	/* inflight tracking; the region is only written to, what we must know of it we keep here */
 	void *inflight;
