@@ -64,6 +64,7 @@ int bdev_init(struct bdev *bdev, const struct bdev_ops *ops, uint64_t bytes,
 		memcpy(bdev->id, bdev->name, strnlen(bdev->name, sizeof(bdev->id) - 1));
 	list_init(&bdev->chans);
 	list_init(&bdev->listeners);
+	bdev->ndrains = 0;
 	bdev->users = 0;
 	bdev->lower = NULL;
 	bdev->gone = NULL;
@@ -90,10 +91,28 @@ void bdev_maybe_closed(struct bdev *bdev)
 		done(arg);
 }
 
+void bdev_drain_begin(struct bdev *bdev)
+{
+	for (; bdev; bdev = bdev->lower) {
+		__atomic_store_n(&bdev->ndrains, bdev->ndrains + 1, __ATOMIC_RELAXED);
+		if (bdev->ops->drain)
+			bdev->ops->drain(bdev);
+	}
+}
+
+void bdev_drain_end(struct bdev *bdev)
+{
+	for (; bdev; bdev = bdev->lower) {
+		assert(bdev->ndrains > 0);
+		__atomic_store_n(&bdev->ndrains, bdev->ndrains - 1, __ATOMIC_RELAXED);
+	}
+}
+
 static void bdev_close_begin(struct reactor_msg *msg)
 {
 	struct bdev *bdev = container_of(msg, struct bdev, close_msg);
 
+	bdev_drain_begin(bdev);
 	bdev->nleaving--;
 	bdev_maybe_closed(bdev);
 }

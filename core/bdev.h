@@ -55,6 +55,9 @@ struct bdev_ops {
 	/* Change the size (bytes), or with 0: look how large it is now. May block: called on a
 	 * worker thread. NULL: fixed. Returns 0 with *ret_bytes, or -errno with eb. */
 	int (*resize)(struct bdev *bdev, uint64_t bytes, uint64_t *ret_bytes, struct errbuf *eb);
+	/* Somebody waits for I/O to end (bdev_is_draining()): answer soon what is held back, a failure
+	 * will do. Called each time it begins. NULL: nothing is ever held back. */
+	void (*drain)(struct bdev *bdev);
 };
 
 /* What the device can do and wants; set by the driver before bdev_init(), constant afterwards. */
@@ -116,6 +119,7 @@ struct bdev {
 	struct bdev *lower; /* of a stacked device, set behind bdev_init(): closed after this one,
 			       before done */
 	struct list chans, listeners;
+	unsigned ndrains; /* atomic: who waits for its I/O to end */
 	unsigned users; /* exports; a device in use is not deleted */
 	/* core's, control thread */
 	struct bdev_chan_stats *gone; /* of the channels that are no more; NULL: none yet */
@@ -197,6 +201,19 @@ static inline void bdev_complete_batch_later(struct bdev_chan *chan, struct bio_
 /*
  * For users
  */
+
+/*
+ * While somebody waits for I/O of @bdev to end, neither it nor what it stands on holds any back: bdev_close()
+ * begins for good, whoever stops a user of a device in use begins and ends. Control thread.
+ */
+void bdev_drain_begin(struct bdev *bdev);
+void bdev_drain_end(struct bdev *bdev);
+
+/* Any thread. What one reactor sees late, ops->drain comes after. */
+static inline bool bdev_is_draining(const struct bdev *bdev)
+{
+	return __atomic_load_n(&bdev->ndrains, __ATOMIC_RELAXED) != 0;
+}
 
 /* Closes asynchronously: every reference is put, the last channel goes, ops->close runs, then
  * done(arg) on the control thread (NULL: nobody asks). */

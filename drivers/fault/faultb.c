@@ -4,7 +4,7 @@
  *
  *   submit ─► decide ─┬─ delay ─► delayed (sorted by due_ns, one deadline) ─┐
  *                     └─────────────────────────────────────────────────────┴─► act ─┬─► child on
- * lower ─► done ├─► done with an error └─► dropped ─ new rules ─► EIO
+ * lower ─► done ├─► done with an error └─► dropped ─ new rules, drain ─► EIO
  *
  * A rule table never changes once it is published, save its counters. Device and channels hold
  * references to it, counted on the control thread; a channel changes over by a message that brings
@@ -33,6 +33,8 @@ struct faultb_chan {
 	struct slab reqs;
 	struct list delayed, dropped;
 	struct deadline timer; /* of the first in delayed */
+	struct reactor_msg drain_msg;
+	bool drain_sent; /* atomic: the message is on its way */
 };
 
 /* One I/O under way. Lives in the channel's slab from submit to done. */
@@ -138,6 +140,14 @@ static void req_tear(struct faultb_req *req)
 	bdev_submit(req->fc->lower, &req->child);
 }
 
+static void req_drop(struct faultb_req *req)
+{
+	if (bdev_is_draining(req->fc->chan->bdev))
+		req_finish_later(req, -EIO);
+	else
+		list_add_tail(&req->fc->dropped, &req->link);
+}
+
 /* The delay, if any, is over. */
 static void req_act(struct faultb_req *req)
 {
@@ -149,7 +159,7 @@ static void req_act(struct faultb_req *req)
 		req_finish_later(req, req->effect.error);
 		break;
 	case FAULTB_DROP:
-		list_add_tail(&req->fc->dropped, &req->link);
+		req_drop(req);
 		break;
 	case FAULTB_TORN:
 		req_tear(req);
@@ -205,10 +215,45 @@ static void faultb_submit(struct bdev_chan *chan, struct bio *bio)
 	req->fc = fc;
 	req->effect = effect ? *effect : none;
 	req->cut = NULL;
-	if (req->effect.delay_ns)
+	if (req->effect.delay_ns && !bdev_is_draining(chan->bdev))
 		req_delay(req);
 	else
 		req_act(req);
+}
+
+static void fail_dropped(struct faultb_chan *fc)
+{
+	struct list *node;
+
+	while ((node = list_pop(&fc->dropped)))
+		req_finish_later(list_entry(node, struct faultb_req, link), -EIO);
+}
+
+/* On the channel's reactor: no delay lasts any longer, and what was dropped fails. */
+static void drain_run(struct reactor_msg *msg)
+{
+	struct faultb_chan *fc = container_of(msg, struct faultb_chan, drain_msg);
+	struct list *node;
+
+	/* From here on it may be sent again, and will be for what comes behind this. */
+	__atomic_store_n(&fc->drain_sent, false, __ATOMIC_RELEASE);
+	deadline_cancel(&fc->timer);
+	while ((node = list_pop(&fc->delayed)))
+		req_act(list_entry(node, struct faultb_req, link));
+	fail_dropped(fc);
+}
+
+/* Channels that leave the list have nothing in flight, and their stop comes behind this message. */
+static void faultb_drain(struct bdev *bdev)
+{
+	struct list *pos;
+
+	list_for_each (pos, &bdev->chans) {
+		struct faultb_chan *fc = list_entry(pos, struct bdev_chan, link)->drv;
+
+		if (!__atomic_exchange_n(&fc->drain_sent, true, __ATOMIC_ACQ_REL))
+			reactor_send(fc->chan->reactor, &fc->drain_msg, drain_run);
+	}
 }
 
 static int faultb_chan_create(struct bdev *bdev, struct bdev_chan *chan)
@@ -290,6 +335,7 @@ static const struct bdev_ops faultb_ops = {
 	.chan_stop = faultb_chan_stop,
 	.submit = faultb_submit,
 	.resize = faultb_resize,
+	.drain = faultb_drain,
 };
 
 static int rules_create(const char *text, struct faultb_rules **ret, struct errbuf *eb)
@@ -360,13 +406,11 @@ static void swap_run(struct reactor_msg *msg)
 	struct faultb_swap *swap = container_of(msg, struct faultb_swap, msg);
 	struct faultb_chan *fc = swap->fc;
 	struct faultb_rules *old = fc->rules;
-	struct list *node;
 
 	fc->rules = swap->rules;
 	swap->rules = old;
 	reactor_send(swap->control, &swap->msg, swap_done);
-	while ((node = list_pop(&fc->dropped)))
-		req_finish_later(list_entry(node, struct faultb_req, link), -EIO);
+	fail_dropped(fc);
 }
 
 /* One message for each channel, or none at all. */

@@ -7,8 +7,9 @@
  *
  *   which I/O
  *     op=read|write|flush|discard|zeroes|any   several joined by '+': op=read+write        (any)
- *     range=FROM-TO                 touches bytes FROM to TO (excluded); TO may be left out. Never
- * a flush. how often; counted over the I/Os that match, on all channels of the device together
+ *     range=FROM-TO                 touches bytes FROM to TO (excluded); TO may be left out.
+ *                                   Never a flush.
+ *   how often; counted over the I/Os that match, on all channels of the device together
  *     after=N                       not the first N
  *     first=N                       only N of them (behind after), then never again
  *     every=N                       only each Nth
@@ -17,16 +18,17 @@
  *   effect
  *     delay=5ms                     held back that long (ns, us, ms, s; 1 h at most), then as below
  *     error=EIO                     fails and does not reach the device (see faultb_error_names())
- *     drop                          never answered, until the rules are replaced: then fails with
- * EIO torn=4K                       WRITE: only so many bytes, rounded down to blocks, are written;
- * reported as a success, or with error= as that error. torn=0 loses the write. Sizes take K, M, G,
- * T.   Example: op=write,range=1M-2M,p=0.1,seed=7,error=EIO;op=read,delay=5ms
+ *     drop                          never answered, until the rules are replaced: then fails with EIO
+ *     torn=4K                       WRITE: only so many bytes, rounded down to blocks, are written;
+ *                                   reported as a success, or with error= as that error.
+ *                                   torn=0 loses the write. Sizes take K, M, G, T.
+ * Example: op=write,range=1M-2M,p=0.1,seed=7,error=EIO;op=read,delay=5ms
  *
  * An I/O above the lower device's limits is cut before it comes here: rules see the pieces. A
  * channel is as deep as the lower device's, FAULTB_DEPTH at most. A dropped I/O keeps its place in
- * it: so many of them and the channel is stuck, as with a dead disk. Before a device with dropped
- * I/O is closed, its rules must be replaced: until then its users wait for it, which is the point of
- * the rule.
+ * it: so many of them and the channel is stuck, as with a dead disk. While somebody waits for I/O to
+ * end (bdev_drain_begin(): the device is closed, an export deleted) nothing is held back: delays are
+ * over, a drop is an EIO.
  */
 #ifndef DRIVERS_FAULT_FAULTB_H
 #define DRIVERS_FAULT_FAULTB_H

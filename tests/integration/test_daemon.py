@@ -247,6 +247,19 @@ class Load(DaemonCase):
         self.assertEqual(status, 0, err)
         bench.communicate(timeout=PATIENCE)
 
+    def test_an_export_goes_with_dropped_io(self):
+        daemon = self.start("--disk", "a=fault:op=read,drop@null:1G", "--vhost-user-blk", "a=a.sock")
+        for name in ("a", "b"):  # the rules outlive the first
+            if name == "b":
+                daemon.call("vhost_create_blk_controller", ctrlr="b", dev_name="a", socket=str(self.path("b.sock")))
+            bench = self.bench(f"{name}.sock", "--rw", "randread", "--time", "60")
+            wait_for("dropped I/O", lambda: any(
+                s["inflight_task_cnt"] for s in daemon.call("vhost_get_controllers")[0]["sessions"]))
+            daemon.call("vhost_delete_controller", ctrlr=name)
+            bench.communicate(timeout=PATIENCE)
+            self.assertEqual(bench.returncode, 1)
+        daemon.call("bdev_delete", name="a")
+
     def test_a_session_as_it_is(self):
         daemon = self.start("--disk", "a=null:1G", "--vhost-user-blk", "a=a.sock,queues=4")
         bench = self.bench("a.sock", "--queues", "2", "--packed", "--time", "60")

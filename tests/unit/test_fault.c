@@ -367,6 +367,11 @@ static void delay(void **state)
 	rig_close(&rig);
 }
 
+static void set_true(void *arg)
+{
+	*(bool *)arg = true;
+}
+
 static void dropped_until_the_rules_change(void **state)
 {
 	static struct rig_io io[FAULTB_DEPTH + 10];
@@ -384,6 +389,67 @@ static void dropped_until_the_rules_change(void **state)
 		assert_int_equal(rig_wait(&rig, &io[i]), i < FAULTB_DEPTH ? -EIO : 0);
 	assert_int_equal(rig_rw(&rig, BIO_WRITE, 0, a, 512), 0);
 	rig_close(&rig);
+}
+
+/* A user that waits for its I/O to end, as bdev_close() does: nothing is held back any more, however
+ * deep, and what still waits for room is not held back either. */
+static void nothing_is_held_back_from_a_drain(void **state)
+{
+	static const struct {
+		const char *uri;
+		int status;
+	} cases[] = {
+		{ "fault:drop@ram:1M", -EIO },
+		{ "fault:delay=3600s@ram:1M", 0 },
+		{ "fault:delay=3600s,error=ENOSPC@ram:1M", -ENOSPC },
+		{ "fault:delay=3600s,drop@ram:1M", -EIO },
+		{ "fault:delay=3600s@fault:delay=3600s@ram:1M", 0 },
+		{ "fault:delay=1ns@fault:drop@ram:1M", -EIO },
+	};
+	static struct rig_io io[FAULTB_DEPTH + 10];
+
+	(void)state;
+	for (size_t k = 0; k < ARRAY_SIZE(cases); k++) {
+		rig_open(&rig, cases[k].uri);
+		for (unsigned i = 0; i < ARRAY_SIZE(io); i++)
+			rig_start(&rig, &io[i], BIO_READ, 0, b, 512);
+		rig_turn(&rig, 100);
+		for (unsigned i = 0; i < ARRAY_SIZE(io); i++)
+			assert_int_equal(io[i].ndone, 0);
+		bdev_drain_begin(rig.bdev);
+		bdev_drain_begin(rig.bdev); /* several may wait */
+		for (unsigned i = 0; i < ARRAY_SIZE(io); i++)
+			assert_int_equal(rig_wait(&rig, &io[i]), cases[k].status);
+		bdev_drain_end(rig.bdev);
+		assert_int_equal(rig_rw(&rig, BIO_READ, 0, b, 512), cases[k].status);
+		/* and afterwards the rules are as before */
+		bdev_drain_end(rig.bdev);
+		rig_start(&rig, &io[0], BIO_READ, 0, b, 512);
+		rig_turn(&rig, 100);
+		assert_int_equal(io[0].ndone, 0);
+		bdev_drain_begin(rig.bdev);
+		assert_int_equal(rig_wait(&rig, &io[0]), cases[k].status);
+		rig_close(&rig);
+	}
+}
+
+static void closing_waits_for_nothing_dropped(void **state)
+{
+	bool closed = false;
+	struct rig_io io;
+
+	(void)state;
+	open_with("drop");
+	rig_start(&rig, &io, BIO_READ, 0, b, 512);
+	rig_turn(&rig, 100);
+	assert_int_equal(io.ndone, 0);
+	bdev_close(rig.bdev, set_true, &closed);
+	assert_int_equal(rig_wait(&rig, &io), -EIO);
+	assert_false(closed); /* the channel is still ours */
+	bdev_chan_put(rig.chan);
+	rig_turn(&rig, 100);
+	assert_true(closed);
+	rig.bdev = NULL;
 }
 
 /* @keep bytes of the second write, then those of the first. */
@@ -516,6 +582,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(chance_follows_its_seed, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(delay, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(dropped_until_the_rules_change, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(nothing_is_held_back_from_a_drain, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(closing_waits_for_nothing_dropped, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(torn_writes, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(rules_change_under_load, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(who_is_no_fault_device_says_so, set_up, tear_down),

@@ -167,7 +167,6 @@ void wiring_stop(struct wiring *w)
 	notify_send("STOPPING=1\nSTATUS=waiting for I/O to end");
 	rpc_server_destroy(w->rpc);
 	w->rpc = NULL;
-	wiring_disks_let_go(w);
 	wiring_step(w);
 }
 

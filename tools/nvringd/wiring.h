@@ -111,8 +111,6 @@ void wiring_disk_delete(struct wiring_disk *d, wiring_done_fn done, void *arg);
 void wiring_disk_resize(struct wiring_disk *d, uint64_t bytes, wiring_done_fn done, void *arg);
 /* Begin to close all disks that are not closing yet. */
 void wiring_disks_close(struct wiring *w);
-/* Faults on purpose end here: held back and dropped I/O is answered, so that nobody waits for it for ever. */
-void wiring_disks_let_go(struct wiring *w);
 
 /*
  * Exports, wiring_export.c

@@ -8,7 +8,6 @@
 
 #include "core/worker.h"
 #include "drivers/catalogue.h"
-#include "drivers/fault/faultb.h"
 #include "tools/nvringd/wiring.h"
 
 #define LOG_TAG "disk"
@@ -217,17 +216,4 @@ void wiring_disk_resize(struct wiring_disk *d, uint64_t bytes, wiring_done_fn do
 	d->done_arg = arg;
 	d->w->busy++;
 	bdev_resize(d->bdev, bytes, resize_done, d);
-}
-
-void wiring_disks_let_go(struct wiring *w)
-{
-	struct list *pos;
-
-	list_for_each(pos, &w->disks) {
-		struct wiring_disk *d = list_entry(pos, struct wiring_disk, link);
-
-		/* -ENOTSUP of all others is what we expect. */
-		if (d->bdev)
-			(void)faultb_set_rules(d->bdev, "", NULL);
-	}
 }

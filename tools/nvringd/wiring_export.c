@@ -103,6 +103,7 @@ static void server_gone(void *arg)
 	log_info("%s: ended", e->conf.name);
 	list_del(&e->link);
 	w->nexports--;
+	bdev_drain_end(e->disk->bdev);
 	export_free(e);
 	if (done)
 		done(done_arg, 0, "");
@@ -114,6 +115,7 @@ static void export_end(struct wiring_export *e, wiring_done_fn done, void *arg)
 	e->ending = true;
 	e->done = done;
 	e->done_arg = arg;
+	bdev_drain_begin(e->disk->bdev); /* the session ends with its last I/O */
 	vu_server_destroy(e->server, server_gone, e);
 }
 
