@@ -18,7 +18,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "drivers/pcie/pcie_holder_priv.h"
+#include "drivers/pcie/pcie_holder.h"
 #include "drivers/pcie/pcie_sysfs_priv.h"
 
 #define CLASS_BRIDGE 0x06

@@ -12,7 +12,7 @@
  * namespaces, ZFS and whatever else claims a device. A function that VFIO has is held by who has
  * its group open.
  */
-#include "drivers/pcie/pcie_holder_priv.h"
+#include "drivers/pcie/pcie_holder.h"
 
 #include <ctype.h>
 #include <errno.h>

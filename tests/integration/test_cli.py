@@ -105,7 +105,7 @@ class Commands(DaemonCase):
         self.start("--disk", "v=ram:8M")
         out = self.cli("doctor", "--path", self.folder).splitlines()
         self.assertRegex(out[-1], r"^\d+ passed, \d+ to improve, 0 failed$")
-        self.assertTrue(all(re.match(r"(PASS|WARN)  \S|      +mend: ", line) for line in out[:-1]), out)
+        self.assertTrue(all(re.match(r"(PASS|INFO|WARN)  \S|      +mend: ", line) for line in out[:-1]), out)
         self.assertIn("PASS  daemon", out[0])
 
     def test_doctor_finds_a_missing_daemon(self):
@@ -142,7 +142,7 @@ class Words(unittest.TestCase):
             self.assertRegex(page, rf"(?m)^nvring {command}", command)
             for option in options:
                 self.assertIn(option, page)
-        named = {m for m in re.findall(r"(?m)^nvring ((?:disk|export|reactor|config) \w+)", page)}
+        named = {m for m in re.findall(r"(?m)^nvring ((?:disk|export|reactor|config|setup) \w+)", page)}
         self.assertLessEqual(named, set(words()))
 
     def test_daemon_man_page(self):

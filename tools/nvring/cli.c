@@ -261,6 +261,8 @@ static void count_args(const struct cli_command *cmd, unsigned *ret_min, unsigne
 		*ret_min += !in_word && !optional;
 		in_word = true;
 	}
+	if (cmd->args && strstr(cmd->args, "..."))
+		*ret_max = CLI_ARGS_MAX;
 }
 
 static int parse_command(struct parse *p)

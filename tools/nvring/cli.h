@@ -5,7 +5,7 @@
 
 #include <stdbool.h>
 
-#define CLI_ARGS_MAX 4 /* positional arguments of a command */
+#define CLI_ARGS_MAX 64 /* positional arguments of a command */
 #define CLI_OPTS_MAX 8 /* options of a command */
 
 /* What scripts can rely on. */
@@ -26,7 +26,8 @@ struct cli;
 
 struct cli_command {
 	const char *words;   /* "disk create" */
-	const char *args;    /* "NAME URI"; optional ones in brackets; NULL: none */
+	const char *args;    /* "NAME URI"; optional ones in brackets, ... at the end: any number;
+				NULL: none */
 	const char *summary; /* one line */
 	const char *details; /* further lines of help; NULL: none */
 	struct cli_opt opts[CLI_OPTS_MAX]; /* name NULL ends */
@@ -75,6 +76,9 @@ int cli_export_delete(struct cli *cli);
 int cli_export_show(struct cli *cli);
 int cli_reactor_list(struct cli *cli);
 int cli_reactor_mode(struct cli *cli);
+int cli_setup_status(struct cli *cli);
+int cli_setup_bind(struct cli *cli);
+int cli_setup_unbind(struct cli *cli);
 int cli_doctor(struct cli *cli);
 int cli_help(struct cli *cli);
 

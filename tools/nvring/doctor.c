@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* nvring doctor: what this machine has and lacks, each line with the command that mends it. */
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <json-c/json.h>
@@ -8,7 +7,6 @@
 #include <limits.h>
 #include <linux/io_uring.h>
 #include <sched.h>
-#include <spawn.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,38 +15,22 @@
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/utsname.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "core/base/cc.h"
 #include "tools/nvring/cli.h"
 #include "tools/nvring/client.h"
+#include "tools/nvring/doctor_priv.h"
 #include "tools/nvring/jget.h"
+#include "tools/nvring/program.h"
 #include "tools/shared/rundir.h"
 
 #define PROBE_BYTES   4096
 #define HELP_BYTES_MAX (1024 * 1024)
 
-extern char **environ;
+static const char *const verdict_names[] = { "PASS", "INFO", "WARN", "FAIL" };
 
-enum verdict {
-	PASS,
-	WARN, /* works, but slower or with less than one may expect */
-	FAIL,
-};
-
-static const char *const verdict_names[] = { "PASS", "WARN", "FAIL" };
-
-struct finding {
-	enum verdict verdict;
-	char text[512]; /* what was found */
-	char mend[512]; /* command; empty: none needed */
-};
-
-static void say(struct finding *f, enum verdict v, const char *fmt, ...) cc_printf(3, 4);
-static void mend(struct finding *f, const char *fmt, ...) cc_printf(2, 3);
-
-static void say(struct finding *f, enum verdict v, const char *fmt, ...)
+void doctor_say(struct finding *f, enum verdict v, const char *fmt, ...)
 {
 	va_list ap;
 
@@ -58,7 +40,7 @@ static void say(struct finding *f, enum verdict v, const char *fmt, ...)
 	va_end(ap);
 }
 
-static void mend(struct finding *f, const char *fmt, ...)
+void doctor_mend(struct finding *f, const char *fmt, ...)
 {
 	va_list ap;
 
@@ -87,11 +69,13 @@ static void check_daemon(struct cli *cli, struct finding *f)
 	struct errbuf eb;
 
 	if (client_try(cli, "nvring_get_version", NULL, &result, &eb) == CLI_OK) {
-		say(f, PASS, "%s answers", jget_text(result, "version"));
+		doctor_say(f, PASS, "%s answers", jget_text(result, "version"));
 	} else {
 		/* Not yet started is no fault, unless it was named. */
-		say(f, cli->socket ? FAIL : WARN, "%s", eb.text);
-		mend(f, "nvringd --disk vol0=file:disk.img --vhost-user-blk vol0=/tmp/vol0.sock");
+		doctor_say(f, cli->socket ? FAIL : WARN, "%s", eb.text);
+		doctor_mend(
+			f,
+			"nvringd --disk vol0=file:disk.img --vhost-user-blk vol0=/tmp/vol0.sock");
 	}
 	json_object_put(result);
 }
@@ -102,24 +86,25 @@ static void check_folder(struct cli *cli, struct finding *f)
 	struct errbuf eb;
 
 	if (client_path(cli, path, sizeof(path), &eb)) {
-		say(f, FAIL, "%s", eb.text);
-		mend(f, "export XDG_RUNTIME_DIR=/run/user/$(id -u)");
+		doctor_say(f, FAIL, "%s", eb.text);
+		doctor_mend(f, "export XDG_RUNTIME_DIR=/run/user/$(id -u)");
 		return;
 	}
 	dir = dirname(path);
 	if (access(dir, W_OK | X_OK) == 0) {
-		say(f, PASS, "%s is writable", dir);
+		doctor_say(f, PASS, "%s is writable", dir);
 		return;
 	}
 	if (errno == ENOENT && strcmp(dir, "/run/nvring") == 0 && geteuid() == 0) {
-		say(f, PASS, "%s is made by nvringd when it starts", dir);
+		doctor_say(f, PASS, "%s is made by nvringd when it starts", dir);
 		return;
 	}
-	say(f, FAIL, "%s: %s", dir, strerror(errno));
+	doctor_say(f, FAIL, "%s: %s", dir, strerror(errno));
 	if (errno == ENOENT)
-		mend(f, "install -d -m 0755 %s", dir);
+		doctor_mend(f, "install -d -m 0755 %s", dir);
 	else
-		mend(f, "nvringd --rpc $HOME/nvring.sock …, and nvring -s $HOME/nvring.sock …");
+		doctor_mend(f,
+			    "nvringd --rpc $HOME/nvring.sock …, and nvring -s $HOME/nvring.sock …");
 }
 
 static void check_uring(struct cli *cli, struct finding *f)
@@ -131,18 +116,18 @@ static void check_uring(struct cli *cli, struct finding *f)
 	fd = syscall(SYS_io_uring_setup, 4, &p);
 	if (fd >= 0) {
 		close((int)fd);
-		say(f, PASS, "io_uring can be used");
+		doctor_say(f, PASS, "io_uring can be used");
 		return;
 	}
-	say(f, FAIL, "io_uring cannot be used: %s", strerror(errno));
+	doctor_say(f, FAIL, "io_uring cannot be used: %s", strerror(errno));
 	if (errno == ENOSYS)
-		mend(f, "boot a kernel of 5.15 or newer with CONFIG_IO_URING");
+		doctor_mend(f, "boot a kernel of 5.15 or newer with CONFIG_IO_URING");
 	else if (errno == ENOMEM)
-		mend(f, "ulimit -l unlimited");
+		doctor_mend(f, "ulimit -l unlimited");
 	else if (read_number("/proc/sys/kernel/io_uring_disabled") > 0)
-		mend(f, "sysctl -w kernel.io_uring_disabled=0");
+		doctor_mend(f, "sysctl -w kernel.io_uring_disabled=0");
 	else
-		mend(f, "in a container: run it with --security-opt seccomp=unconfined");
+		doctor_mend(f, "in a container: run it with --security-opt seccomp=unconfined");
 }
 
 static void check_direct(struct cli *cli, struct finding *f)
@@ -152,17 +137,18 @@ static void check_direct(struct cli *cli, struct finding *f)
 	void *buf = NULL;
 
 	if (fd < 0) {
-		say(f, WARN, "%s: cannot make a file to try: %s", dir, strerror(errno));
-		mend(f, "nvring doctor --path FOLDER");
+		doctor_say(f, WARN, "%s: cannot make a file to try: %s", dir, strerror(errno));
+		doctor_mend(f, "nvring doctor --path FOLDER");
 		return;
 	}
 	if (fcntl(fd, F_SETFL, O_DIRECT) || posix_memalign(&buf, PROBE_BYTES, PROBE_BYTES) ||
 	    pwrite(fd, memset(buf, 0, PROBE_BYTES), PROBE_BYTES, 0) != PROBE_BYTES) {
-		say(f, WARN, "%s: no O_DIRECT on this file system: the page cache doubles the memory",
-		    dir);
-		mend(f, "put the images on ext4 or xfs, or use file:PATH?direct=0");
+		doctor_say(f, WARN,
+			   "%s: no O_DIRECT on this file system: the page cache doubles the memory",
+			   dir);
+		doctor_mend(f, "put the images on ext4 or xfs, or use file:PATH?direct=0");
 	} else {
-		say(f, PASS, "%s: O_DIRECT works", dir);
+		doctor_say(f, PASS, "%s: O_DIRECT works", dir);
 	}
 	free(buf);
 	close(fd);
@@ -173,27 +159,27 @@ static void check_memfd(struct cli *cli, struct finding *f)
 	int fd = memfd_create("nvring-doctor", MFD_CLOEXEC);
 
 	if (fd < 0) {
-		say(f, FAIL, "no memfd: %s; guests cannot share their memory", strerror(errno));
-		mend(f, "boot a kernel with CONFIG_MEMFD_CREATE");
+		doctor_say(f, FAIL, "no memfd: %s; guests cannot share their memory",
+			   strerror(errno));
+		doctor_mend(f, "boot a kernel with CONFIG_MEMFD_CREATE");
 		return;
 	}
 	close(fd);
-	say(f, PASS, "shared memory (memfd) works");
+	doctor_say(f, PASS, "shared memory (memfd) works");
 }
 
 static void check_limits(struct cli *cli, struct finding *f)
 {
-	struct rlimit lock, files;
+	struct rlimit files;
 
-	getrlimit(RLIMIT_MEMLOCK, &lock);
 	getrlimit(RLIMIT_NOFILE, &files);
 	if (files.rlim_cur < 1024) {
-		say(f, FAIL, "only %llu open files are allowed", (unsigned long long)files.rlim_cur);
-		mend(f, "ulimit -n 4096");
+		doctor_say(f, FAIL, "only %llu open files are allowed",
+			   (unsigned long long)files.rlim_cur);
+		doctor_mend(f, "ulimit -n 4096");
 		return;
 	}
-	say(f, PASS, "%llu open files; locked memory: %s", (unsigned long long)files.rlim_cur,
-	    lock.rlim_cur == RLIM_INFINITY ? "unlimited" : "limited, enough for file disks");
+	doctor_say(f, PASS, "%llu open files", (unsigned long long)files.rlim_cur);
 }
 
 static void check_cpus(struct cli *cli, struct finding *f)
@@ -204,11 +190,11 @@ static void check_cpus(struct cli *cli, struct finding *f)
 	if (sched_getaffinity(0, sizeof(set), &set) == 0)
 		n = CPU_COUNT(&set);
 	if (n > 1) {
-		say(f, PASS, "%d CPUs", n);
+		doctor_say(f, PASS, "%d CPUs", n);
 		return;
 	}
-	say(f, WARN, "one CPU: the guest and nvringd take turns on it");
-	mend(f, "nvringd --mode interrupt …");
+	doctor_say(f, WARN, "one CPU: the guest and nvringd take turns on it");
+	doctor_mend(f, "nvringd --mode interrupt …");
 }
 
 static void check_kvm(struct cli *cli, struct finding *f)
@@ -217,41 +203,17 @@ static void check_kvm(struct cli *cli, struct finding *f)
 
 	if (fd >= 0) {
 		close(fd);
-		say(f, PASS, "/dev/kvm can be used");
+		doctor_say(f, PASS, "/dev/kvm can be used");
 		return;
 	}
-	say(f, WARN, "/dev/kvm: %s; guests run without hardware support, slowly", strerror(errno));
+	doctor_say(f, WARN, "/dev/kvm: %s; guests run without hardware support, slowly",
+		   strerror(errno));
 	if (errno == EACCES)
-		mend(f, "usermod -aG kvm $USER   (then log in again)");
+		doctor_mend(f, "usermod -aG kvm $USER   (then log in again)");
 	else
-		mend(f, "modprobe kvm_intel || modprobe kvm_amd   (or enable it in the firmware)");
-}
-
-/* Output of @argv into @buf. Its exit status, or -1. */
-static int capture(char *const argv[], char *buf, size_t len)
-{
-	posix_spawn_file_actions_t fa;
-	int fds[2], status = -1;
-	size_t at = 0;
-	ssize_t n;
-	pid_t pid;
-
-	if (pipe2(fds, O_CLOEXEC))
-		return -1;
-	posix_spawn_file_actions_init(&fa);
-	posix_spawn_file_actions_adddup2(&fa, fds[1], STDOUT_FILENO);
-	posix_spawn_file_actions_addopen(&fa, STDERR_FILENO, "/dev/null", O_WRONLY, 0);
-	if (posix_spawnp(&pid, argv[0], &fa, NULL, argv, environ))
-		pid = -1;
-	posix_spawn_file_actions_destroy(&fa);
-	close(fds[1]);
-	while (pid > 0 && at + 1 < len && (n = read(fds[0], buf + at, len - 1 - at)) > 0)
-		at += (size_t)n;
-	buf[at] = '\0';
-	close(fds[0]);
-	if (pid > 0 && waitpid(pid, &status, 0) == pid)
-		return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-	return -1;
+		doctor_mend(
+			f,
+			"modprobe kvm_intel || modprobe kvm_amd   (or enable it in the firmware)");
 }
 
 static void check_qemu(struct cli *cli, struct finding *f)
@@ -262,21 +224,21 @@ static void check_qemu(struct cli *cli, struct finding *f)
 	int rc;
 
 	if (!out) {
-		say(f, FAIL, "out of memory");
+		doctor_say(f, FAIL, "out of memory");
 		return;
 	}
 	uname(&un);
 	snprintf(name, sizeof(name), "qemu-system-%s", un.machine);
-	rc = capture(argv, out, HELP_BYTES_MAX);
+	rc = program_output(argv, out, HELP_BYTES_MAX);
 	if (rc != 0) {
-		say(f, WARN, "%s is not installed", name);
-		mend(f, "apt install %s",
-		     strcmp(un.machine, "x86_64") == 0 ? "qemu-system-x86" : "qemu-system");
+		doctor_say(f, WARN, "%s is not installed", name);
+		doctor_mend(f, "apt install %s",
+			    strcmp(un.machine, "x86_64") == 0 ? "qemu-system-x86" : "qemu-system");
 	} else if (!strstr(out, "\"vhost-user-blk-pci\"")) {
-		say(f, FAIL, "%s has no device vhost-user-blk-pci", name);
-		mend(f, "apt install qemu-system-x86");
+		doctor_say(f, FAIL, "%s has no device vhost-user-blk-pci", name);
+		doctor_mend(f, "apt install qemu-system-x86");
 	} else {
-		say(f, PASS, "%s has vhost-user-blk-pci", name);
+		doctor_say(f, PASS, "%s has vhost-user-blk-pci", name);
 	}
 	free(out);
 }
@@ -285,34 +247,20 @@ static void check_hugepages(struct cli *cli, struct finding *f)
 {
 	long n = read_number("/proc/sys/vm/nr_hugepages");
 
-	say(f, PASS, "%ld reserved; none are needed", n > 0 ? n : 0);
-}
-
-static void check_iommu(struct cli *cli, struct finding *f)
-{
-	DIR *dir = opendir("/sys/kernel/iommu_groups");
-	unsigned n = 0;
-
-	while (dir && readdir(dir))
-		n++;
-	if (dir)
-		closedir(dir);
-	if (n > 2) /* . and .. */
-		say(f, PASS, "%u groups", n - 2);
-	else
-		say(f, PASS, "none; not needed for file disks");
+	doctor_say(f, PASS, "%ld reserved; none are needed", n > 0 ? n : 0);
 }
 
 static const struct {
 	const char *name;
 	void (*fn)(struct cli *cli, struct finding *f);
 } checks[] = {
-	{ "daemon", check_daemon },	 { "socket folder", check_folder },
-	{ "io_uring", check_uring },	 { "direct I/O", check_direct },
+	{ "daemon", check_daemon },	  { "socket folder", check_folder },
+	{ "io_uring", check_uring },	  { "direct I/O", check_direct },
 	{ "shared memory", check_memfd }, { "limits", check_limits },
-	{ "CPUs", check_cpus },		 { "KVM", check_kvm },
-	{ "QEMU", check_qemu },		 { "hugepages", check_hugepages },
-	{ "IOMMU", check_iommu },
+	{ "CPUs", check_cpus },		  { "KVM", check_kvm },
+	{ "QEMU", check_qemu },		  { "hugepages", check_hugepages },
+	{ "NVMe", doctor_nvme },	  { "IOMMU", doctor_iommu },
+	{ "VFIO", doctor_vfio },	  { "locked memory", doctor_memlock },
 };
 
 static void print_json(const struct finding *findings)
@@ -337,7 +285,7 @@ static void print_json(const struct finding *findings)
 int cli_doctor(struct cli *cli)
 {
 	struct finding findings[ARRAY_SIZE(checks)];
-	unsigned count[3] = { 0 };
+	unsigned count[ARRAY_SIZE(verdict_names)] = { 0 };
 
 	memset(findings, 0, sizeof(findings));
 	for (unsigned i = 0; i < ARRAY_SIZE(checks); i++) {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Who on this machine uses a function, or what the kernel made of it, so that it must not be taken
  * away. */
-#ifndef DRIVERS_PCIE_PCIE_HOLDER_PRIV_H
-#define DRIVERS_PCIE_PCIE_HOLDER_PRIV_H
+#ifndef DRIVERS_PCIE_PCIE_HOLDER_H
+#define DRIVERS_PCIE_PCIE_HOLDER_H
 
 #include "core/base/errbuf.h"
 
