@@ -198,6 +198,16 @@ static void fill_links(const struct pcie_sys *sys, struct pcie_func *f)
 		closedir(dir);
 }
 
+int pcie_func_look(const struct pcie_sys *sys, struct pcie_func *f)
+{
+	free(f->blocks);
+	f->blocks = NULL;
+	f->nblocks = 0;
+	f->ctrl[0] = '\0';
+	fill_links(sys, f);
+	return fill_blocks(sys, f);
+}
+
 static int fill_func(const struct pcie_sys *sys, struct pci_dev *d, struct pcie_func *f)
 {
 	memset(f, 0, sizeof(*f));
@@ -208,8 +218,7 @@ static int fill_func(const struct pcie_sys *sys, struct pci_dev *d, struct pcie_
 	f->class = (uint32_t)d->device_class << 8 | d->prog_if;
 	f->numa_node = d->numa_node;
 	look_up_names(d->access, f);
-	fill_links(sys, f);
-	return fill_blocks(sys, f);
+	return pcie_func_look(sys, f);
 }
 
 static int by_address(const void *a, const void *b)

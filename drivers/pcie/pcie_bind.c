@@ -186,12 +186,6 @@ int pcie_bind_check(const struct pcie_sys *sys, const struct pcie_func *f, const
  * Moving
  */
 
-static void look_at_driver(const struct pcie_sys *sys, struct pcie_func *f)
-{
-	(void)pcie_sysfs_link(sys, f->driver, sizeof(f->driver), "/sys/bus/pci/devices/%s/driver",
-			      f->bdf);
-}
-
 /* The three writes; those of unbind and probe only where asked for. */
 struct steps {
 	const char *override;
@@ -212,7 +206,7 @@ static int write_all(const struct pcie_sys *sys, struct pcie_func *f, const stru
 	if (!err && s->probe)
 		err = pcie_sysfs_write(sys, f->bdf, "/sys/bus/pci/drivers_probe");
 	if (!sys->dry)
-		look_at_driver(sys, f);
+		(void)pcie_func_look(sys, f); /* a disk forgotten is one that nobody asked about */
 	return err;
 }
 
@@ -224,7 +218,7 @@ static void give_back(const struct move *m, struct pcie_func *f, const struct pa
 
 	if (m->sys->dry)
 		return;
-	look_at_driver(m->sys, f);
+	(void)pcie_func_look(m->sys, f); /* the driver is what matters */
 	back.release = strcmp(f->driver, past->driver) != 0;
 	(void)write_all(m->sys, f, &back); /* what came of it is looked at below */
 	if (strcmp(f->driver, past->driver) == 0 || !m->eb)

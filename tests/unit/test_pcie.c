@@ -135,6 +135,18 @@ static void add_disk(const char *bdf, const char *ctrl, const char *name, const 
 	}
 }
 
+/* Without a driver there are no disks, nor their nodes. */
+static void forget_disks(const char *bdf)
+{
+	const char *name = strcmp(bdf, SSD) == 0 ? "nvme0n1" : "nvme1n1";
+	char path[512];
+
+	path_of(path, "/sys/block/%s", name);
+	(void)unlink(path);
+	path_of(path, "/dev/%s", name);
+	(void)unlink(path);
+}
+
 /* The kernel: an override, a release and a probe do what they do. */
 static void obey(const char *path, const char *text)
 {
@@ -149,6 +161,7 @@ static void obey(const char *path, const char *text)
 	} else if (strstr(path, "/driver/unbind")) {
 		path_of(file, "/sys/devices/pci0000:00/%s/driver", text);
 		assert_int_equal(unlink(file), 0);
+		forget_disks(text);
 	} else if (strstr(path, "/drivers_probe")) {
 		path_of(driver, "/sys/devices/pci0000:00/%s/driver", text);
 		path_of(file, "/sys/devices/pci0000:00/%s/driver_override", text);
@@ -356,6 +369,7 @@ static void there_and_back(void **state)
 	expect_driver(SSD2, "vfio-pci");
 	assert_string_equal(both[0]->driver, "vfio-pci");
 	assert_true(pcie_func_is_vfio(both[1]));
+	assert_int_equal(both[0]->nblocks, 0); /* its disks are gone, so nobody asks about them on the way back */
 
 	journal[0] = '\0'; /* a second time there is nothing to do */
 	assert_int_equal(pcie_bind(&sys, both, 2, "vfio-pci", &eb), 0);
