@@ -162,7 +162,7 @@ static void flushes_that_mark_each_other_do_not_hold_the_turn(void **state)
 
 static void detach_inside_poll_is_safe(void **state)
 {
-	struct reactor *r = adopt(REACTOR_ADAPTIVE, 0);
+	struct reactor *r = adopt(REACTOR_ADAPTIVE, 3600 * MONO_NS_PER_SEC);
 
 	(void)state;
 	for (unsigned who = 0; who < 3; who++) {
