@@ -26,6 +26,16 @@ struct vdev_queue;
 
 #define VDEV_QUEUES_MAX 256
 #define VDEV_CONFIG_MAX 256
+#define VDEV_STATE_MAX	256
+
+/* What a device type knows beside queues and configuration space, and hands on when the driver moves
+ * to another host: a few fields, little endian. Control thread, no queue runs. */
+struct vdev_state_ops {
+	/* Returns its size. */
+	uint32_t (*save)(const struct vdev *dev, uint8_t state[VDEV_STATE_MAX]);
+	/* From outside. 0, or -EINVAL with eb: nothing has changed. */
+	int (*load)(struct vdev *dev, const uint8_t *state, uint32_t len, struct errbuf *eb);
+};
 
 /* A device type. process and cancel run on the queue's reactor, the rest on the control thread. */
 struct vdev_ops {
@@ -51,6 +61,7 @@ struct vdev_ops {
 	void (*cancel)(struct vdev_queue *q);
 	/* The device is reset (no queue runs): back to power-on state. */
 	void (*reset)(struct vdev *dev);
+	const struct vdev_state_ops *state; /* NULL: it has none */
 };
 
 /* Told on the control thread: the config space changed (resize, write cache). One per transport

@@ -170,7 +170,7 @@ static bool say(int fd, uint32_t request, const void *payload, uint32_t size, in
 
 static void negotiate(int fd, bool packed)
 {
-	const uint64_t protocol = 0x11b22b;
+	const uint64_t protocol = 0x19b22b;
 	const uint64_t features = VIRTIO_BIT(VIRTIO_F_VERSION_1) | VIRTIO_BIT(VIRTIO_F_EVENT_IDX) |
 				  (packed ? VIRTIO_BIT(VIRTIO_F_RING_PACKED) : 0);
 	const struct vu_mem_table t = { .nregions = 1,

@@ -237,7 +237,8 @@ static void any_number_of_fds_on_any_message(void **state)
 static void every_message_cut_after_every_byte(void **state)
 {
 	static const uint32_t requests[] = { VU_SET_MEM_TABLE, VU_SET_VRING_ADDR, VU_GET_CONFIG,
-					     VU_SET_INFLIGHT_FD, VU_GET_FEATURES };
+					     VU_SET_INFLIGHT_FD, VU_SET_DEVICE_STATE_FD,
+					     VU_GET_FEATURES };
 
 	(void)state;
 	for (unsigned i = 0; i < ARRAY_SIZE(requests); i++) {
@@ -324,7 +325,8 @@ static void the_log_line_names_disk_message_and_reason(void **state)
 static void ten_thousand_times(void **state)
 {
 	static const uint32_t requests[] = { VU_GET_INFLIGHT_FD, VU_SET_MEM_TABLE,
-					     VU_SET_VRING_CALL, VU_SET_VRING_NUM, VU_SET_LOG_BASE };
+					     VU_SET_VRING_CALL, VU_SET_VRING_NUM, VU_SET_LOG_BASE,
+					     VU_SET_DEVICE_STATE_FD };
 	unsigned fds, maps;
 
 	(void)state;

@@ -445,6 +445,20 @@ static void what_waits_moves_on(void **state)
 	}
 }
 
+/* The connection ends in the middle of it all, and the same server goes on with the area. */
+static void hang_up_and_return(struct guest *g)
+{
+	struct free_call c = { .i = g->at };
+
+	close(g->fe.fd);
+	g->fds[g->at] = -1;
+	rig_wait(door_is_free, &c);
+	go_to(g, g->at);
+	area_set(g);
+	for (unsigned i = 0; i < QUEUES; i++) /* as QEMU says it then: the used index */
+		g->base[i] = g->features & PACKED ? g->base[i] : g->fe.q[i].d.used_idx;
+}
+
 /* To and fro, and stopped where it stands, at any moment: also before what was left was taken again. */
 static void to_and_fro(void **state)
 {
@@ -464,6 +478,11 @@ static void to_and_fro(void **state)
 				(void)submit(&g, n % QUEUES);
 			if (random() & 1)
 				rig_wait(all_taken, &g);
+			if (hop % 5 == 4) {
+				hang_up_and_return(&g);
+				rings_start(&g);
+				continue;
+			}
 			rings_stop(&g, hop);
 			for (unsigned i = 0; i < QUEUES; i++)
 				left += left_in(&g, i) != 0;

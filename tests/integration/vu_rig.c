@@ -5,6 +5,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -158,6 +159,25 @@ static void dev_reset(struct vdev *v)
 	__atomic_fetch_add(&dev_of(v)->resets, 1, __ATOMIC_RELEASE);
 }
 
+static uint32_t dev_save(const struct vdev *v, uint8_t state[VDEV_STATE_MAX])
+{
+	state[0] = dev_of(v)->config[32];
+	return 1;
+}
+
+static int dev_load(struct vdev *v, const uint8_t *state, uint32_t len, struct errbuf *eb)
+{
+	if (len != 1 || state[0] & 0x80)
+		return errbuf_set(eb, -EINVAL, "not the state of an echo");
+	dev_of(v)->config[32] = state[0];
+	return 0;
+}
+
+static const struct vdev_state_ops dev_state_ops = {
+	.save = dev_save,
+	.load = dev_load,
+};
+
 static const struct vdev_ops dev_ops = {
 	.name = "echo",
 	.virtio_id = 2,
@@ -169,6 +189,7 @@ static const struct vdev_ops dev_ops = {
 	.queue_close = dev_queue_close,
 	.process = dev_process,
 	.reset = dev_reset,
+	.state = &dev_state_ops,
 };
 
 /*
@@ -371,6 +392,7 @@ void rig_start(struct rig *r)
 	struct reactor_opts opts = { .name = "data", .cpu = -1, .mode = REACTOR_ADAPTIVE };
 
 	memset(r, 0, sizeof(*r));
+	signal(SIGPIPE, SIG_IGN);
 	mono_init();
 	log_set_sink(log_sink);
 	if (getenv("RIG_LOG"))

@@ -18,7 +18,8 @@
 
 /*
  * The device: 8 bytes in, the number plus one out. While hold is set, requests stay in flight until
- * rig_release. Of the configuration space only byte 32 may be written.
+ * rig_release. Of the configuration space only byte 32 may be written; it is the device's state, too,
+ * and its highest bit makes that one which cannot be loaded.
  */
 struct rig_dev {
 	struct vdev vdev;

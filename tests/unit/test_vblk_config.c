@@ -209,6 +209,53 @@ static void write_through_can_be_the_start(void **state)
 	close_all();
 }
 
+/* The write cache as the driver has set it; a disk that is not the driver's is refused, and nothing
+ * changes. */
+static void the_state_moves_with_the_driver(void **state)
+{
+	static const struct {
+		uint32_t len;
+		unsigned at;
+		uint8_t value;
+		int err;
+	} rows[] = {
+		{ 0, 0, 0, -EINVAL },	   { 15, 0, 0, -EINVAL },    { 17, 0, 0, -EINVAL },
+		{ 16, 12, 2, -EINVAL }, /* a write cache that is neither on nor off */
+		{ 16, 13, 1, -EINVAL },	   { 16, 15, 0x80, -EINVAL }, /* reserved */
+		{ 16, 9, 0x10, -EINVAL }, /* blocks of 4096 bytes */
+		{ 16, 0, 1, -EINVAL },	   { 16, 7, 1, -EINVAL },     /* a larger disk */
+		{ 16, 1, 0, 0 },	  /* a smaller one */
+		{ 16, 12, 1, 0 },	   { 16, 12, 0, 0 },
+	};
+	const struct vblk_opts opts = { .nqueues = 1 };
+	const struct vdev_state_ops *ops;
+	uint8_t st[VDEV_STATE_MAX], want = 1;
+	struct errbuf eb;
+
+	(void)state;
+	device_open(&limits, &opts);
+	ops = vblk_vdev(dev)->ops->state;
+	for (unsigned i = 0; i < ARRAY_SIZE(rows); i++) {
+		uint8_t config[VDEV_CONFIG_MAX];
+
+		assert_int_equal(ops->save(vblk_vdev(dev), st), 16);
+		assert_int_equal(st[12], want);
+		st[12] = 0; /* what the refused ones must not do */
+		st[rows[i].at] = rows[i].value;
+		eb.text[0] = '\0';
+		assert_int_equal(ops->load(vblk_vdev(dev), st, rows[i].len, &eb), rows[i].err);
+		assert_int_equal(eb.text[0] != '\0', rows[i].err != 0);
+		if (!rows[i].err)
+			want = st[12];
+		(void)vblk_vdev(dev)->ops->config_get(vblk_vdev(dev), config);
+		assert_int_equal(config[32], want);
+	}
+	queue_open_with(offered(), false);
+	request(VBLK_T_OUT, 0, 512, false);
+	trace_is("W! 0+512\n"); /* without its write cache */
+	close_all();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -218,6 +265,7 @@ int main(void)
 		cmocka_unit_test(resize_reaches_config_and_bounds),
 		cmocka_unit_test(options_are_checked),
 		cmocka_unit_test(write_through_can_be_the_start),
+		cmocka_unit_test(the_state_moves_with_the_driver),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

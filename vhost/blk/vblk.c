@@ -131,6 +131,60 @@ static void vblk_reset(struct vdev *vdev)
 	fua_update(dev);
 }
 
+/* The writable part of the configuration, and what must be true of the disk over there. */
+struct vblk_state {
+	le64 sectors;
+	le32 block_bytes;
+	uint8_t writeback;
+	uint8_t reserved[3]; /* 0 */
+};
+static_assert(sizeof(struct vblk_state) == 16, "part of the format");
+
+static uint32_t vblk_save(const struct vdev *vdev, uint8_t state[VDEV_STATE_MAX])
+{
+	const struct vblk *dev = vblk_of(vdev);
+	const struct vblk_state st = {
+		.sectors = le64_make(bdev_bytes(dev->bdev) >> VBLK_SECTOR_SHIFT),
+		.block_bytes = le32_make(dev->bdev->lim.block_bytes),
+		.writeback = dev->writeback,
+	};
+
+	memcpy(state, &st, sizeof(st));
+	return sizeof(st);
+}
+
+static int vblk_load(struct vdev *vdev, const uint8_t *state, uint32_t len, struct errbuf *eb)
+{
+	static const uint8_t zero[3];
+	struct vblk *dev = vblk_of(vdev);
+	uint64_t sectors = bdev_bytes(dev->bdev) >> VBLK_SECTOR_SHIFT;
+	struct vblk_state st;
+
+	if (len != sizeof(st))
+		return errbuf_set(eb, -EINVAL, "the state of a disk has %zu bytes, not %u",
+				  sizeof(st), len);
+	memcpy(&st, state, sizeof(st));
+	if (st.writeback > 1 || memcmp(st.reserved, zero, sizeof(zero)) != 0)
+		return errbuf_set(eb, -EINVAL, "the state of a disk with unknown bits");
+	if (le32_get(st.block_bytes) != dev->bdev->lim.block_bytes)
+		return errbuf_set(eb, -EINVAL, "the driver's disk has blocks of %u bytes, disk %s of %u",
+				  le32_get(st.block_bytes), dev->bdev->name,
+				  dev->bdev->lim.block_bytes);
+	if (le64_get(st.sectors) > sectors)
+		return errbuf_set(eb, -EINVAL,
+				  "the driver's disk has %llu sectors, disk %s only %llu: resize it",
+				  (unsigned long long)le64_get(st.sectors), dev->bdev->name,
+				  (unsigned long long)sectors);
+	dev->writeback = st.writeback;
+	fua_update(dev);
+	return 0;
+}
+
+static const struct vdev_state_ops vblk_state_ops = {
+	.save = vblk_save,
+	.load = vblk_load,
+};
+
 static void vblk_resized(struct bdev_listener *l)
 {
 	vdev_config_changed(&container_of(l, struct vblk, listener)->vdev);
@@ -214,6 +268,7 @@ static const struct vdev_ops vblk_ops = {
 	.process = vblk_process,
 	.cancel = vblk_cancel,
 	.reset = vblk_reset,
+	.state = &vblk_state_ops,
 };
 
 static uint64_t features_make(const struct vblk *dev, const struct vblk_opts *opts)

@@ -52,6 +52,8 @@ static const struct handler handlers[VU_REQUEST_COUNT] = {
 	[VU_REM_MEM_REG] = { vu_rem_mem_reg, NEEDS(CONFIGURE_MEM_SLOTS), ANY },
 	[VU_SET_STATUS] = { vu_set_status, NEEDS(STATUS), ANY },
 	[VU_GET_STATUS] = { vu_get_status, NEEDS(STATUS), ANY },
+	[VU_SET_DEVICE_STATE_FD] = { vu_set_device_state_fd, NEEDS(DEVICE_STATE), ANY },
+	[VU_CHECK_DEVICE_STATE] = { vu_check_device_state, NEEDS(DEVICE_STATE), ANY },
 };
 
 int vu_dispatch(struct vu_session *s)

@@ -92,6 +92,7 @@ static void session_free(struct vu_session *s)
 		vu_ring_fini(&s->rings[i]);
 	free(s->rings);
 	vu_inflight_unmap(&s->inflight);
+	vu_transfer_fini(&s->transfer);
 	dlog_put(s->log);
 	vu_mem_fini(&s->mem);
 	sigbus_owner_fini(&s->lost);
@@ -137,6 +138,7 @@ void vu_session_end(struct vu_session *s)
 	vdev_listener_del(&s->listener);
 	reactor_fd_detach(&s->rfd);
 	reactor_fd_detach(&s->lost_rfd);
+	vu_transfer_fini(&s->transfer);
 	vu_conn_fini(&s->conn);
 	if (s->resume)
 		return; /* the pending message first: wait_finish goes on */
@@ -393,6 +395,7 @@ int vu_session_create(const struct vu_session_conf *conf, int fd, struct vu_sess
 	}
 	s->conf = *conf;
 	vu_conn_init(&s->conn, fd);
+	vu_transfer_init(&s->transfer);
 	s->backend_fd = -1;
 	s->inflight.owner = &s->lost;
 	s->lost.fd = -1;

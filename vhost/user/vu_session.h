@@ -23,6 +23,7 @@
 #include "vhost/user/vu_conn.h"
 #include "vhost/user/vu_inflight.h"
 #include "vhost/user/vu_server.h"
+#include "vhost/user/vu_state.h"
 #include "vhost/user/vu_wire.h"
 #include "vhost/vdev.h"
 
@@ -118,6 +119,7 @@ struct vu_session {
 	struct dlog *log;     /* of SET_LOG_BASE; NULL: none */
 	struct dlog *log_old; /* until the running queues have the new one */
 	struct vu_inflight_area inflight;
+	struct vu_transfer transfer;
 	int backend_fd; /* of SET_BACKEND_REQ_FD; -1: none */
 	struct vdev_listener listener;
 	unsigned nrings;
@@ -207,5 +209,8 @@ int vu_set_vring_enable(struct vu_session *s, struct vu_msg *m);
 /* vu_inflight.c */
 int vu_get_inflight_fd(struct vu_session *s, struct vu_msg *m);
 int vu_set_inflight_fd(struct vu_session *s, struct vu_msg *m);
+/* vu_state.c */
+int vu_set_device_state_fd(struct vu_session *s, struct vu_msg *m);
+int vu_check_device_state(struct vu_session *s, struct vu_msg *m);
 
 #endif

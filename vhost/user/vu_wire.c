@@ -51,6 +51,9 @@ static const struct vu_shape shapes[VU_REQUEST_COUNT] = {
 			     FDS(0, 1), false },
 	[VU_SET_STATUS] = { "SET_STATUS", U64, FDS(0, 0), false },
 	[VU_GET_STATUS] = { "GET_STATUS", NONE, FDS(0, 0), true },
+	[VU_SET_DEVICE_STATE_FD] = { "SET_DEVICE_STATE_FD", sizeof(struct vu_transfer_params),
+				     sizeof(struct vu_transfer_params), FDS(1, 1), true },
+	[VU_CHECK_DEVICE_STATE] = { "CHECK_DEVICE_STATE", NONE, FDS(0, 0), true },
 };
 
 void vu_msg_init(struct vu_msg *m, uint32_t request, uint32_t flags, uint32_t size)

@@ -99,13 +99,15 @@ enum vu_protocol_feature {
 	VU_PROTOCOL_F_INBAND_NOTIFICATIONS = 14,
 	VU_PROTOCOL_F_CONFIGURE_MEM_SLOTS = 15,
 	VU_PROTOCOL_F_STATUS = 16,
+	VU_PROTOCOL_F_DEVICE_STATE = 19,
 	VU_PROTOCOL_F_GET_VRING_BASE_INFLIGHT = 20,
 	VU_PROTOCOL_F_GPA_ADDRESSES = 21,
 };
 
 #define VU_BIT(n) (1ull << (n))
 
-/* SET_VRING_{KICK,CALL,ERR}: u64 = ring index | "no fd comes with this". */
+/* SET_VRING_{KICK,CALL,ERR}: u64 = ring index | "no fd comes with this". The reply to
+ * SET_DEVICE_STATE_FD: an error code likewise. */
 #define VU_VRING_INDEX_MASK 0xffull
 #define VU_VRING_NOFD	    0x100ull
 
@@ -169,6 +171,15 @@ struct vu_inflight {
 static_assert(sizeof(struct vu_inflight) == 24, "inflight description");
 #define VU_INFLIGHT_BYTES_MIN 20
 
+/* SET_DEVICE_STATE_FD, "device state transfer parameters". */
+#define VU_TRANSFER_SAVE    0u
+#define VU_TRANSFER_LOAD    1u
+#define VU_TRANSFER_STOPPED 0u
+
+struct vu_transfer_params {
+	uint32_t direction, phase;
+};
+
 union vu_payload {
 	uint64_t u64;
 	struct vu_mem_table table;
@@ -178,6 +189,7 @@ union vu_payload {
 	struct vu_log log;
 	struct vu_config config;
 	struct vu_inflight inflight;
+	struct vu_transfer_params transfer;
 	uint8_t bytes[VU_PAYLOAD_BYTES_MAX];
 };
 
