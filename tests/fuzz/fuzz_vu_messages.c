@@ -5,10 +5,13 @@
  *
  * Input: a byte (bit 0: begin with a session that runs a ring, bit 1: a packed one), then records
  * of { request, flags, fds, payload length / 2 } and the payload. Bit 6 of `flags` cuts the message
- * short. Short payloads are filled up to the message's own size, so that most records have the
- * right shape. The whole input lies in guest memory, too.
+ * short. Bits 5 and 6 of `fds`: an end of a pipe or of a socket pair with the payload in it, closed
+ * behind it unless bit 7 is set; bit 4: the writing end, else an eventfd. Short payloads are filled
+ * up to the message's own size, so that most records have the right shape. The whole input lies in
+ * guest memory, too.
  */
 #include <fcntl.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -59,6 +62,28 @@ static int dev_config_set(struct vdev *v, uint32_t off, const void *buf, uint32_
 	return off + len <= 60 ? 0 : -22;
 }
 
+static uint32_t dev_save(const struct vdev *v, uint8_t state[VDEV_STATE_MAX])
+{
+	(void)v;
+	memset(state, 1, 16);
+	return 16;
+}
+
+static int dev_load(struct vdev *v, const uint8_t *state, uint32_t len, struct errbuf *eb)
+{
+	uint32_t sum = 0;
+
+	(void)v;
+	for (uint32_t i = 0; i < len; i++)
+		sum += state[i];
+	return sum == 16 ? 0 : errbuf_set(eb, -22, "fuzz");
+}
+
+static const struct vdev_state_ops dev_state_ops = {
+	.save = dev_save,
+	.load = dev_load,
+};
+
 static int dev_queue_open(struct vdev_queue *q, struct errbuf *eb)
 {
 	(void)q;
@@ -93,6 +118,7 @@ static const struct vdev_ops dev_ops = {
 	.queue_close = dev_queue_close,
 	.process = dev_process,
 	.reset = dev_reset,
+	.state = &dev_state_ops,
 };
 
 static void no_log(enum log_level level, const char *tag, const char *text)
@@ -107,6 +133,7 @@ static void setup(void)
 	const struct reactor_opts opts = { .name = "fuzz", .cpu = -1, .mode = REACTOR_POLL };
 
 	mono_init();
+	signal(SIGPIPE, SIG_IGN);
 	log_set_sink(no_log);
 	if (reactor_create(&opts, &reactor))
 		abort();
@@ -190,13 +217,39 @@ static void negotiate(int fd, bool packed)
 	say(fd, VU_SET_VRING_KICK, &ring, 8, event);
 }
 
+/* As @how, the third byte of a record, says: its fd and what is behind it. */
+struct channel {
+	int fd, other; /* -1: none */
+};
+
+static struct channel channel_make(uint8_t how, const void *buf, size_t len)
+{
+	bool writes = how & 0x10;
+	int ends[2];
+
+	if (!(how & 0x60))
+		return (struct channel){ -1, -1 };
+	if (how & 0x40 ? socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends)
+		       : pipe2(ends, O_CLOEXEC))
+		abort();
+	if (!writes && len && write(ends[1], buf, len) < 0)
+		abort();
+	if (!(how & 0x80)) {
+		close(ends[!writes]);
+		ends[!writes] = -1;
+	}
+	return (struct channel){ ends[writes], ends[!writes] };
+}
+
 /* One record; returns the bytes it took, 0: the end. */
 static size_t play(int fd, const uint8_t *data, size_t size)
 {
 	struct packet m = { 0 };
 	const struct vu_shape *shape;
+	struct channel channel;
 	int fds[VU_FDS_MAX];
 	size_t len;
+	bool goes_on;
 
 	if (size < 4)
 		return 0;
@@ -206,12 +259,22 @@ static size_t play(int fd, const uint8_t *data, size_t size)
 	memcpy(m.p, data + 4, len);
 	if (shape && m.h.size < shape->size_min)
 		m.h.size = shape->size_min;
+	channel = channel_make(data[2], data + 4, len);
 	for (unsigned i = 0; i < VU_FDS_MAX; i++)
-		fds[i] = data[2] & 0x10 ? event : memfd;
-	if (!feed(fd, &m, VU_HEADER_BYTES + (data[1] & 0x40 ? m.h.size / 2 : m.h.size), fds,
-		  CC_MIN(data[2] & 0xfu, VU_FDS_MAX)))
-		return 0;
-	return 4 + len;
+		fds[i] = channel.fd >= 0 ? channel.fd : data[2] & 0x10 ? event : memfd;
+	/* the transfer's parameters: the payload is what comes through the channel */
+	if (data[0] == VU_SET_DEVICE_STATE_FD && channel.fd >= 0) {
+		m.p[0] = !(data[2] & 0x10);
+		memset(m.p + 1, 0, 7);
+		m.h.size = 8;
+	}
+	goes_on = feed(fd, &m, VU_HEADER_BYTES + (data[1] & 0x40 ? m.h.size / 2 : m.h.size), fds,
+		       CC_MIN(data[2] & 0xfu, VU_FDS_MAX));
+	if (channel.fd >= 0)
+		close(channel.fd);
+	if (channel.other >= 0)
+		close(channel.other);
+	return goes_on ? 4 + len : 0;
 }
 
 static void server_gone(void *arg)
