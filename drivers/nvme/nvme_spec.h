@@ -565,8 +565,9 @@ struct nvme_id_ns { /* NVM 4.1.5.1, figure 97 */
 	le16 mssrl;
 	le32 mcl;
 	uint8_t msrc;
-	uint8_t rsvd81[10];
+	uint8_t rsvd81;
 	uint8_t nulbaf;
+	uint8_t rsvd83[9];
 	le32 anagrpid;
 	uint8_t rsvd96[3];
 	uint8_t nsattr;
@@ -578,6 +579,7 @@ struct nvme_id_ns { /* NVM 4.1.5.1, figure 97 */
 static_assert(sizeof(struct nvme_id_ns) == NVME_ID_BYTES, "NVM figure 97");
 static_assert(offsetof(struct nvme_id_ns, noiob) == 46, "NVM figure 97");
 static_assert(offsetof(struct nvme_id_ns, mssrl) == 74, "NVM figure 97");
+static_assert(offsetof(struct nvme_id_ns, nulbaf) == 82, "NVM figure 97");
 static_assert(offsetof(struct nvme_id_ns, anagrpid) == 92, "NVM figure 97");
 static_assert(offsetof(struct nvme_id_ns, nguid) == 104, "NVM figure 97");
 static_assert(offsetof(struct nvme_id_ns, lbaf) == 128, "NVM figure 97");
