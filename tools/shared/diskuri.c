@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "core/base/cc.h"
@@ -38,4 +39,28 @@ int diskuri_from_text(const char *text, char *buf, size_t len)
 	if (!diskuri_is_uri(text))
 		return diskuri_from_path(text, buf, len);
 	return (size_t)snprintf(buf, len, "%s", text) < len ? 0 : -ENAMETOOLONG;
+}
+
+int diskuri_nvme(const char *uri, char *ret_address, size_t len, uint32_t *ret_nsid)
+{
+	const char *at = uri, *end, *slash;
+	unsigned long nsid;
+
+	if (strncmp(uri, "fault:", 6) == 0 && strchr(uri, '@'))
+		at = strchr(uri, '@') + 1;
+	if (strncmp(at, "nvme+vfio-user:", 15) == 0 || strncmp(at, "nvme:", 5) == 0)
+		at += 5;
+	else
+		return -ENOTSUP;
+	end = at + strcspn(at, "?");
+	slash = memrchr(at, '/', (size_t)(end - at));
+	nsid = slash ? strtoul(slash + 1, NULL, 10) : 0;
+	if (nsid == 0 || nsid > UINT32_MAX)
+		return -ENOTSUP;
+	if ((size_t)(slash - at) >= len)
+		return -ENAMETOOLONG;
+	memcpy(ret_address, at, (size_t)(slash - at));
+	ret_address[slash - at] = '\0';
+	*ret_nsid = (uint32_t)nsid;
+	return 0;
 }

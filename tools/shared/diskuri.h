@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 /* Does @text begin with a scheme of the catalogue? */
 bool diskuri_is_uri(const char *text);
@@ -14,5 +15,11 @@ int diskuri_from_path(const char *path, char *buf, size_t len);
 
 /* A URI as it is, else as a path. 0 or -ENAMETOOLONG. Pure. */
 int diskuri_from_text(const char *text, char *buf, size_t len);
+
+/**
+ * diskuri_nvme - the controller's address ("0000:01:00.0", "vfio-user:SOCKET") and the namespace of a disk on NVMe, also
+ * below a fault: disk. 0, -ENOTSUP (another kind of disk), -ENAMETOOLONG. Pure.
+ */
+int diskuri_nvme(const char *uri, char *ret_address, size_t len, uint32_t *ret_nsid);
 
 #endif

@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Identify Controller, 5.17.2.1, figure 275. */
+#include "core/base/cc.h"
+#include "tools/nvring/nvp.h"
+
+static const struct nvp_field fields[] = {
+	NVP_FIELD("vid", 0, 2, NVP_HEX),
+	NVP_FIELD("ssvid", 2, 2, NVP_HEX),
+	NVP_FIELD("sn", 4, 20, NVP_TEXT),
+	NVP_FIELD("mn", 24, 40, NVP_TEXT),
+	NVP_FIELD("fr", 64, 8, NVP_TEXT),
+	NVP_FIELD("rab", 72, 1, NVP_DEC),
+	NVP_FIELD("ieee", 73, 3, NVP_HEX),
+	NVP_FIELD("cmic", 76, 1, NVP_HEX),
+	NVP_FIELD("mdts", 77, 1, NVP_DEC),
+	NVP_FIELD("cntlid", 78, 2, NVP_HEX),
+	NVP_FIELD("ver", 80, 4, NVP_HEX),
+	NVP_FIELD("rtd3r", 84, 4, NVP_HEX),
+	NVP_FIELD("rtd3e", 88, 4, NVP_HEX),
+	NVP_FIELD("oaes", 92, 4, NVP_HEX),
+	NVP_FIELD("ctratt", 96, 4, NVP_HEX),
+	NVP_FIELD("rrls", 100, 2, NVP_HEX),
+	NVP_FIELD("cntrltype", 111, 1, NVP_DEC),
+	NVP_FIELD("fguid", 112, 16, NVP_UUID),
+	NVP_FIELD("crdt1", 128, 2, NVP_DEC),
+	NVP_FIELD("crdt2", 130, 2, NVP_DEC),
+	NVP_FIELD("crdt3", 132, 2, NVP_DEC),
+	NVP_FIELD("nvmsr", 253, 1, NVP_DEC),
+	NVP_FIELD("vwci", 254, 1, NVP_DEC),
+	NVP_FIELD("mec", 255, 1, NVP_DEC),
+	NVP_FIELD("oacs", 256, 2, NVP_HEX),
+	NVP_FIELD("acl", 258, 1, NVP_DEC),
+	NVP_FIELD("aerl", 259, 1, NVP_DEC),
+	NVP_FIELD("frmw", 260, 1, NVP_HEX),
+	NVP_FIELD("lpa", 261, 1, NVP_HEX),
+	NVP_FIELD("elpe", 262, 1, NVP_DEC),
+	NVP_FIELD("npss", 263, 1, NVP_DEC),
+	NVP_FIELD("avscc", 264, 1, NVP_HEX),
+	NVP_FIELD("apsta", 265, 1, NVP_HEX),
+	NVP_FIELD("wctemp", 266, 2, NVP_DEC),
+	NVP_FIELD("cctemp", 268, 2, NVP_DEC),
+	NVP_FIELD("mtfa", 270, 2, NVP_DEC),
+	NVP_FIELD("hmpre", 272, 4, NVP_DEC),
+	NVP_FIELD("hmmin", 276, 4, NVP_DEC),
+	NVP_FIELD("tnvmcap", 280, 16, NVP_DEC),
+	NVP_FIELD("unvmcap", 296, 16, NVP_DEC),
+	NVP_FIELD("rpmbs", 312, 4, NVP_HEX),
+	NVP_FIELD("edstt", 316, 2, NVP_DEC),
+	NVP_FIELD("dsto", 318, 1, NVP_DEC),
+	NVP_FIELD("fwug", 319, 1, NVP_DEC),
+	NVP_FIELD("kas", 320, 2, NVP_DEC),
+	NVP_FIELD("hctma", 322, 2, NVP_HEX),
+	NVP_FIELD("mntmt", 324, 2, NVP_DEC),
+	NVP_FIELD("mxtmt", 326, 2, NVP_DEC),
+	NVP_FIELD("sanicap", 328, 4, NVP_HEX),
+	NVP_FIELD("hmminds", 332, 4, NVP_DEC),
+	NVP_FIELD("hmmaxd", 336, 2, NVP_DEC),
+	NVP_FIELD("nsetidmax", 338, 2, NVP_DEC),
+	NVP_FIELD("endgidmax", 340, 2, NVP_DEC),
+	NVP_FIELD("anatt", 342, 1, NVP_DEC),
+	NVP_FIELD("anacap", 343, 1, NVP_DEC),
+	NVP_FIELD("anagrpmax", 344, 4, NVP_DEC),
+	NVP_FIELD("nanagrpid", 348, 4, NVP_DEC),
+	NVP_FIELD("pels", 352, 4, NVP_DEC),
+	NVP_FIELD("domainid", 356, 2, NVP_DEC),
+	NVP_FIELD("megcap", 368, 16, NVP_DEC),
+	NVP_FIELD("sqes", 512, 1, NVP_HEX),
+	NVP_FIELD("cqes", 513, 1, NVP_HEX),
+	NVP_FIELD("maxcmd", 514, 2, NVP_DEC),
+	NVP_FIELD("nn", 516, 4, NVP_DEC),
+	NVP_FIELD("oncs", 520, 2, NVP_HEX),
+	NVP_FIELD("fuses", 522, 2, NVP_HEX),
+	NVP_FIELD("fna", 524, 1, NVP_HEX),
+	NVP_FIELD("vwc", 525, 1, NVP_HEX),
+	NVP_FIELD("awun", 526, 2, NVP_DEC),
+	NVP_FIELD("awupf", 528, 2, NVP_DEC),
+	NVP_FIELD("icsvscc", 530, 1, NVP_DEC),
+	NVP_FIELD("nwpc", 531, 1, NVP_DEC),
+	NVP_FIELD("acwu", 532, 2, NVP_DEC),
+	NVP_FIELD("ocfs", 534, 2, NVP_HEX),
+	NVP_FIELD("sgls", 536, 4, NVP_HEX),
+	NVP_FIELD("mnan", 540, 4, NVP_DEC),
+	NVP_FIELD("maxdna", 544, 16, NVP_DEC),
+	NVP_FIELD("maxcna", 560, 4, NVP_DEC),
+	NVP_FIELD("subnqn", 768, 256, NVP_TEXT),
+	NVP_FIELD("ioccsz", 1792, 4, NVP_DEC),
+	NVP_FIELD("iorcsz", 1796, 4, NVP_DEC),
+	NVP_FIELD("icdoff", 1800, 2, NVP_DEC),
+	NVP_FIELD("fcatt", 1802, 1, NVP_DEC),
+	NVP_FIELD("msdbd", 1803, 1, NVP_DEC),
+	NVP_FIELD("ofcs", 1804, 2, NVP_DEC),
+};
+
+/* Power state descriptor, figure 276 */
+static const struct nvp_field power_fields[] = {
+	NVP_FIELD("max_power", 0, 2, NVP_DEC),
+	NVP_FIELD("flags", 3, 1, NVP_HEX),
+	NVP_FIELD("entry_lat", 4, 4, NVP_DEC),
+	NVP_FIELD("exit_lat", 8, 4, NVP_DEC),
+	NVP_FIELD("read_tput", 12, 1, NVP_DEC),
+	NVP_FIELD("read_lat", 13, 1, NVP_DEC),
+	NVP_FIELD("write_tput", 14, 1, NVP_DEC),
+	NVP_FIELD("write_lat", 15, 1, NVP_DEC),
+	NVP_FIELD("idle_power", 16, 2, NVP_DEC),
+	NVP_BITS("idle_scale", 18, 1, NVP_DEC, 6, 2),
+	NVP_FIELD("active_power", 20, 2, NVP_DEC),
+	NVP_BITS("active_power_work", 22, 1, NVP_DEC, 0, 3),
+	NVP_BITS("active_scale", 22, 1, NVP_DEC, 6, 2),
+};
+
+/* NPSS is 0's based; 32 is all there is room for. */
+static unsigned power_states(const uint8_t *page, size_t len)
+{
+	unsigned n = len > 263 ? page[263] + 1u : 0;
+
+	return CC_MIN(n, 32u);
+}
+
+static const struct nvp_group groups[] = {
+	{ .key = "psds", .title = "ps", .off = 2048, .stride = 32, .fields = power_fields,
+	  .nfields = ARRAY_SIZE(power_fields), .in_line = true, .count = power_states },
+};
+
+const struct nvp_page nvp_id_ctrlr = {
+	.fields = fields,
+	.nfields = ARRAY_SIZE(fields),
+	.groups = groups,
+	.ngroups = ARRAY_SIZE(groups),
+	.label_width = 9,
+};
