@@ -609,6 +609,37 @@ static void an_err_fd_that_blocks_holds_up_nobody(void **state)
 	assert_closed_for_blocking(&fe, 2); /* the ring breaks first */
 }
 
+/* What such a ring had in flight stands in its inflight area, and is not to break the next one. */
+static void a_broken_ring_is_forgotten(void **state)
+{
+	const struct vu_inflight d = { 0x10000, FE_MEM_BYTES / 4 * 3, 1, 64, 0 };
+	struct vqd_buf bufs[2] = { { .addr = 0xdead0000, .len = 8 },
+				   { .addr = FE_GPA, .len = 8, .device_writes = true } };
+
+	(void)state;
+	for (unsigned i = 0; i < 2; i++) {
+		struct pollfd p;
+		struct fe fe;
+
+		fe_open(&fe, rig.path[0]);
+		fe_negotiate(&fe, FE_FEATURES | (i ? VIRTIO_BIT(VIRTIO_F_RING_PACKED) : 0),
+			     FE_PROTOCOL | VU_BIT(VU_PROTOCOL_F_GET_VRING_BASE_INFLIGHT));
+		assert_int_equal(fe_ask(&fe, VU_SET_INFLIGHT_FD, &d, sizeof(d), &fe.memfd, 1), 0);
+		fe_share(&fe);
+		fe_start(&fe, 0, 64);
+		p = (struct pollfd){ .fd = fe.q[0].err, .events = POLLIN };
+		for (unsigned n = 0; n < 3; n++)
+			assert_int_equal(vqd_add(&fe.q[0].d, bufs, 2, false, NULL), 0);
+		(void)vqd_publish(&fe.q[0].d);
+		assert_int_equal(poll(&p, 1, 10000), 1);
+		(void)fe_stop(&fe, 0);
+		fe_start(&fe, 0, 64);
+		fe_io(&fe, 0);
+		fe_close(&fe);
+		rig_wait_free(&rig, 0);
+	}
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, each, each_end)
 
 int main(void)
@@ -635,6 +666,7 @@ int main(void)
 		T(a_call_fd_that_blocks_holds_up_nobody),
 		T(a_call_fd_that_blocks_as_the_queue_stops),
 		T(an_err_fd_that_blocks_holds_up_nobody),
+		T(a_broken_ring_is_forgotten),
 	};
 
 	return cmocka_run_group_tests(tests, fixture_start, fixture_stop);

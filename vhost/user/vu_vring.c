@@ -9,6 +9,9 @@
 #include "vhost/user/vu_log.h"
 #include "vhost/user/vu_ring.h"
 
+#define LOG_TAG "vhost-user"
+#include "core/base/log.h"
+
 static void close_fd(int *fd)
 {
 	if (*fd >= 0)
@@ -104,6 +107,9 @@ static int base_reply(struct vu_session *s)
 	close_fd(&ring->kick_fd);
 	if (ring->kept && !ring->left)
 		s->answered = ring;
+	if (ring->left)
+		log_info("%s: queue %u is stopped, with requests left in its inflight region",
+			 s->conf.name, ring->index);
 	s->conn.in.p.state = (struct vu_vring_state){ ring->index, ring->base };
 	s->conn.in.h.size = sizeof(struct vu_vring_state);
 	return 0;
