@@ -5,9 +5,11 @@
  * tests/bench/instructions.
  *
  *   bench_path [--packed] [--indirect] [--inflight] [--write] [--event-idx] [--depth N] [--block
- * BYTES] [--ios N] [--idle QUEUES] [--mode poll|adaptive] [--json]
+ * BYTES] [--ios N] [--idle QUEUES] [--mode poll|adaptive] [--two-regions] [--json]
  *
  * --idle: so many further queues of the same reactor are started and never used.
+ * --two-regions: the data lies in another memory region than headers and status, as in a guest of
+ * more than 2 or 3 GiB.
  */
 #include <errno.h>
 #include <getopt.h>
@@ -25,10 +27,11 @@
 #define DISK_SECTORS (64ull << 30 >> 9)
 
 /* Buffers are far from the end of the region, as in a guest. */
-#define MEM_BYTES (64u << 20)
+#define MEM_BYTES   (64u << 20)
+#define APART_BYTES (4u << 20) /* rings, headers and status, far from the end of theirs, too */
 
 struct conf {
-	bool packed, indirect, inflight, event_idx, write, json;
+	bool packed, indirect, inflight, event_idx, write, two_regions, json;
 	unsigned depth, block, idle;
 	unsigned long ios;
 	enum reactor_mode mode;
@@ -110,7 +113,8 @@ static void bench_open(struct bench *b)
 		.features = VIRTIO_BIT(VBLK_F_FLUSH) |
 			    (b->c.event_idx ? VIRTIO_BIT(VIRTIO_F_EVENT_IDX) : 0),
 		.indirect_max = b->c.indirect ? 3 : 0,
-		.data_bytes = MEM_BYTES + b->c.depth * (sizeof(struct slot) + b->c.block),
+		.data_bytes = APART_BYTES + MEM_BYTES + b->c.depth * b->c.block,
+		.data_apart = b->c.two_regions ? APART_BYTES : 0,
 	};
 	struct errbuf eb = { "" };
 	int err;
@@ -137,7 +141,7 @@ static void bench_open(struct bench *b)
 	idle_open(b);
 	reactor_turn(b->r);
 	b->slots = (struct slot *)b->ring.data;
-	b->data = b->ring.data + b->c.depth * sizeof(struct slot);
+	b->data = b->ring.data + APART_BYTES;
 	b->seed = 88172645463325252ull;
 }
 
@@ -245,7 +249,8 @@ static const struct option options[] = {
 	{ "event-idx", no_argument, NULL, 'e' },   { "depth", required_argument, NULL, 'd' },
 	{ "block", required_argument, NULL, 'b' }, { "ios", required_argument, NULL, 'n' },
 	{ "json", no_argument, NULL, 'j' },	   { "idle", required_argument, NULL, 'q' },
-	{ "mode", required_argument, NULL, 'm' },  { NULL, 0, NULL, 0 },
+	{ "mode", required_argument, NULL, 'm' },  { "two-regions", no_argument, NULL, 'r' },
+	{ NULL, 0, NULL, 0 },
 };
 
 static void conf_parse(struct conf *c, int argc, char **argv)
@@ -259,6 +264,7 @@ static void conf_parse(struct conf *c, int argc, char **argv)
 		c->inflight |= opt == 'f';
 		c->write |= opt == 'w';
 		c->event_idx |= opt == 'e';
+		c->two_regions |= opt == 'r';
 		c->json |= opt == 'j';
 		if (opt == 'd')
 			c->depth = (unsigned)strtoul(optarg, NULL, 0);

@@ -24,20 +24,28 @@ static int fds_open(struct ring *ring, bool wanted)
 	return ring->conf.kick_fd < 0 || ring->conf.call_fd < 0 ? -errno : 0;
 }
 
-/* One region that is all of the memory. */
+static void region_make(const struct ring *ring, char *va, size_t len)
+{
+	ring->gmem->r[ring->gmem->n++] = (struct gmem_region){
+		.gpa = ring_gpa(ring, va),
+		.uva = (uint64_t)(uintptr_t)va,
+		.len = len,
+		.va = va,
+	};
+}
+
+/* All of the memory, in one region or two. */
 static int gmem_make(struct ring *ring)
 {
-	ring->gmem = calloc(1, sizeof(*ring->gmem) + sizeof(struct gmem_region));
+	size_t rest = ring->mem_bytes - ring->region_bytes;
+
+	ring->gmem = calloc(1, sizeof(*ring->gmem) + 2 * sizeof(struct gmem_region));
 	if (!ring->gmem)
 		return -ENOMEM;
-	ring->gmem->n = 1;
 	ring->gmem->refs = 1;
-	ring->gmem->r[0] = (struct gmem_region){
-		.gpa = RING_GPA,
-		.uva = (uint64_t)(uintptr_t)ring->mem,
-		.len = ring->mem_bytes,
-		.va = ring->mem,
-	};
+	region_make(ring, ring->mem, ring->region_bytes);
+	if (rest)
+		region_make(ring, ring->mem + ring->region_bytes, rest);
 	ring->conf.gmem = ring->gmem;
 	return 0;
 }
@@ -97,6 +105,9 @@ int ring_init(struct ring *ring, const struct ring_opts *opts)
 	ring->conf.used = at += part + RING_PAGE;
 	at += part + RING_PAGE;
 	ring->data = at + tables;
+	ring->region_bytes = ring->mem_bytes;
+	if (opts->data_apart)
+		ring->region_bytes = (size_t)(ring->data - ring->mem) + opts->data_apart;
 	ring->conf.size = opts->size;
 	ring->conf.packed = opts->packed;
 	ring->conf.avail_wrap = true;

@@ -10,7 +10,8 @@
 #include "vhost/virtq/vq.h"
 #include "vhost/virtq/vqd.h"
 
-#define RING_GPA 0x40000000ull /* where the memory lies for the driver */
+#define RING_GPA  0x40000000ull /* where the memory lies for the driver */
+#define RING_HOLE (4ull << 30)	/* between its two regions, if it has two */
 
 struct ring_opts {
 	uint16_t size;
@@ -18,6 +19,7 @@ struct ring_opts {
 	uint64_t features;     /* besides VERSION_1, INDIRECT and the ring's */
 	uint16_t indirect_max; /* 0: no indirect tables */
 	size_t data_bytes;
+	size_t data_apart; /* the second region begins so far into them (whole pages); 0: there is one */
 };
 
 struct ring {
@@ -26,6 +28,7 @@ struct ring {
 	char *mem;
 	size_t mem_bytes;
 	char *data; /* data_bytes of it are the caller's */
+	size_t region_bytes; /* of the first region */
 	void *inflight;
 	struct gmem *gmem;
 };
@@ -37,7 +40,9 @@ void ring_fini(struct ring *ring);
 /* The driver's address of @va, which lies in ring->mem. */
 static inline uint64_t ring_gpa(const struct ring *ring, const void *va)
 {
-	return RING_GPA + (uint64_t)((const char *)va - ring->mem);
+	uint64_t off = (uint64_t)((const char *)va - ring->mem);
+
+	return RING_GPA + off + (off < ring->region_bytes ? 0 : RING_HOLE);
 }
 
 /* A buffer of the driver's at @va. */

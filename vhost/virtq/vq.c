@@ -71,7 +71,7 @@ int vq_init(struct vq *vq, const struct vq_conf *conf, void *slots, uint32_t slo
 				  conf->size, VQ_SIZE_MAX);
 	memset(vq, 0, sizeof(*vq));
 	vq->gmem = conf->gmem;
-	vq->cache = &vq_nowhere;
+	vq->cache = vq->cache_old = &vq_nowhere;
 	vq->slots = slots;
 	vq->slot_bytes = slot_bytes;
 	vq->size = conf->size;
@@ -259,7 +259,7 @@ void vq_kick_disable(struct vq *vq)
 void vq_set_gmem(struct vq *vq, const struct gmem *g)
 {
 	vq->gmem = g;
-	vq->cache = &vq_nowhere;
+	vq->cache = vq->cache_old = &vq_nowhere;
 }
 
 bool vq_uses_range(const struct vq *vq, const void *va, uint64_t len)

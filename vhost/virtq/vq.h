@@ -83,7 +83,7 @@ struct vq {
 		} packed;
 	};
 	const struct gmem *gmem;
-	const struct gmem_region *cache; /* last region that was hit; never NULL */
+	const struct gmem_region *cache, *cache_old; /* the region that was hit last, the one before it; never NULL */
 	char *slots;			 /* device type's requests: size * slot_bytes */
 	uint32_t slot_bytes;
 	uint16_t size, mask; /* mask: split only (power of two) */

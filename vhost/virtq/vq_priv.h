@@ -28,43 +28,99 @@ static cc_always_inline uint64_t vq_word_load(const volatile void *p, unsigned i
 #define VQP_HI_ID(hi)	 ((uint16_t)((hi) >> 32))
 #define VQP_HI_FLAGS(hi) ((uint16_t)((hi) >> 48))
 
+/* Does [addr, addr+len) lie inside @r? A len of 0 does not. */
+static cc_always_inline bool vq_region_has(const struct gmem_region *r, uint64_t addr, uint32_t len)
+{
+	uint64_t off = addr - r->gpa;
+
+	return off < r->len && (uint64_t)len - 1 < r->len - off;
+}
+
+/* @r was hit. */
+static cc_always_inline void vq_cache_set(struct vq *vq, const struct gmem_region *r)
+{
+	if (r == vq->cache)
+		return;
+	vq->cache_old = vq->cache;
+	vq->cache = r;
+}
+
 /* The region of [addr, addr+len) when it lies inside one; NULL: look closer. len 0 gives NULL. */
-static cc_always_inline const struct gmem_region *vq_region(const struct gmem *g, uint64_t addr,
+static cc_always_inline const struct gmem_region *vq_region(struct vq *vq, uint64_t addr,
 							    uint32_t len)
 {
-	const struct gmem_region *r = gmem_find(g, addr);
+	const struct gmem_region *r;
 
-	return r && (uint64_t)len - 1 < r->len - (addr - r->gpa) ? r : NULL;
+	if (vq_region_has(vq->cache, addr, len))
+		return vq->cache;
+	if (vq_region_has(vq->cache_old, addr, len))
+		return vq->cache_old;
+	r = gmem_find(vq->gmem, addr);
+	if (!r || !vq_region_has(r, addr, len))
+		return NULL;
+	vq_cache_set(vq, r);
+	return r;
 }
 
 /*
  * What the last region says about buffers that begin in it: those shorter than VQ_NEAR_BYTES that
  * begin at least as much before its end need one comparison for the address of each and one for the
- * lengths of all (vq_near_lens()).
+ * lengths of all (vq_near_lens()). Guests of more than 2 or 3 GiB have two regions, and any buffer in
+ * any of them: where `two` is true, the one before the last counts as well. It is a constant, so that
+ * the loops for one region keep all they need in registers.
  */
 #define VQ_NEAR_BYTES (1u << 20)
 
 struct vq_near {
 	uint64_t gpa, room;
 	char *va;
+	uint64_t old_gpa, old_room;
+	char *old_va;
 };
+
+static cc_always_inline uint64_t vq_near_room(const struct gmem_region *r)
+{
+	return r->len > VQ_NEAR_BYTES ? r->len - VQ_NEAR_BYTES : 0;
+}
 
 static cc_always_inline struct vq_near vq_near(const struct vq *vq)
 {
-	const struct gmem_region *r = vq->cache;
+	const struct gmem_region *r = vq->cache, *old = vq->cache_old;
 
-	return (struct vq_near){ r->gpa, r->len > VQ_NEAR_BYTES ? r->len - VQ_NEAR_BYTES : 0,
-				 r->va };
+	return (struct vq_near){ r->gpa,   vq_near_room(r),   r->va,
+				 old->gpa, vq_near_room(old), old->va };
 }
 
-static cc_always_inline bool vq_near_piece(const struct vq_near *near, uint64_t addr, uint32_t len,
-					   struct iovec *iov)
+/* Have buffers been seen in two regions? */
+static cc_always_inline bool vq_near_is_two(const struct vq *vq)
+{
+	return vq->cache_old->len != 0;
+}
+
+static cc_always_inline bool vq_near_va(const struct vq_near *near, bool two, uint64_t addr,
+					char **ret_va)
 {
 	uint64_t off = addr - near->gpa;
 
-	if (cc_unlikely(off >= near->room))
+	if (off < near->room) {
+		*ret_va = near->va + off;
+		return true;
+	}
+	off = addr - near->old_gpa;
+	if (!two || cc_unlikely(off >= near->old_room))
 		return false;
-	iov->iov_base = near->va + off;
+	*ret_va = near->old_va + off;
+	return true;
+}
+
+static cc_always_inline bool vq_near_piece(const struct vq_near *near, bool two, uint64_t addr,
+					   uint32_t len, struct iovec *iov)
+{
+	char *va;
+
+	if (cc_unlikely(!vq_near_va(near, two, addr, &va)))
+		return false;
+	iov->iov_base = va;
 	iov->iov_len = len;
 	return true;
 }

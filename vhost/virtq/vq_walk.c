@@ -29,10 +29,12 @@ bool vq_walk_buf(struct vq_walk *w, uint64_t addr, uint32_t len, bool writable)
 	*(writable ? &w->in_bytes : &w->out_bytes) += len;
 	for (uint64_t rest = len; rest;) {
 		uint64_t part = rest;
-		char *va = gmem_xlate(w->vq->gmem, &w->vq->cache, addr, &part);
+		const struct gmem_region *r = w->vq->cache;
+		char *va = gmem_xlate(w->vq->gmem, &r, addr, &part);
 
 		if (!va)
 			return vq_walk_refuse(w, "buffer outside guest memory", addr);
+		vq_cache_set(w->vq, r);
 		if (w->n == VQ_IOVS_MAX)
 			return vq_walk_refuse(w, "too many pieces", VQ_IOVS_MAX);
 		w->e->iov[w->n].iov_base = va;
@@ -51,12 +53,14 @@ static bool vq_table_load(struct vq *vq, uint64_t table, unsigned i, uint64_t re
 	char copy[16];
 
 	for (unsigned have = 0; have < sizeof(copy); have += (unsigned)part) {
+		const struct gmem_region *r = vq->cache;
 		const char *va;
 
 		part = sizeof(copy) - have;
-		va = gmem_xlate(vq->gmem, &vq->cache, addr + have, &part);
+		va = gmem_xlate(vq->gmem, &r, addr + have, &part);
 		if (!va)
 			return false;
+		vq_cache_set(vq, r);
 		memcpy(copy + have, va, part);
 	}
 	/* the compiler must not go back to guest memory for it */

@@ -34,10 +34,9 @@ static cc_noinline bool vqp_walk_usual(struct vq *vq, struct vq_elem *e, const v
 			in = iov;
 		}
 		if (cc_unlikely(off >= rlen || (uint64_t)VQ_HI_LEN(hi) - 1 >= rlen - off)) {
-			r = vq_region(vq->gmem, addr, VQ_HI_LEN(hi));
+			r = vq_region(vq, addr, VQ_HI_LEN(hi));
 			if (!r)
 				return false;
-			vq->cache = r;
 			gpa = r->gpa;
 			rlen = r->len;
 			va = r->va;
@@ -117,7 +116,7 @@ static cc_always_inline bool vqp_read(struct vq *vq, struct vqp_chain *c)
 
 /* Copy the chain to the region: it counts once vqp_track_commit() has moved the free list beyond
  * it. */
-static void vqp_track(struct vq *vq, struct vq_elem *e, const struct vqp_chain *c)
+static cc_always_inline void vqp_track(struct vq *vq, struct vq_elem *e, const struct vqp_chain *c)
 {
 	struct vqi_packed *r = vq->inflight;
 	uint16_t head = vq->vqi_free, at = head, last = head;
@@ -165,24 +164,19 @@ static cc_always_inline struct vq_elem *vqp_claim(struct vq *vq, const struct vq
 }
 
 /* Where the indirect table lies in one piece; NULL: look closer. Begins to fetch it. */
-static cc_always_inline const void *vqp_table(struct vq *vq, const struct vq_near *near,
-					      const uint64_t desc[2])
+static cc_always_inline const void *vqp_table(struct vq *vq, const uint64_t desc[2])
 {
-	struct iovec iov;
 	const struct gmem_region *r;
+	const char *table;
 
 	if (cc_unlikely(!vq->indirect_ok) || cc_unlikely(VQ_HI_LEN(desc[1]) % 16))
 		return NULL;
-	if (cc_unlikely(!vq_near_piece(near, desc[0], VQ_HI_LEN(desc[1]), &iov)) ||
-	    cc_unlikely(VQ_HI_LEN(desc[1]) - 1 >= VQ_NEAR_BYTES)) { /* 0 is none */
-		r = vq_region(vq->gmem, desc[0], VQ_HI_LEN(desc[1]));
-		if (!r)
-			return NULL;
-		vq->cache = r;
-		iov.iov_base = r->va + (desc[0] - r->gpa);
-	}
-	cc_prefetch(iov.iov_base);
-	return iov.iov_base;
+	r = vq_region(vq, desc[0], VQ_HI_LEN(desc[1]));
+	if (cc_unlikely(!r))
+		return NULL;
+	table = r->va + (desc[0] - r->gpa);
+	cc_prefetch(table);
+	return table;
 }
 
 /* The indirect chains of a batch, whose tables were being fetched while the ring was read. */
@@ -193,16 +187,15 @@ struct vqp_later {
 	unsigned n; /* chains so far */
 };
 
-static cc_always_inline bool vqp_walk_first(struct vq *vq, const struct vq_near *near,
-					    const struct vqp_chain *c, struct vqp_later *l,
-					    struct vq_elem *e)
+static cc_always_inline bool vqp_walk_first(struct vq *vq, const struct vqp_chain *c,
+					    struct vqp_later *l, struct vq_elem *e)
 {
 	unsigned i = l->n;
 
 	if (c->n == 1 && (c->desc[0][1] & VQP_INDIRECT)) {
 		l->desc[i][0][0] = c->desc[0][0];
 		l->desc[i][0][1] = c->desc[0][1];
-		l->table[i] = vqp_table(vq, near, c->desc[0]);
+		l->table[i] = vqp_table(vq, c->desc[0]);
 		l->set |= 1u << i;
 		return true;
 	}
@@ -229,8 +222,8 @@ static void vqp_unpop(struct vq *vq, struct vq_elem **elems, unsigned from, unsi
 }
 
 /* The usual request as a table of three: readable, either, writable. */
-static cc_always_inline bool vqp_walk_table_three(const struct vq_near *near, struct vq_elem *e,
-						  const void *table)
+static cc_always_inline bool vqp_walk_table_three(const struct vq_near *near, bool two,
+						  struct vq_elem *e, const void *table)
 {
 	uint32_t len[3];
 	unsigned writes[3];
@@ -241,7 +234,7 @@ static cc_always_inline bool vqp_walk_table_three(const struct vq_near *near, st
 		len[i] = VQ_HI_LEN(hi);
 		writes[i] = VQP_HI_FLAGS(hi) / VIRTQ_DESC_F_WRITE & 1;
 		if (cc_unlikely(
-			    !vq_near_piece(near, vq_word_load(table, 2 * i), len[i], &e->iov[i])))
+			    !vq_near_piece(near, two, vq_word_load(table, 2 * i), len[i], &e->iov[i])))
 			return false;
 	}
 	if (cc_unlikely(writes[0]) || cc_unlikely(!writes[2]) ||
@@ -252,7 +245,8 @@ static cc_always_inline bool vqp_walk_table_three(const struct vq_near *near, st
 	return true;
 }
 
-static unsigned vqp_walk_later(struct vq *vq, struct vq_elem **elems, const struct vqp_later *l)
+static cc_always_inline unsigned vqp_walk_later(struct vq *vq, bool two, struct vq_elem **elems,
+						const struct vqp_later *l)
 {
 	struct vq_near near = vq_near(vq);
 
@@ -261,7 +255,7 @@ static unsigned vqp_walk_later(struct vq *vq, struct vq_elem **elems, const stru
 		unsigned n = VQ_HI_LEN(l->desc[i][0][1]) / 16;
 		const void *table = l->table[i];
 
-		if (cc_likely(table && n == 3 && vqp_walk_table_three(&near, elems[i], table)))
+		if (cc_likely(table && n == 3 && vqp_walk_table_three(&near, two, elems[i], table)))
 			continue;
 		if (!(table && vqp_walk_usual(vq, elems[i], table, n, 0)) &&
 		    !vqp_walk(vq, elems[i], l->desc[i], 1)) {
@@ -309,7 +303,7 @@ static cc_noinline cc_cold unsigned vqp_pop_resumed(struct vq *vq, struct vq_ele
  * either, writable. NULL: another shape, or something wrong; nothing is decided.
  */
 static cc_always_inline struct vq_elem *vqp_take_three(struct vq *vq, const struct vq_near *near,
-						       uint64_t hi, struct vqp_chain *c)
+						       bool two, uint64_t hi, struct vqp_chain *c)
 {
 	const uint64_t write = VQP_WRITE, next = VQP_NEXT, flags = 0xffffull << 48;
 	const uint64_t state = (uint64_t)(vq->avail_wrap ? VIRTQ_DESC_F_AVAIL : VIRTQ_DESC_F_USED)
@@ -333,7 +327,7 @@ static cc_always_inline struct vq_elem *vqp_take_three(struct vq *vq, const stru
 	len[2] = VQ_HI_LEN(end);
 	for (unsigned i = 0; i < 3; i++) {
 		addr[i] = vq_word_load(d, 2 * i);
-		if (cc_unlikely(!vq_near_piece(near, addr[i], len[i], &e->iov[i])))
+		if (cc_unlikely(!vq_near_piece(near, two, addr[i], len[i], &e->iov[i])))
 			return NULL;
 	}
 	if (cc_unlikely(!vq_near_lens(len[0], len[1], len[2])))
@@ -357,7 +351,6 @@ static cc_always_inline struct vq_elem *vqp_take_three(struct vq *vq, const stru
 /* Any other chain. NULL: broken. */
 static cc_noinline struct vq_elem *vqp_take(struct vq *vq, struct vqp_chain *c, struct vqp_later *l)
 {
-	const struct vq_near near = vq_near(vq);
 	struct vq_elem *e;
 
 	if (cc_unlikely(!vqp_read(vq, c)))
@@ -365,21 +358,20 @@ static cc_noinline struct vq_elem *vqp_take(struct vq *vq, struct vqp_chain *c, 
 	e = vqp_claim(vq, c);
 	if (cc_unlikely(!e))
 		return NULL;
-	if (cc_unlikely(!vqp_walk_first(vq, &near, c, l, e))) {
+	if (cc_unlikely(!vqp_walk_first(vq, c, l, e))) {
 		e->inflight = 0;
 		return NULL;
 	}
 	return e;
 }
 
-unsigned vqp_pop(struct vq *vq, struct vq_elem **elems, unsigned max)
+static cc_always_inline unsigned vqp_pop_near(struct vq *vq, bool two, struct vq_elem **elems,
+					      unsigned max)
 {
 	struct vq_near near = vq_near(vq);
 	struct vqp_chain c;
 	struct vqp_later later;
 
-	if (cc_unlikely(vq->resume_at != vq->resume_n))
-		return vqp_pop_resumed(vq, elems, max);
 	later.set = 0;
 	for (later.n = 0; later.n < max; later.n++) {
 		uint64_t hi = vq_word_load(&vq->packed.desc[vq->avail_idx], 1);
@@ -389,7 +381,7 @@ unsigned vqp_pop(struct vq *vq, struct vq_elem **elems, unsigned max)
 			break;
 		barrier_acquire(); /* flags before address and the rest of the chain; partner: the
 				      driver's write barrier */
-		e = vqp_take_three(vq, &near, hi, &c);
+		e = vqp_take_three(vq, &near, two, hi, &c);
 		if (!e) {
 			e = vqp_take(vq, &c, &later);
 			if (cc_unlikely(!e))
@@ -404,5 +396,22 @@ unsigned vqp_pop(struct vq *vq, struct vq_elem **elems, unsigned max)
 	}
 	if (later.n && vq->inflight)
 		vqp_track_commit(vq);
-	return later.set ? vqp_walk_later(vq, elems, &later) : later.n;
+	return later.set ? vqp_walk_later(vq, two, elems, &later) : later.n;
+}
+
+static cc_noinline unsigned vqp_pop_one(struct vq *vq, struct vq_elem **elems, unsigned max)
+{
+	return vqp_pop_near(vq, false, elems, max);
+}
+
+static cc_noinline unsigned vqp_pop_two(struct vq *vq, struct vq_elem **elems, unsigned max)
+{
+	return vqp_pop_near(vq, true, elems, max);
+}
+
+unsigned vqp_pop(struct vq *vq, struct vq_elem **elems, unsigned max)
+{
+	if (cc_unlikely(vq->resume_at != vq->resume_n))
+		return vqp_pop_resumed(vq, elems, max);
+	return vq_near_is_two(vq) ? vqp_pop_two(vq, elems, max) : vqp_pop_one(vq, elems, max);
 }

@@ -105,10 +105,11 @@ static cc_always_inline bool vqs_piece(struct vq *vq, const struct gmem_region *
 	uint64_t off = d->addr - (*r)->gpa;
 
 	if (cc_unlikely(off >= (*r)->len || (uint64_t)d->len - 1 >= (*r)->len - off)) {
-		*r = vq_region(vq->gmem, d->addr, d->len);
-		if (!*r)
+		const struct gmem_region *found = vq_region(vq, d->addr, d->len);
+
+		if (!found)
 			return false;
-		vq->cache = *r;
+		*r = found;
 		off = d->addr - (*r)->gpa;
 	}
 	iov->iov_base = (*r)->va + off;
@@ -177,13 +178,19 @@ static cc_always_inline struct vqs_step vqs_step_next(const struct vqs_table *t,
 	return vqs_step((const volatile char *)t->va + (link >> 12), 0);
 }
 
+/* Where the loops below look for buffers: in one region or in two, each a loop of its own. */
+struct vqs_way {
+	struct vq_near near;
+	bool two; /* a constant */
+};
+
 /* The last descriptor of three, and the sums; @writes is a constant. */
-static cc_always_inline bool vqs_walk_third(const struct vq_near *near, struct vq_elem *e,
+static cc_always_inline bool vqs_walk_third(const struct vqs_way *way, struct vq_elem *e,
 					    const struct vqs_step *d, const uint32_t len[2],
 					    bool writes)
 {
 	if (cc_unlikely((uint16_t)d->link != VIRTQ_DESC_F_WRITE) ||
-	    cc_unlikely(!vq_near_piece(near, d->addr, d->len, &e->iov[2])) ||
+	    cc_unlikely(!vq_near_piece(&way->near, way->two, d->addr, d->len, &e->iov[2])) ||
 	    cc_unlikely(!vq_near_lens(len[0], len[1], d->len)))
 		return false;
 	vq_elem_three(e, (const uint32_t[3]){ len[0], len[1], d->len }, writes);
@@ -194,7 +201,7 @@ static cc_always_inline bool vqs_walk_third(const struct vq_near *near, struct v
  * The chain that nearly all requests are, without a loop: a readable buffer, one of either kind, a
  * writable one. false: another shape, nothing is decided.
  */
-static cc_always_inline bool vqs_walk_three(const struct vq_near *near, struct vq_elem *e,
+static cc_always_inline bool vqs_walk_three(const struct vqs_way *way, struct vq_elem *e,
 					    const struct vqs_table *t, struct vqs_step d)
 {
 	const uint16_t next = VIRTQ_DESC_F_NEXT, write = VIRTQ_DESC_F_WRITE;
@@ -202,60 +209,91 @@ static cc_always_inline bool vqs_walk_three(const struct vq_near *near, struct v
 	struct iovec *iov = e->iov;
 
 	if (cc_unlikely((uint16_t)d.link != next) || cc_unlikely(d.link >= t->link_end) ||
-	    cc_unlikely(!vq_near_piece(near, d.addr, d.len, &iov[0])))
+	    cc_unlikely(!vq_near_piece(&way->near, way->two, d.addr, d.len, &iov[0])))
 		return false;
 	cc_prefetch(iov[0].iov_base);
 	d = vqs_step_next(t, d.link);
 	link = d.link;
 	len[1] = d.len;
 	if (cc_unlikely(link >= t->link_end) ||
-	    cc_unlikely(!vq_near_piece(near, d.addr, d.len, &iov[1])))
+	    cc_unlikely(!vq_near_piece(&way->near, way->two, d.addr, d.len, &iov[1])))
 		return false;
 	if ((uint16_t)link == (next | write)) {
 		d = vqs_step_next(t, link);
-		return vqs_walk_third(near, e, &d, len, true);
+		return vqs_walk_third(way, e, &d, len, true);
 	}
 	if (cc_unlikely((uint16_t)link != next))
 		return false;
 	d = vqs_step_next(t, link);
-	return vqs_walk_third(near, e, &d, len, false);
+	return vqs_walk_third(way, e, &d, len, false);
 }
 
 /*
  * Two loops without a call in them, so that all they need stays in registers. Each returns how far
  * it came: to @n, or to the first chain that is not of the usual kind.
  */
-static cc_noinline unsigned vqs_walk_direct(const struct vq *vq, struct vq_elem **elems, unsigned i,
-					    unsigned n)
+static cc_always_inline unsigned vqs_walk_direct(const struct vq *vq, bool two,
+						 struct vq_elem **elems, unsigned i, unsigned n)
 {
 	const struct vqs_table ring = vqs_table(vq->split.desc, vq->size);
-	const struct vq_near near = vq_near(vq);
+	const struct vqs_way way = { vq_near(vq), two };
 	struct vq_elem **e = elems + i, **end = elems + n;
 
-	while (e != end && cc_likely(vqs_walk_three(&near, *e, &ring, vqs_step(ring.va, (*e)->id))))
+	while (e != end && cc_likely(vqs_walk_three(&way, *e, &ring, vqs_step(ring.va, (*e)->id))))
 		e++;
 	return (unsigned)(e - elems);
 }
 
 /* The tables of a run of indirect chains, on their way to the cache while the later ones are looked
  * up. */
-static cc_noinline unsigned vqs_fetch_tables(struct vq *vq, struct vq_elem **elems, unsigned i,
-					     unsigned n, struct vqs_table *table)
+static cc_always_inline unsigned vqs_fetch_tables(struct vq *vq, bool two, struct vq_elem **elems,
+						  unsigned n, struct vqs_table *table)
 {
 	const volatile void *ring = vq->split.desc;
 	const struct vq_near near = vq_near(vq);
+	unsigned i;
 
-	for (; i < n; i++) {
+	for (i = 0; i < n; i++) {
 		struct vqs_step d = vqs_step(ring, elems[i]->id);
-		uint64_t off = d.addr - near.gpa;
+		char *va;
 
 		if (cc_unlikely((uint16_t)d.link != VIRTQ_DESC_F_INDIRECT) ||
-		    cc_unlikely(off >= near.room) ||
+		    cc_unlikely(!vq_near_va(&near, two, d.addr, &va)) ||
 		    cc_unlikely(d.len - 1 >= VQ_NEAR_BYTES) || cc_unlikely(d.len % 16 != 0)) /* 0 is none */
 			break;
-		table[i] = vqs_table(near.va + off, d.len / 16);
-		cc_prefetch((const void *)table[i].va);
-		vq->guess.table = (const void *)table[i].va;
+		table[i] = vqs_table(va, d.len / 16);
+		cc_prefetch(va);
+		vq->guess.table = va;
+	}
+	return i;
+}
+
+static cc_noinline unsigned vqs_fetch_tables_one(struct vq *vq, struct vq_elem **elems, unsigned n,
+						 struct vqs_table *table)
+{
+	return vqs_fetch_tables(vq, false, elems, n, table);
+}
+
+static cc_noinline unsigned vqs_fetch_tables_two(struct vq *vq, struct vq_elem **elems, unsigned n,
+						 struct vqs_table *table)
+{
+	return vqs_fetch_tables(vq, true, elems, n, table);
+}
+
+/* A run of indirect chains from @i on, likewise. */
+static cc_always_inline unsigned vqs_walk_indirect(struct vq *vq, bool two, struct vq_elem **elems,
+						   unsigned i, unsigned n)
+{
+	struct vqs_table table[VQ_BATCH];
+	struct vqs_way way = { vq_near(vq), two };
+
+	n = i + (two ? vqs_fetch_tables_two : vqs_fetch_tables_one)(vq, elems + i, n - i, table);
+	for (const struct vqs_table *t = table; i < n; i++, t++) {
+		if (cc_likely(vqs_walk_three(&way, elems[i], t, vqs_step(t->va, 0))))
+			continue;
+		if (!vqs_walk_usual(vq, elems[i], t->va, t->n, 0))
+			break;
+		way.near = vq_near(vq);
 	}
 	return i;
 }
@@ -276,24 +314,28 @@ static cc_noinline bool vqs_walk_one(struct vq *vq, struct vq_elem *e)
 	return vqs_walk(vq, e);
 }
 
-/* A run of indirect chains from @i on, likewise. */
-static cc_noinline unsigned vqs_walk_indirect(struct vq *vq, struct vq_elem **elems, unsigned i,
-					      unsigned n)
+static cc_noinline unsigned vqs_walk_direct_one(struct vq *vq, struct vq_elem **elems, unsigned i,
+						unsigned n)
 {
-	struct vqs_table table[VQ_BATCH];
-	struct vq_near near = vq_near(vq);
+	return vqs_walk_direct(vq, false, elems, i, n);
+}
 
-	n = vqs_fetch_tables(vq, elems, i, n, table);
-	for (; i < n; i++) {
-		const struct vqs_table *t = &table[i];
+static cc_noinline unsigned vqs_walk_direct_two(struct vq *vq, struct vq_elem **elems, unsigned i,
+						unsigned n)
+{
+	return vqs_walk_direct(vq, true, elems, i, n);
+}
 
-		if (cc_likely(vqs_walk_three(&near, elems[i], t, vqs_step(t->va, 0))))
-			continue;
-		if (!vqs_walk_usual(vq, elems[i], t->va, t->n, 0))
-			break;
-		near = vq_near(vq);
-	}
-	return i;
+static cc_noinline unsigned vqs_walk_indirect_one(struct vq *vq, struct vq_elem **elems, unsigned i,
+						  unsigned n)
+{
+	return vqs_walk_indirect(vq, false, elems, i, n);
+}
+
+static cc_noinline unsigned vqs_walk_indirect_two(struct vq *vq, struct vq_elem **elems, unsigned i,
+						  unsigned n)
+{
+	return vqs_walk_indirect(vq, true, elems, i, n);
 }
 
 /* Second and third look at a batch: the chains. */
@@ -302,9 +344,11 @@ static unsigned vqs_walk_batch(struct vq *vq, struct vq_elem **elems, unsigned n
 	unsigned i = 0;
 
 	while (i < n) {
-		i = vqs_walk_direct(vq, elems, i, n);
+		bool two = vq_near_is_two(vq);
+
+		i = (two ? vqs_walk_direct_two : vqs_walk_direct_one)(vq, elems, i, n);
 		if (i < n && vq->indirect_ok)
-			i = vqs_walk_indirect(vq, elems, i, n);
+			i = (two ? vqs_walk_indirect_two : vqs_walk_indirect_one)(vq, elems, i, n);
 		if (i == n)
 			break;
 		if (!vqs_walk_one(vq, elems[i])) {
