@@ -3,11 +3,12 @@
 # What nvring needs of Debian, in one place; sourced by tools/quickstart and tests/run.
 
 # shellcheck disable=SC2034 # used by those who source this
-PACKAGES_BUILD=(gcc libc6-dev meson ninja-build pkg-config python3 liburing-dev libjson-c-dev libpci-dev)
+PACKAGES_BUILD=(gcc libc6-dev meson ninja-build pkg-config python3 liburing-dev libjson-c-dev libpci-dev libblkid-dev)
 # shellcheck disable=SC2034
 PACKAGES_GUEST=(qemu-system-x86 qemu-system-common fio e2fsprogs kmod zstd util-linux dmsetup driverctl)
 # shellcheck disable=SC2034
 PACKAGES_TEST=(libcmocka-dev libsystemd-dev clang libclang-rt-14-dev llvm git binutils qemu-utils nvme-cli smartmontools)
+PACKAGES_TEST=(libcmocka-dev libsystemd-dev clang libclang-rt-14-dev llvm git binutils qemu-utils fdisk)
 
 packages_missing() {
 	local package
