@@ -202,20 +202,44 @@ static int find_loop(const struct inquiry *q, const char *name)
  * Processes
  */
 
-/* Does process @pid have @node open? */
-static bool has_open(const struct pcie_sys *sys, const char *pid, const char *node)
+/* Is the node /dev/@name one of the function's: a disk, a partition, the controller, the IOMMU
+ * group? */
+static bool is_ours(const struct inquiry *q, const char *name)
 {
-	DIR *dir = pcie_sysfs_dir(sys, "/proc/%s/fd", pid);
-	char path[PCIE_PATH_MAX], to[PCIE_PATH_MAX];
+	const struct pcie_func *f = q->f;
+	char group[PCIE_NAME_MAX];
+
+	(void)snprintf(group, sizeof(group), "vfio/%d", f->iommu_group);
+	if (pcie_func_is_vfio(f) && strcmp(name, group) == 0)
+		return true;
+	if (f->ctrl[0] && strcmp(name, f->ctrl) == 0)
+		return true;
+	for (unsigned i = 0; i < f->nblocks; i++) {
+		size_t n = strlen(f->blocks[i]);
+
+		if (strncmp(name, f->blocks[i], n) != 0)
+			continue;
+		if (!name[n] ||
+		    pcie_sysfs_has(q->sys, "/sys/class/block/%s/%s/partition", f->blocks[i], name))
+			return true;
+	}
+	return false;
+}
+
+/* Has process @pid a node of the function open? Then it is in @node. */
+static bool has_open(const struct inquiry *q, const char *pid, char node[PCIE_PATH_MAX])
+{
+	DIR *dir = pcie_sysfs_dir(q->sys, "/proc/%s/fd", pid);
+	char path[PCIE_PATH_MAX];
 	bool found = false;
 	const char *fd;
 
 	while (dir && !found && (fd = pcie_sysfs_next(dir))) {
-		ssize_t n = readlink(pcie_sysfs_path(sys, path, "/proc/%s/fd/%s", pid, fd), to,
-				     sizeof(to) - 1);
+		ssize_t n = readlink(pcie_sysfs_path(q->sys, path, "/proc/%s/fd/%s", pid, fd), node,
+				     PCIE_PATH_MAX - 1);
 
-		to[n > 0 ? n : 0] = '\0';
-		found = strcmp(to, node) == 0;
+		node[n > 0 ? n : 0] = '\0';
+		found = strncmp(node, "/dev/", 5) == 0 && is_ours(q, node + 5);
 	}
 	if (dir)
 		closedir(dir);
@@ -229,33 +253,25 @@ static bool is_udev(const char *comm)
 }
 
 /* Processes of others are seen by root only; who is not root cannot bind either. */
-static int find_process(const struct inquiry *q, const char *node)
+static int find_process(const struct inquiry *q)
 {
 	DIR *dir = pcie_sysfs_dir(q->sys, "/proc");
-	char comm[PCIE_NAME_MAX];
+	char comm[PCIE_NAME_MAX], node[PCIE_PATH_MAX];
 	const char *pid;
 	int err = 0;
 
 	while (dir && !err && (pid = pcie_sysfs_next(dir))) {
-		if (!isdigit((unsigned char)pid[0]) || !has_open(q->sys, pid, node))
+		if (!isdigit((unsigned char)pid[0]) || !has_open(q, pid, node))
 			continue;
 		(void)pcie_sysfs_text(q->sys, comm, sizeof(comm), "/proc/%s/comm", pid);
 		if (!is_udev(comm))
 			err = errbuf_set(q->eb, -EBUSY,
-					 "%s: %s is open in %s (pid %.16s); end it first",
+					 "%s: %.80s is open in %s (pid %.16s); end it first",
 					 q->f->bdf, node, comm[0] ? comm : "a process", pid);
 	}
 	if (dir)
 		closedir(dir);
 	return err;
-}
-
-static int find_open(const struct inquiry *q, const char *name)
-{
-	char node[PCIE_NAME_MAX + 8];
-
-	(void)snprintf(node, sizeof(node), "/dev/%s", name);
-	return find_process(q, node);
 }
 
 /* An open(2) of @node that fails when somebody has it for himself. */
@@ -305,38 +321,38 @@ static int each_part(const struct inquiry *q, const char *name, holder_fn fn)
 	return err;
 }
 
-static int find_of_blocks(const struct inquiry *q)
+static int each_block(const struct inquiry *q, holder_fn fn)
 {
-	static const holder_fn rows[] = { find_mount, find_btrfs, find_swap,	 find_claimed,
-					  find_loop,  find_open,  find_exclusive };
 	int err = 0;
 
-	for (unsigned k = 0; k < ARRAY_SIZE(rows) && !err; k++) {
-		for (unsigned i = 0; i < q->f->nblocks && !err; i++)
-			err = each_part(q, q->f->blocks[i], rows[k]);
-	}
+	for (unsigned i = 0; i < q->f->nblocks && !err; i++)
+		err = each_part(q, q->f->blocks[i], fn);
 	return err;
 }
 
 /* A group is open once at most; opening it does nothing yet. */
-static int find_of_group(const struct inquiry *q)
+static int try_group(const struct inquiry *q)
 {
 	char node[PCIE_NAME_MAX];
-	int err;
 
 	(void)snprintf(node, sizeof(node), "/dev/vfio/%d", q->f->iommu_group);
-	err = find_process(q, node);
-	if (!err && pcie_sysfs_has(q->sys, "%s", node))
-		err = try_open(q, node, O_RDWR);
-	return err;
+	if (!pcie_func_is_vfio(q->f) || !pcie_sysfs_has(q->sys, "%s", node))
+		return 0;
+	return try_open(q, node, O_RDWR);
 }
 
 int pcie_holder_find(const struct pcie_sys *sys, const struct pcie_func *f, struct errbuf *eb)
 {
+	static const holder_fn rows[] = { find_mount, find_btrfs, find_swap, find_claimed,
+					  find_loop };
 	struct inquiry q = { .sys = sys, .f = f, .eb = eb };
-	int err = find_of_blocks(&q);
+	int err = 0;
 
-	if (!err && pcie_func_is_vfio(f) && f->iommu_group >= 0)
-		err = find_of_group(&q);
-	return err;
+	for (unsigned i = 0; i < ARRAY_SIZE(rows) && !err; i++)
+		err = each_block(&q, rows[i]);
+	if (!err)
+		err = find_process(&q);
+	if (!err)
+		err = each_block(&q, find_exclusive);
+	return err ? err : try_group(&q);
 }

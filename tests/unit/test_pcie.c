@@ -369,7 +369,8 @@ static void there_and_back(void **state)
 	expect_driver(SSD2, "vfio-pci");
 	assert_string_equal(both[0]->driver, "vfio-pci");
 	assert_true(pcie_func_is_vfio(both[1]));
-	assert_int_equal(both[0]->nblocks, 0); /* its disks are gone, so nobody asks about them on the way back */
+	assert_int_equal(both[0]->nblocks,
+			 0); /* its disks are gone, so nobody asks about them on the way back */
 
 	journal[0] = '\0'; /* a second time there is nothing to do */
 	assert_int_equal(pcie_bind(&sys, both, 2, "vfio-pci", &eb), 0);
@@ -509,6 +510,20 @@ static void open_in_a_process(void)
 	put("fio\n", "/proc/4711/comm");
 }
 
+static void partition_in_a_process(void)
+{
+	point("=/dev/nvme0n1p10", "/proc/4712/fd/6"); /* of another disk, were there one */
+	put("x\n", "/proc/4712/comm");
+	point("=/dev/nvme0n1p1", "/proc/4713/fd/6");
+	put("fio\n", "/proc/4713/comm");
+}
+
+static void controller_in_a_process(void)
+{
+	point("=/dev/nvme0", "/proc/4711/fd/5");
+	put("nvme\n", "/proc/4711/comm");
+}
+
 static void no_node(void)
 {
 	char path[512];
@@ -556,6 +571,8 @@ static void refusals(void **state)
 		{ held_by_md, -EBUSY, "/dev/nvme0n1 is held by md0; mend: mdadm --stop /dev/md0" },
 		{ behind_loop, -EBUSY, "behind /dev/loop3; mend: losetup -d /dev/loop3" },
 		{ open_in_a_process, -EBUSY, "/dev/nvme0n1 is open in fio (pid 4711)" },
+		{ partition_in_a_process, -EBUSY, "/dev/nvme0n1p1 is open in fio (pid 4713)" },
+		{ controller_in_a_process, -EBUSY, "/dev/nvme0 is open in nvme (pid 4711)" },
 		{ no_node, -ENOENT, "cannot tell whether /dev/nvme0n1 is in use: No such file" },
 		{ no_group, -ENOTSUP, "has no IOMMU group; mend: " },
 		{ shared_group, -EBUSY, "shares IOMMU group 11 with " NIC " (e1000e)" },
@@ -620,6 +637,19 @@ static void who_has_the_group_open_keeps_it(void **state)
 	pcie_list_destroy(list);
 }
 
+/* It looks at every new disk for a moment. */
+static void udev_is_no_holder(void **state)
+{
+	struct errbuf eb = { "" };
+	struct pcie_list *list;
+
+	point("=/dev/nvme0n1", "/proc/99/fd/3");
+	put("(udev-worker)\n", "/proc/99/comm");
+	list = list_all();
+	assert_int_equal(pcie_bind_check(&sys, pcie_list_find(list, SSD), "vfio-pci", &eb), 0);
+	pcie_list_destroy(list);
+}
+
 static void names_that_are_no_drivers(void **state)
 {
 	static const char *const names[] = { "", "../nvme", "a b", "vfio/pci", "x\n" };
@@ -650,6 +680,7 @@ int main(void)
 		TEST(refusals),
 		TEST(a_group_moves_as_a_whole),
 		TEST(who_has_the_group_open_keeps_it),
+		TEST(udev_is_no_holder),
 		TEST(names_that_are_no_drivers),
 	};
 
