@@ -19,6 +19,7 @@ static bool bdev_limits_are_sane(const struct bdev_limits *l)
 	       l->phys_bytes >= l->block_bytes && CC_IS_POW2(l->buf_align) &&
 	       l->buf_align <= l->block_bytes && l->depth >= 1 && l->depth <= BDEV_DEPTH_MAX &&
 	       l->iovs_max >= 1 && l->iovs_max <= BDEV_IOVS_MAX && l->bytes_max >= l->block_bytes &&
+	       (l->seam_bytes == 0 || CC_IS_POW2(l->seam_bytes)) &&
 	       (l->boundary_bytes == 0 ||
 		(CC_IS_POW2(l->boundary_bytes) && l->boundary_bytes >= l->block_bytes)) &&
 	       (l->discard_max == 0 || l->discard_max >= l->block_bytes) &&

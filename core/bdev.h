@@ -69,6 +69,8 @@ struct bdev_limits {
 			     */
 	uint32_t depth;	    /* I/Os in flight per channel */
 	uint32_t iovs_max;
+	uint32_t seam_bytes; /* where one iov ends and another begins, both must be multiples of it, unless
+				they touch; 0 = any */
 	uint32_t boundary_bytes; /* no READ or WRITE crosses a multiple of it; 0 = none */
 	uint64_t bytes_max;	 /* READ and WRITE */
 	uint64_t discard_max;	 /* bytes per DISCARD; 0 = unsupported */
@@ -146,6 +148,7 @@ struct bdev_chan {
 	uint32_t inflight, depth;
 	uint32_t align_mask; /* buf_align - 1 */
 	uint32_t block_mask; /* block_bytes - 1 */
+	uint32_t seam_mask;  /* seam_bytes - 1, or 0 */
 	uint32_t iovs_max;
 	uint32_t slow;		       /* kinds of I/O that never take the short way: BDEV_KIND() */
 	bool makes_fua;		       /* a write with BIO_FUA is followed by a FLUSH */
@@ -273,6 +276,21 @@ static cc_always_inline uint64_t bio_buf_bits(const struct bio *bio)
 	return bits;
 }
 
+/* Addresses at the seams between its buffers, or-ed. Buffers that touch have none. */
+static inline uint64_t bio_seam_bits(const struct bio *bio)
+{
+	uint64_t bits = 0;
+
+	for (unsigned i = 1; i < bio->iovcnt; i++) {
+		uintptr_t end = (uintptr_t)bio->iov[i - 1].iov_base + bio->iov[i - 1].iov_len;
+		uintptr_t start = (uintptr_t)bio->iov[i].iov_base;
+
+		if (start != end)
+			bits |= start | end;
+	}
+	return bits;
+}
+
 /* Reads and writes that the device takes as they are. A length of 0 wraps and fails. */
 static cc_always_inline bool bdev_takes_as_is(const struct bdev_chan *chan, const struct bio *bio)
 {
@@ -281,6 +299,8 @@ static cc_always_inline bool bdev_takes_as_is(const struct bdev_chan *chan, cons
 
 	if (chan->slow & BDEV_KIND(bio->op, bio->flags) || bio->iovcnt > chan->iovs_max ||
 	    bio_buf_bits(bio) & chan->align_mask)
+		return false;
+	if (bio->iovcnt > 1 && chan->seam_mask && bio_seam_bits(bio) & chan->seam_mask)
 		return false;
 	if (len - 1 >= chan->bytes_max || (off | len) & chan->block_mask)
 		return false;
@@ -336,6 +356,7 @@ struct bdev_batch {
 	uint64_t place_bits; /* off, len */
 	uint64_t len_bits;   /* len - 1: of a length of 0 all, of any other none above those of the longest */
 	uint64_t buf_bits;   /* bio_buf_bits() */
+	uint64_t seam_bits;  /* bio_seam_bits(), when the device has seams */
 	uint32_t iovcnt_bits;
 	uint32_t kinds;	  /* BDEV_KIND() */
 	uint32_t n, nout; /* nout: beyond the end */
@@ -369,8 +390,11 @@ static cc_always_inline void bdev_batch_add(struct bdev_batch *batch, struct bio
 	batch->place_bits |= off | len;
 	batch->buf_bits |= bio_buf_bits(bio);
 	batch->kinds |= BDEV_KIND(bio->op, bio->flags);
-	if (bio->iovcnt > 1)
+	if (bio->iovcnt > 1) {
 		batch->iovcnt_bits |= bio->iovcnt;
+		if (batch->chan->seam_mask)
+			batch->seam_bits |= bio_seam_bits(bio);
+	}
 	/* off + len does not wrap: the highest bit of either would show in place_bits */
 	batch->len_bits |= len - 1;
 	if (cc_unlikely(off + len > batch->bytes))
@@ -381,7 +405,7 @@ static cc_always_inline bool bdev_batch_is_easy(const struct bdev_batch *b)
 {
 	return !b->nout && b->len_bits < b->chan->bytes_max && !(b->kinds & b->chan->slow) &&
 	       !(b->place_bits & (b->chan->block_mask | 1ull << 63)) &&
-	       !(b->buf_bits & b->chan->align_mask) && b->iovcnt_bits <= b->chan->iovs_max;
+	       !(b->buf_bits & b->chan->align_mask) && !(b->seam_bits & b->chan->seam_mask) && b->iovcnt_bits <= b->chan->iovs_max;
 }
 
 /* All of @bios (@n) to the driver when they are easy and there is room, else one by one. */

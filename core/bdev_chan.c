@@ -42,6 +42,7 @@ static void bdev_chan_set_limits(struct bdev_chan *chan)
 	chan->align_mask = lim->buf_align - 1;
 	chan->block_mask = lim->block_bytes - 1;
 	chan->iovs_max = lim->iovs_max;
+	chan->seam_mask = lim->seam_bytes ? lim->seam_bytes - 1 : 0;
 	/* Without a volatile cache every write is durable when done. */
 	chan->makes_fua = lim->has_flush && !lim->has_fua;
 	chan->slow = BDEV_KIND(BIO_FLUSH, 0) | BDEV_KIND(BIO_DISCARD, 0) |

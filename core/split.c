@@ -95,7 +95,19 @@ bool bdev_split_is_needed(const struct bdev_chan *chan, const struct bio *bio)
 	if (bio_wants_flush(chan, bio) || bio->len > split_reach(chan, bio, bio->off))
 		return true;
 	return bio_has_data(bio) &&
-	       (bio->iovcnt > chan->iovs_max || bio_buf_bits(bio) & chan->align_mask);
+	       (bio->iovcnt > chan->iovs_max || bio_buf_bits(bio) & chan->align_mask ||
+		bio_seam_bits(bio) & chan->seam_mask);
+}
+
+/* May @base follow the last iov of the piece? */
+static bool piece_has_seam(const struct piece *p, unsigned n, const char *base, uint32_t seam_mask)
+{
+	const char *end;
+
+	if (n == 0)
+		return false;
+	end = (const char *)p->iov[n - 1].iov_base + p->iov[n - 1].iov_len;
+	return base != end && ((uintptr_t)base | (uintptr_t)end) & seam_mask;
 }
 
 /* Gathers up to @want bytes of the whole's own buffers. Returns the bytes, whole blocks; 0: it must
@@ -106,18 +118,23 @@ static uint64_t piece_gather(struct piece *p, const struct bdev_chan *chan, uint
 	unsigned max = CC_MIN(chan->iovs_max, (uint32_t)PIECE_IOVS), n = 0;
 	struct bdev_cursor at = p->at;
 	uint64_t len = 0, excess;
+	bool at_seam = false;
 
 	while (len < want && n < max && at.idx < whole->iovcnt) {
 		const struct iovec *iov = &whole->iov[at.idx];
 		uint64_t take = CC_MIN(iov->iov_len - at.off, want - len);
 		char *base = (char *)iov->iov_base + at.off;
 
-		if (((uintptr_t)base | take) & chan->align_mask)
+		at_seam = piece_has_seam(p, n, base, chan->seam_mask);
+		if (at_seam || ((uintptr_t)base | take) & chan->align_mask)
 			break;
 		p->iov[n++] = (struct iovec){ .iov_base = base, .iov_len = take };
 		len += take;
 		bdev_cursor_advance(&at, whole, take);
 	}
+	/* Many short pieces cost more than a copy. */
+	if (at_seam && len <= chan->seam_mask)
+		return 0;
 	/* Back to a whole block. */
 	for (excess = len & chan->block_mask; excess;) {
 		uint64_t cut = CC_MIN(excess, (uint64_t)p->iov[n - 1].iov_len);

@@ -41,6 +41,8 @@ static bool is_legal(const struct bdev_limits *l, uint64_t bytes, const struct b
 			return false;
 		sum += bio->iov[i].iov_len;
 	}
+	if (l->seam_bytes && bio_seam_bits(bio) % l->seam_bytes)
+		return false;
 	return sum == bio->len && bio->iovcnt <= l->iovs_max;
 }
 

@@ -228,6 +228,54 @@ static void pieces_have_the_shapes_the_device_wants(void **state)
 	}
 }
 
+/* Buffers with gaps between them, for a device whose seams are at pages. */
+static const struct {
+	const char *what;
+	struct {
+		uint32_t at, len;
+	} iov[4];
+	const char *trace;
+	uint8_t splits, bounces;
+} seams[] = {
+	{ "pages", { { 0, 4096 }, { 8192, 4096 } }, "W 0+8192\n", 0, 0 },
+	{ "the outer ends are free", { { 512, 3584 }, { 8192, 512 } }, "W 0+4096\n", 0, 0 },
+	{ "touching", { { 0, 512 }, { 512, 3584 } }, "W 0+4096\n", 0, 0 },
+	{ "a seam inside, after much", { { 0, 8192 }, { 12800, 4096 } }, "W 0+8192\nW 8192+4096\n", 1, 0 },
+	{ "a seam inside, after little", { { 0, 512 }, { 4096, 4096 } }, "W 0+4608\n", 0, 1 },
+	{ "many little ones", { { 0, 512 }, { 1024, 512 }, { 2048, 512 }, { 3072, 512 } }, "W 0+2048\n", 0, 1 },
+};
+
+static void pieces_meet_where_the_device_wants(void **state)
+{
+	const struct bdev_limits lim = { .buf_align = 4, .seam_bytes = 4096 };
+
+	(void)state;
+	for (unsigned i = 0; i < 2 * ARRAY_SIZE(seams); i++) {
+		unsigned s = i / 2, is_batch = i % 2;
+		struct rig_io io = { .bio = { .op = BIO_WRITE } };
+		struct iovec iov[4];
+
+		for (; io.bio.iovcnt < 4 && seams[s].iov[io.bio.iovcnt].len; io.bio.iovcnt++) {
+			iov[io.bio.iovcnt].iov_base = buf + seams[s].iov[io.bio.iovcnt].at;
+			iov[io.bio.iovcnt].iov_len = seams[s].iov[io.bio.iovcnt].len;
+			io.bio.len += iov[io.bio.iovcnt].iov_len;
+		}
+		io.bio.iov = iov;
+		assert_int_equal(rig_open(&lim), 0);
+		if (is_batch)
+			rig_submit_batch(&io, 1);
+		else
+			rig_submit(&io);
+		end_in_order();
+		assert_int_equal(io.done, 1);
+		if (strcmp(rig.fake.trace, seams[s].trace))
+			fail_msg("%s: %s", seams[s].what, rig.fake.trace);
+		assert_int_equal(rig.chan->stats->splits, seams[s].splits);
+		assert_int_equal(rig.chan->stats->bounces, seams[s].bounces);
+		assert_int_equal(rig_close(), 0);
+	}
+}
+
 static void the_flush_of_fua_waits_for_the_last_piece(void **state)
 {
 	struct bdev_limits lim = { .has_flush = true, .bytes_max = 4096 };
@@ -415,6 +463,8 @@ static uint16_t cut(struct job *j, uint32_t len, uint32_t unit)
 		j->iov[n++] = (struct iovec){ at, take };
 		at += take;
 		len -= (uint32_t)take;
+		if (below(4) == 0)
+			at += 4 * below(5);
 		if (below(8) == 0 && n < IOVS - 1 && len)
 			j->iov[n++] = (struct iovec){ at, 0 };
 	}
@@ -487,6 +537,18 @@ static void data_survives_random_cuts(void **state)
 		  .zeroes_max = 8192,
 		  .has_flush = true,
 		  .has_fua = true },
+		{ .block_bytes = 512,
+		  .buf_align = 4,
+		  .seam_bytes = 4096,
+		  .bytes_max = 131072,
+		  .zeroes_max = 8192,
+		  .depth = 16 },
+		{ .block_bytes = 512,
+		  .seam_bytes = 512,
+		  .iovs_max = 5,
+		  .bytes_max = 32768,
+		  .zeroes_max = 8192,
+		  .depth = 16 },
 	};
 
 	(void)state;
@@ -522,6 +584,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(pieces_have_the_shapes_the_device_wants),
+		cmocka_unit_test(pieces_meet_where_the_device_wants),
 		cmocka_unit_test(the_flush_of_fua_waits_for_the_last_piece),
 		cmocka_unit_test(the_first_error_wins_and_done_comes_after_the_last_piece),
 		cmocka_unit_test(a_whole_larger_than_the_pool_and_others_behind_it),
