@@ -253,7 +253,7 @@ class Client:
 
     def ring(self, size):
         at = self.next_ring
-        self.next_ring += (size + PAGE - 1) // PAGE * PAGE
+        self.next_ring += (size + 2 * PAGE - 1) // (2 * PAGE) * 2 * PAGE
         return at
 
     # registers
@@ -291,7 +291,7 @@ class Client:
         self.set64(ASQ, self.admin.sq)
         self.set64(ACQ, self.admin.cq)
         self.set32(CC, cc)
-        wait_for("ready", lambda: self.reg32(CSTS) & (RDY | CFS))
+        assert wait_for("ready", lambda: self.reg32(CSTS) & (RDY | CFS)) == RDY
         return self
 
     # commands
@@ -418,6 +418,11 @@ class Ssd:
         answer = self.ctl(line)
         assert "error" not in answer, answer
         return answer
+
+    def fetched(self, qid, commands):
+        """Waits until the SSD has so many commands of a queue."""
+        wait_for("commands fetched", lambda: [q for q in self.do("counters")["queues"]
+                                              if q["id"] == qid and q["commands"] >= commands])
 
     def stop(self, signo=signal.SIGTERM):
         if self.process.poll() is None:
