@@ -229,6 +229,17 @@ void bdev_close(struct bdev *bdev, void (*done)(void *arg), void *arg);
  */
 int bdev_chan_get(struct bdev *bdev, struct reactor *r, struct bdev_chan **ret_chan);
 
+/* Who holds an I/O that has been submitted and is not done. */
+enum bdev_holder {
+	BDEV_HOLDER_SCHED,  /* waits for room */
+	BDEV_HOLDER_SPLIT,  /* carried out in pieces, or waits for its turn to be */
+	BDEV_HOLDER_DRIVER,
+	BDEV_HOLDER_CORE,   /* ends in this turn */
+};
+
+/* On the channel's reactor; walks what waits: for inspection. */
+enum bdev_holder bdev_chan_holder(const struct bdev_chan *chan, const struct bio *bio);
+
 /* Drop a reference; the caller has no I/O in flight. Asynchronous release. Control thread. */
 void bdev_chan_put(struct bdev_chan *chan);
 

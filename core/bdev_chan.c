@@ -174,3 +174,21 @@ void bdev_chan_put(struct bdev_chan *chan)
 	chan->bdev->nleaving++;
 	reactor_send(chan->reactor, &chan->stop_msg, bdev_chan_stop);
 }
+
+static bool queue_has(const struct bio_queue *q, const struct bio *bio)
+{
+	for (const struct bio *b = q->first; b; b = b->next) {
+		if (b == bio)
+			return true;
+	}
+	return false;
+}
+
+enum bdev_holder bdev_chan_holder(const struct bdev_chan *chan, const struct bio *bio)
+{
+	if (queue_has(&chan->sched.waiting, bio))
+		return BDEV_HOLDER_SCHED;
+	if (queue_has(&chan->later, bio) || queue_has(&chan->answered, bio))
+		return BDEV_HOLDER_CORE;
+	return bdev_split_is_needed(chan, bio) ? BDEV_HOLDER_SPLIT : BDEV_HOLDER_DRIVER;
+}

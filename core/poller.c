@@ -188,3 +188,19 @@ void poller_wake(struct poller *p)
 	if (p->state == POLLER_ARMED || p->state == POLLER_COLD)
 		poller_make_hot(p);
 }
+
+void poller_for_each(struct reactor *r, const struct poller_ops *ops,
+		     void (*fn)(struct poller *p, void *arg), void *arg)
+{
+	struct list *const lists[] = { &r->hot, &r->cold, &r->armed };
+	struct list *pos;
+
+	for (unsigned i = 0; i < ARRAY_SIZE(lists); i++) {
+		list_for_each(pos, lists[i]) {
+			struct poller *p = list_entry(pos, struct poller, link);
+
+			if (p->ops == ops)
+				fn(p, arg);
+		}
+	}
+}

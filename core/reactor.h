@@ -78,6 +78,10 @@ void poller_detach(struct poller *p);
 /* Change the fd that wakes an armed poller (a new kick fd). The poller is hot afterwards. */
 void poller_set_fd(struct poller *p, int fd);
 
+/* fn for each poller of @r with @ops, hot, cold or armed; fn attaches and detaches none. On the reactor, for inspection. */
+void poller_for_each(struct reactor *r, const struct poller_ops *ops,
+		     void (*fn)(struct poller *p, void *arg), void *arg);
+
 /* Make an armed or cold poller hot, because its own reactor gave it work. */
 void poller_wake(struct poller *p);
 

@@ -300,6 +300,25 @@ void vdev_queue_call(struct vdev_queue *q, struct vdev_queue_call *call, vdev_qu
 	reactor_send(q->reactor, &call->msg, queue_call_run);
 }
 
+struct queue_visit {
+	void (*fn)(struct vdev_queue *q, void *arg);
+	void *arg;
+};
+
+static void queue_visit(struct poller *p, void *arg)
+{
+	struct queue_visit *v = arg;
+
+	v->fn(queue_of(p), v->arg);
+}
+
+void vdev_queue_for_each(struct reactor *r, void (*fn)(struct vdev_queue *q, void *arg), void *arg)
+{
+	struct queue_visit v = { fn, arg };
+
+	poller_for_each(r, &queue_poller_ops, queue_visit, &v);
+}
+
 void vdev_init(struct vdev *dev, const struct vdev_ops *ops, unsigned nqueues_max)
 {
 	assert(nqueues_max >= 1 && nqueues_max <= VDEV_QUEUES_MAX);

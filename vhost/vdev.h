@@ -158,6 +158,9 @@ struct vdev_queue_call {
 void vdev_queue_call(struct vdev_queue *q, struct vdev_queue_call *call, vdev_queue_fn fn,
 		     vdev_queue_fn done, void *arg);
 
+/* On @r: fn for each of its queues that works or drains. Those that broke are not among them. For inspection. */
+void vdev_queue_for_each(struct reactor *r, void (*fn)(struct vdev_queue *q, void *arg), void *arg);
+
 void vdev_listener_add(struct vdev *dev, struct vdev_listener *l,
 		       void (*config_changed)(struct vdev_listener *l));
 void vdev_listener_del(struct vdev_listener *l);

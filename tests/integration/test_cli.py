@@ -9,7 +9,7 @@ import re
 import subprocess
 import unittest
 
-from daemon_rig import NVRING, PATIENCE, DaemonCase
+from daemon_rig import NVRING, PATIENCE, DaemonCase, wait_for
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 os.environ["NVRING_ROOT"] = "/nonexistent"  # whatever NVMe controllers this machine has: doctor asks more of it then
@@ -75,6 +75,24 @@ class Commands(DaemonCase):
         line = self.cli("disk", "stats", "v").splitlines()[1].split()
         self.assertEqual(line[:2], ["v", "read"])
         self.assertGreaterEqual(int(line[2]), 5000)
+
+    def test_where(self):
+        self.start("--disk", "v=fault:op=read,drop@ram:8M", "--vhost-user-blk", "v=v.sock")
+        self.assertEqual(json.loads(self.cli("where", "-j")), {"total": 0, "ios": []})
+        bench = subprocess.Popen([NVRING, "bench", str(self.path("v.sock")), "--ios", "6", "--rw", "randread", "--depth", "3"],
+                                 stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        wait_for("three I/Os in flight", lambda: json.loads(self.cli("where", "-j"))["total"] == 3)
+        first, second = json.loads(self.cli("where", "-j")), json.loads(self.cli("where", "-j"))
+        for io, later in zip(first["ios"], second["ios"]):
+            self.assertEqual((io["disk"], io["export"], io["op"], io["bytes"], io["layer"], io["driver"]),
+                             ("v", "v", "read", 4096, "driver", "fault"))
+            self.assertLess(io["age_ns"], later["age_ns"])
+            self.assertEqual(io["offset"], later["offset"])
+        self.assertEqual(len({io["slot"] for io in first["ios"]}), 3)
+        self.assertEqual(self.cli("where").count("driver fault"), 3)
+        self.cli("disk", "faults", "v")
+        bench.wait(PATIENCE)
+        self.assertEqual(json.loads(self.cli("where", "-j"))["total"], 0)
 
     def test_refusals(self):
         self.start("--disk", "v=ram:8M", "--vhost-user-blk", "v=v.sock")

@@ -81,5 +81,6 @@ int cli_setup_bind(struct cli *cli);
 int cli_setup_unbind(struct cli *cli);
 int cli_doctor(struct cli *cli);
 int cli_help(struct cli *cli);
+int cli_where(struct cli *cli);
 
 #endif

@@ -64,6 +64,7 @@ const struct cli_command cli_commands[] = {
 	  .fn = cli_setup_unbind },
 	{ "bench", "URI|SOCKET [OPTION...]", "measure or verify a disk or a socket",
 	  .raw = bench_main },
+	{ "where", NULL, "the I/Os in flight: since when, and who has them", .fn = cli_where },
 	{ "doctor", NULL, "check this machine; says how to mend what fails", NULL,
 	  { { "path", "FOLDER", "where the disk images shall be (default: here)" } },
 	  .fn = cli_doctor },

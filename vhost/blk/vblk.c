@@ -350,3 +350,14 @@ struct vdev *vblk_vdev(struct vblk *dev)
 {
 	return &dev->vdev;
 }
+
+const struct bio *vblk_queue_inflight(const struct vdev_queue *q, unsigned i)
+{
+	const struct vblk_req *req;
+
+	if (q->dev->ops != &vblk_ops || i >= q->vq.size)
+		return NULL;
+	req = &((const struct vblk_req *)q->slots)[i];
+	/* what was pushed in order and waits for its turn has no I/O any more */
+	return req->elem.inflight && !req->elem.done ? &req->bio : NULL;
+}

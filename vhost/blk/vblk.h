@@ -27,4 +27,7 @@ void vblk_destroy(struct vblk *dev);
 
 struct vdev *vblk_vdev(struct vblk *dev);
 
+/* The I/O of slot @i while its chain is in flight; NULL: nothing there, or no queue of a block device. On its reactor. */
+const struct bio *vblk_queue_inflight(const struct vdev_queue *q, unsigned i);
+
 #endif
