@@ -11,6 +11,9 @@
 #include "drivers/pcie/pcie.h"
 
 static void path_of(const struct pcie_sys *sys, char *buf, const char *fmt, va_list ap)
+	cc_printf(3, 0);
+
+static void path_of(const struct pcie_sys *sys, char *buf, const char *fmt, va_list ap)
 {
 	size_t n = 0;
 
