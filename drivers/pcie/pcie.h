@@ -65,7 +65,8 @@ static inline bool pcie_func_is_nvme(const struct pcie_func *f)
 	return f->class == PCIE_CLASS_NVME;
 }
 
-/* Looks again at what changes: driver, controller, disks. 0; -ENOMEM, -E2BIG: not all disks are known. */
+/* Looks again at what changes: driver, controller, disks. 0; -ENOMEM, -E2BIG: not all disks are
+ * known. */
 int pcie_func_look(const struct pcie_sys *sys, struct pcie_func *f);
 
 /* Held by a driver that hands it to user space. */

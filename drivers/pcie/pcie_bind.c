@@ -192,21 +192,52 @@ struct steps {
 	bool release, probe;
 };
 
-static int write_all(const struct pcie_sys *sys, struct pcie_func *f, const struct steps *s)
+/*
+ * Away from the driver. Until it lets go nobody else can claim a disk; the descriptors are closed
+ * before the next driver comes, as the kernel keeps the names of disks that are open.
+ */
+static int release(const struct move *m, struct pcie_func *f)
+{
+	unsigned n = f->nblocks;
+	int *fds = calloc(n ? n : 1, sizeof(*fds));
+	int err = fds ? 0 : errbuf_set(m->eb, -ENOMEM, "out of memory");
+
+	if (!err && !m->sys->dry)
+		err = pcie_holder_claim(m->sys, f, fds, m->eb);
+	if (!err) {
+		err = pcie_sysfs_write(m->sys, f->bdf, "/sys/bus/pci/devices/%s/driver/unbind",
+				       f->bdf);
+		if (err)
+			errbuf_write(m->eb, "%s: %s does not let go: %s", f->bdf, f->driver,
+				     strerror(-err));
+		if (!m->sys->dry)
+			pcie_holder_release(fds, n);
+	}
+	free(fds);
+	return err;
+}
+
+static int write_all(const struct move *m, struct pcie_func *f, const struct steps *s)
 {
 	char text[PCIE_NAME_MAX + 1];
 	int err;
 
-	(void)snprintf(text, sizeof(text), "%s\n",
-		       s->override); /* nothing but the newline clears it */
-	err = pcie_sysfs_write(sys, text, "/sys/bus/pci/devices/%s/driver_override", f->bdf);
-	if (!err && s->release && f->driver[0])
-		err = pcie_sysfs_write(sys, f->bdf, "/sys/bus/pci/devices/%s/driver/unbind",
-				       f->bdf);
-	if (!err && s->probe)
-		err = pcie_sysfs_write(sys, f->bdf, "/sys/bus/pci/drivers_probe");
-	if (!sys->dry)
-		(void)pcie_func_look(sys, f); /* a disk forgotten is one that nobody asked about */
+	(void)snprintf(text, sizeof(text), "%s\n", s->override); /* only a newline clears it */
+	err = pcie_sysfs_write(m->sys, text, "/sys/bus/pci/devices/%s/driver_override", f->bdf);
+	if (err)
+		return errbuf_set(m->eb, err, "%s: driver_override: %s", f->bdf, strerror(-err));
+	if (s->release && f->driver[0])
+		err = release(m, f);
+	if (!err && s->probe) {
+		err = pcie_sysfs_write(m->sys, f->bdf, "/sys/bus/pci/drivers_probe");
+		if (err)
+			errbuf_write(m->eb, "%s: %s did not take it: %s", f->bdf,
+				     s->override[0] ? s->override : "the kernel's driver",
+				     strerror(-err));
+	}
+	if (!m->sys->dry)
+		(void)pcie_func_look(m->sys,
+				     f); /* a disk forgotten is one that nobody asked about */
 	return err;
 }
 
@@ -218,14 +249,18 @@ static void give_back(const struct move *m, struct pcie_func *f, const struct pa
 
 	if (m->sys->dry)
 		return;
+	if (m->eb)
+		memcpy(reason, m->eb->text, sizeof(reason));
 	(void)pcie_func_look(m->sys, f); /* the driver is what matters */
 	back.release = strcmp(f->driver, past->driver) != 0;
-	(void)write_all(m->sys, f, &back); /* what came of it is looked at below */
-	if (strcmp(f->driver, past->driver) == 0 || !m->eb)
+	(void)write_all(m, f, &back); /* what came of it is looked at below */
+	if (!m->eb)
 		return;
-	memcpy(reason, m->eb->text, sizeof(reason));
-	errbuf_write(m->eb, "%.300s; and %s could not be given back to %s", reason, f->bdf,
-		     past->driver[0] ? past->driver : "no driver");
+	if (strcmp(f->driver, past->driver) == 0)
+		memcpy(m->eb->text, reason, sizeof(reason));
+	else
+		errbuf_write(m->eb, "%.300s; and %s could not be given back to %s", reason, f->bdf,
+			     past->driver[0] ? past->driver : "no driver");
 }
 
 static void remember(const struct move *m, const struct pcie_func *f, struct past *past)
@@ -240,11 +275,10 @@ static void remember(const struct move *m, const struct pcie_func *f, struct pas
 static int move_one(const struct move *m, struct pcie_func *f)
 {
 	struct steps s = { .override = m->driver ? m->driver : "", .release = true, .probe = true };
-	int err = write_all(m->sys, f, &s);
+	int err = write_all(m, f, &s);
 
 	if (err)
-		return errbuf_set(m->eb, err, "%s: the kernel refused to give it to %s: %s", f->bdf,
-				  m->driver ? m->driver : "its own driver", strerror(-err));
+		return err;
 	if (!m->sys->dry && m->driver && strcmp(f->driver, m->driver) != 0)
 		return errbuf_set(m->eb, -EIO, "%s: %s did not take it; 'dmesg' may say why",
 				  f->bdf, m->driver);

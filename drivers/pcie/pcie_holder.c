@@ -274,22 +274,30 @@ static int find_process(const struct inquiry *q)
 	return err;
 }
 
-/* An open(2) of @node that fails when somebody has it for himself. */
-static int try_open(const struct inquiry *q, const char *node, int flags)
+/* An open(2) of @node that fails when somebody has it for himself. The descriptor, or -errno. */
+static int open_node(const struct inquiry *q, const char *node, int flags)
 {
 	char path[PCIE_PATH_MAX];
 	int fd = open(pcie_sysfs_path(q->sys, path, "%s", node), flags | O_CLOEXEC | O_NONBLOCK);
 
-	if (fd >= 0) {
-		close(fd);
-		return 0;
-	}
+	if (fd >= 0)
+		return fd;
 	if (errno == EBUSY)
 		return errbuf_set(q->eb, -EBUSY,
 				  "%s: %s is in use (a mount elsewhere, ZFS, another process …)",
 				  q->f->bdf, node);
 	return errbuf_set(q->eb, -errno, "%s: cannot tell whether %s is in use: %s", q->f->bdf,
 			  node, strerror(errno));
+}
+
+static int try_open(const struct inquiry *q, const char *node, int flags)
+{
+	int fd = open_node(q, node, flags);
+
+	if (fd < 0)
+		return fd;
+	close(fd);
+	return 0;
 }
 
 static int find_exclusive(const struct inquiry *q, const char *name)
@@ -355,4 +363,30 @@ int pcie_holder_find(const struct pcie_sys *sys, const struct pcie_func *f, stru
 	if (!err)
 		err = each_block(&q, find_exclusive);
 	return err ? err : try_group(&q);
+}
+
+int pcie_holder_claim(const struct pcie_sys *sys, const struct pcie_func *f, int *fds,
+		      struct errbuf *eb)
+{
+	struct inquiry q = { .sys = sys, .f = f, .eb = eb };
+	char node[PCIE_NAME_MAX + 8];
+
+	/* A claim of the whole disk keeps others from claiming its partitions. */
+	for (unsigned i = 0; i < f->nblocks; i++) {
+		(void)snprintf(node, sizeof(node), "/dev/%s", f->blocks[i]);
+		fds[i] = open_node(&q, node, O_RDONLY | O_EXCL);
+		if (fds[i] < 0) {
+			int err = fds[i];
+
+			pcie_holder_release(fds, i);
+			return err;
+		}
+	}
+	return 0;
+}
+
+void pcie_holder_release(int *fds, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++)
+		close(fds[i]);
 }

@@ -15,4 +15,13 @@ struct pcie_sys;
  */
 int pcie_holder_find(const struct pcie_sys *sys, const struct pcie_func *f, struct errbuf *eb);
 
+/**
+ * pcie_holder_claim - takes all disks of @f for ourselves, so that nobody mounts one between the
+ * last look and the moment at which it goes. @fds has room for f->nblocks. 0, or -errno with eb as
+ * above and nothing taken.
+ */
+int pcie_holder_claim(const struct pcie_sys *sys, const struct pcie_func *f, int *fds,
+		      struct errbuf *eb);
+void pcie_holder_release(int *fds, unsigned n);
+
 #endif

@@ -7,6 +7,7 @@
 #include <stdint.h>
 #include <errno.h>
 #include <ftw.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,6 +27,7 @@
 static char root[64];
 static char journal[4096]; /* "PATH=TEXT;" for each write */
 static const char *broken; /* the function that vfio-pci does not take */
+static bool claims;	   /* check that the disk is claimed when it should be */
 static struct pcie_sys sys;
 
 static void path_of(char buf[512], const char *fmt, ...) cc_printf(2, 3);
@@ -180,14 +182,35 @@ static void obey(const char *path, const char *text)
 	}
 }
 
+/* How many disks of the fake machine this process has open. */
+static unsigned count_open(void)
+{
+	char path[64], to[512];
+	unsigned n = 0;
+
+	for (int fd = 0; fd < 64; fd++) {
+		ssize_t len;
+
+		(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+		len = readlink(path, to, sizeof(to) - 1);
+		to[len > 0 ? len : 0] = '\0';
+		n += strncmp(to, root, strlen(root)) == 0 && strstr(to, "/dev/nvme") != NULL;
+	}
+	return n;
+}
+
 static int take_note(void *arg, const char *path, const char *text)
 {
 	size_t at = strlen(journal);
 
 	(void)snprintf(journal + at, sizeof(journal) - at, "%s=%.*s;", strrchr(path, '/') + 1,
 		       (int)strcspn(text, "\n"), text);
-	if (!arg)
-		obey(path, text);
+	if (arg)
+		return 0;
+	/* Claimed while the driver lets go, and not longer. */
+	if (claims)
+		assert_int_equal(count_open(), strstr(path, "/driver/unbind") != NULL);
+	obey(path, text);
 	return 0;
 }
 
@@ -197,6 +220,7 @@ static int set_up(void **state)
 	assert_non_null(mkdtemp(root));
 	journal[0] = '\0';
 	broken = NULL;
+	claims = false;
 	sys = (struct pcie_sys){ .root = root, .write = take_note };
 	put("", "/sys/bus/pci/drivers_probe");
 	put("", "/sys/bus/pci/drivers/nvme/unbind");
