@@ -64,11 +64,10 @@ int nvme_prp_build(struct nvme_xlat *x, const struct iovec *iov, unsigned iovcnt
 		   const struct nvme_list *list, struct nvme_prps *ret);
 
 /* The usual buffer: one piece on at most two pages, in the remembered range. False: build it. */
-static cc_always_inline bool nvme_prp_simple(const struct nvme_xlat *x, const struct iovec *iov,
+static cc_always_inline bool nvme_prp_simple(const struct nvme_xlat *x, uintptr_t va, uint64_t len,
 					     struct nvme_prps *ret)
 {
-	uintptr_t va = (uintptr_t)iov->iov_base;
-	uint64_t len = iov->iov_len, iova, page_end;
+	uint64_t iova, page_end;
 
 	if (cc_unlikely(!nvme_xlat_knows(x, va, len)))
 		return false;

@@ -32,6 +32,14 @@ static void qpair_set_sizes(struct nvme_qpair *q, const struct nvme_qpair_opts *
 	q->cq_slack = cq - 1 - q->depth;
 }
 
+uint32_t nvme_qpair_depth(const struct nvme_qpair_opts *opts)
+{
+	struct nvme_qpair q;
+
+	qpair_set_sizes(&q, opts);
+	return q.depth;
+}
+
 int nvme_qpair_init(struct nvme_qpair *q, struct nvme_hw *hw, const struct nvme_qpair_opts *opts)
 {
 	uint64_t sq_bytes, cq_bytes, lists_bytes, iova;

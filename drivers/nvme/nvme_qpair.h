@@ -52,6 +52,9 @@ struct nvme_qpair_opts {
 	uint32_t list_bytes;	/* a power of two up to a page, for each command; 0: none */
 };
 
+/* Commands under way at most, of a queue made with such options. */
+uint32_t nvme_qpair_depth(const struct nvme_qpair_opts *opts);
+
 /* Memory and doorbells; the device is not told. 0, -ENOMEM, or what the DMA registry says. */
 int nvme_qpair_init(struct nvme_qpair *q, struct nvme_hw *hw, const struct nvme_qpair_opts *opts);
 /* The device does not know the queues any more. Harmless on a zeroed one. */

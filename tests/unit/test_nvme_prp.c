@@ -129,7 +129,7 @@ static void prps_of_all_shapes(void **state)
 			if (s->list[j] && le64_get(list_mem[j]) != s->list[j])
 				fail_msg("%s: entry %u is %llx", s->what, j, (unsigned long long)le64_get(list_mem[j]));
 		/* the short way says the same or nothing */
-		if (n == 1 && iov[0].iov_len && !(s->piece[0].va & 3) && nvme_prp_simple(&xlat, iov, &simple)) {
+		if (n == 1 && iov[0].iov_len && !(s->piece[0].va & 3) && nvme_prp_simple(&xlat, (uintptr_t)iov->iov_base, iov->iov_len, &simple)) {
 			assert_int_equal(err, 0);
 			assert_int_equal(simple.prp1, got.prp1);
 			assert_int_equal(simple.prp2, got.prp2);
@@ -145,7 +145,7 @@ static void the_short_way_is_taken_for_a_page(void **state)
 
 	assert_int_equal(nvme_xlat_iova(&xlat, (void *)(A + 0x8000), &len), A_IOVA + 0x8000);
 	assert_int_equal(len, 0x8000);
-	assert_true(nvme_prp_simple(&xlat, &iov, &got)); /* also below what was looked up */
+	assert_true(nvme_prp_simple(&xlat, (uintptr_t)iov.iov_base, iov.iov_len, &got)); /* also below what was looked up */
 	assert_int_equal(got.prp1, A_IOVA + 4096);
 }
 
@@ -156,9 +156,9 @@ static void what_is_remembered_ends_with_the_table(void **state)
 	uint64_t len;
 
 	assert_int_equal(nvme_xlat_iova(&xlat, (void *)C, &len), C_IOVA);
-	assert_true(nvme_prp_simple(&xlat, &iov, &got));
+	assert_true(nvme_prp_simple(&xlat, (uintptr_t)iov.iov_base, iov.iov_len, &got));
 	assert_int_equal(dma_region_del((void *)C, 0x10000), 0);
-	assert_false(nvme_prp_simple(&xlat, &iov, &got));
+	assert_false(nvme_prp_simple(&xlat, (uintptr_t)iov.iov_base, iov.iov_len, &got));
 	assert_int_equal(nvme_prp_build(&xlat, &iov, 1, &list, &got), -EFAULT);
 	assert_int_equal(dma_region_add(&(struct dma_region){ (void *)C, 0x10000, -1, 0 }), 0);
 	assert_int_equal(nvme_prp_build(&xlat, &iov, 1, &list, &got), 0);

@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * An I/O queue of one reactor: bios become commands, completions become bios again.
+ *
+ *   submit ─► slot, entry ─ flush ─► doorbell          poll ─► completion ─► slot ─► bdev_complete
+ *      │ no slot, or not running                                  │ error status
+ *      └─► waiting (several channels share the queue)             └─► again, at once or after CRD, or an error
+ *
+ *                 nvme_ioq_freeze        nvme_ioq_thaw: all that was under way is sent again
+ *   RUNNING ────────────────────► FROZEN ────────────────────────────────────► RUNNING
+ *                                   │ nvme_ioq_kill: all ends with -EIO
+ *                                   └──────────────────────────────────► DEAD
+ *
+ * A command id is a slot and a generation: an answer that comes twice, or late, finds another
+ * generation in the slot and shows that the device lies.
+ */
+#ifndef DRIVERS_NVME_NVME_IOQ_H
+#define DRIVERS_NVME_NVME_IOQ_H
+
+#include "core/bdev.h"
+#include "core/deadline.h"
+#include "core/reactor.h"
+#include "drivers/nvme/nvme_qpair.h"
+
+struct nvme_ctrlr;
+struct nvme_ioq;
+
+#define NVME_RETRIES_MAX	4u  /* of one I/O */
+#define NVME_IOQ_LIST_BYTES_MIN 64u /* room of a command, whatever the device transfers at once */
+
+/* A namespace as a channel sees it: chan->drv. Made before the channel starts, constant afterwards. */
+struct nvme_target {
+	struct nvme_ioq *ioq;
+	uint64_t head[2]; /* first 8 bytes of a command without its id: BIO_READ, BIO_WRITE */
+	uint64_t first_lba;
+	uint8_t shift;
+	bool has_deac;
+	bool is_remote; /* the queue is another reactor's: bios go there and back by message */
+	uint32_t nsid;
+};
+
+/* 16 bytes, four to a line. */
+struct nvme_slot {
+	struct bio *bio; /* NULL: free */
+	uint16_t cid;	 /* of this generation */
+	uint8_t state;	 /* enum nvme_slot_state */
+	uint8_t retries;
+	uint8_t age; /* ticks under way */
+	bool is_aborted; /* an abort was asked for */
+	uint16_t unused;
+};
+static_assert(sizeof(struct nvme_slot) == 16, "stored as two words");
+
+enum nvme_slot_state {
+	NVME_SLOT_SENT,
+	NVME_SLOT_DELAYED, /* sent again at due_ns */
+};
+
+enum nvme_ioq_mode {
+	NVME_IOQ_RUNNING,
+	NVME_IOQ_FROZEN,
+	NVME_IOQ_DEAD,
+};
+
+/* What a queue asks of its controller's keeper; a set. */
+enum nvme_ioq_report {
+	NVME_REPORT_ABORT = 1u << 0, /* of abort_cid */
+	NVME_REPORT_RESET = 1u << 1, /* commands do not end */
+	NVME_REPORT_LIE = 1u << 2,   /* a completion that belongs to nothing */
+};
+
+struct nvme_ioq_opts {
+	struct nvme_qpair_opts qp;
+	uint64_t timeout_ns;
+	const uint32_t *retry_ms; /* by CRD */
+	bool use_sgl;
+	int vector, irq_fd; /* the fd becomes the queue's; -1: polled */
+};
+
+struct nvme_ioq {
+	/* hot */
+	struct nvme_qpair qp;
+	struct nvme_slot *slots; /* a power of two, more than depth */
+	uint16_t *free;		 /* ids to use next: [0, nfree) */
+	uint32_t nfree, slot_mask;
+	uint32_t mode; /* enum nvme_ioq_mode */
+	struct nvme_xlat xlat;
+	struct poller poller;
+	/* cold; the reactor's */
+	struct nvme_ctrlr *ctrlr;
+	struct reactor *reactor;
+	struct bio_queue waiting;
+	uint64_t *due_ns; /* by slot */
+	struct deadline tick, retry;
+	uint64_t tick_ns;
+	const uint32_t *retry_ms; /* by CRD */
+	bool use_sgl;
+	uint64_t nretries, ntimeouts, nlies;
+	/* written by the reactor, taken by the keeper: atomic */
+	uint32_t report;
+	uint16_t abort_cid;
+	/* control */
+	struct reactor_msg start_msg;
+	struct nvme_qpair_opts qp_opts;
+	int vector, irq_fd; /* -1: polled */
+	bool is_created;    /* the device knows it; keeper or set-up thread, under ctrlr->lock */
+	unsigned nusers;
+};
+
+/* The queue of @r, frozen, not on its reactor yet, without memory: I/O waits. 0, -ENOMEM. */
+int nvme_ioq_create(struct nvme_ctrlr *ctrlr, struct reactor *r, const struct nvme_ioq_opts *opts,
+		    struct nvme_ioq **ret_ioq);
+/* Its memory, before the first thaw; harmless twice. Set-up thread, keeper. 0, -ENOMEM, or the registry's. */
+int nvme_ioq_fill(struct nvme_ioq *q, struct nvme_hw *hw);
+/* Off its reactor, and the device does not know it. NULL is fine. */
+void nvme_ioq_destroy(struct nvme_ioq *q);
+
+/* On its reactor, or through reactor_call(); arg is the queue. */
+void nvme_ioq_attach(void *arg);
+void nvme_ioq_detach(void *arg); /* nothing is under way */
+void nvme_ioq_freeze(void *arg);
+/* The queue is new to the device again (nvme_qpair_reset). */
+void nvme_ioq_thaw(void *arg);
+/* The device cannot reach memory any more. For good. */
+void nvme_ioq_kill(void *arg);
+
+/* Of bdev_ops; any reactor that a channel of the queue is on. */
+void nvme_ioq_submit(struct bdev_chan *chan, struct bio *bio);
+void nvme_ioq_submit_batch(struct bdev_chan *chan, struct bio_queue *bios);
+
+/* nvme_ioq_life.c, for nvme_ioq.c */
+
+/* @bio has ended; not from within the poll's list of successes. */
+void nvme_ioq_end(struct bio *bio, int status);
+/* The command in slot @idx has ended with an error status. */
+void nvme_ioq_failed(struct nvme_ioq *q, uint32_t idx, uint16_t status);
+void nvme_ioq_tell(struct nvme_ioq *q, uint32_t report);
+/* The slot is free, its id is used up. */
+void nvme_ioq_release(struct nvme_ioq *q, uint32_t idx);
+void nvme_ioq_tick(struct deadline *d);
+void nvme_ioq_retry(struct deadline *d);
+
+/* nvme_ioq.c, for nvme_ioq_life.c */
+
+/* Send what is in slot @idx. 0, or -errno: it cannot be sent, ever. */
+int nvme_ioq_send(struct nvme_ioq *q, uint32_t idx);
+/* Those who wait take the slots that are free. */
+void nvme_ioq_pump(struct nvme_ioq *q);
+/* The doorbell is rung in this turn. */
+void nvme_ioq_mark(struct nvme_ioq *q);
+
+#endif
