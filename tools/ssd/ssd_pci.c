@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/vfio.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -174,15 +175,24 @@ uint32_t ssd_pci_irq_count(const struct ssd *s, uint32_t index)
 	}
 }
 
+/*
+ * The client made the eventfd, so it decides whether a write to a full one waits: where it would,
+ * we look first. (A client that makes it blocking later, and full, stops its own device; RWF_NOWAIT
+ * is not for writes to eventfds.)
+ */
 void ssd_pci_signal(int fd)
 {
 	const uint64_t one = 1;
-	struct iovec iov = { (void *)(uintptr_t)&one, sizeof(one) };
+	struct pollfd room = { .fd = fd, .events = POLLOUT };
+	int flags;
 
-	/* The client made the eventfd and may have filled it; RWF_NOWAIT is not for writes to one,
-	 * so its flags decide. */
-	if (fd >= 0 && writev(fd, &iov, 1) < 0)
+	if (fd < 0)
 		return;
+	flags = fcntl(fd, F_GETFL);
+	if (!(flags & O_NONBLOCK) && poll(&room, 1, 0) != 1)
+		return; /* full: it has been told already */
+	if (write(fd, &one, sizeof(one)) < 0)
+		return; /* the same */
 }
 
 void ssd_pci_irq(struct ssd *s, unsigned vector)

@@ -29,6 +29,8 @@
 #define NAP_FIRST_NS   (50 * MONO_NS_PER_US)
 #define TURNS_PER_LOOK 32 /* at the sockets, while there is work */
 #define SPINS_PER_LOOK 16
+#define POLL_VISITORS  4 /* in the array of ppoll, behind the fixed ones */
+#define POLL_CTL       (POLL_VISITORS + SSD_VISITORS_MAX)
 #define FIRMWARE_FIRST "1.0     "
 
 void ssd_opts_init(struct ssd_opts *o)
@@ -78,6 +80,8 @@ static void state_init(struct ssd *s)
 		list_init(&s->cq[i].owed);
 	for (unsigned i = 0; i <= SSD_NS_MAX; i++)
 		s->ns[i].fd = -1;
+	for (unsigned i = 0; i < SSD_VISITORS_MAX; i++)
+		s->visitor[i] = -1;
 	s->listen_fd = -1;
 	s->signal_fd = -1;
 	ssd_pci_init(s);
@@ -134,6 +138,10 @@ void ssd_destroy(struct ssd *s)
 		return;
 	ssd_conn_close(s, NULL);
 	ssd_ctl_close(s);
+	for (unsigned i = 0; i < SSD_VISITORS_MAX; i++) {
+		if (s->visitor[i] >= 0)
+			close(s->visitor[i]);
+	}
 	if (s->listen_fd >= 0) {
 		close(s->listen_fd);
 		(void)unlink(s->socket_path);
@@ -162,14 +170,15 @@ int ssd_listen(struct ssd *s, struct errbuf *eb)
 }
 
 /*
- * One client at a time; another is told so
+ * One client at a time. Another may connect; when it speaks, it is told that there is one, or it
+ * has become the client.
  */
 static void refuse(int fd)
 {
-	struct vfio_user_header h = { .cmd = VFIO_USER_VERSION };
+	struct vfio_user_header h = { 0 };
 
-	/* its message is mostly there already; if not, the id stays 0 */
-	(void)!recv(fd, &h, sizeof(h), MSG_DONTWAIT);
+	log_notice("another client refused: this SSD serves one at a time");
+	(void)!recv(fd, &h, sizeof(h), MSG_DONTWAIT); /* for its id */
 	h.cmd = VFIO_USER_VERSION;
 	h.bytes = sizeof(h);
 	h.flags = VFIO_USER_F_REPLY | VFIO_USER_F_ERROR;
@@ -180,19 +189,32 @@ static void refuse(int fd)
 
 int ssd_serve(struct ssd *s, int fd)
 {
-	if (s->conn) {
-		log_notice("another client refused: this SSD serves one at a time");
-		refuse(fd);
-		return -EBUSY;
-	}
-	return ssd_conn_open(s, fd);
+	if (!s->conn)
+		return ssd_conn_open(s, fd);
+	refuse(fd);
+	return -EBUSY;
 }
 
 static void client_accept(struct ssd *s)
 {
 	int fd = accept4(s->listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
+	for (unsigned i = 0; fd >= 0 && s->conn && i < SSD_VISITORS_MAX; i++) {
+		if (s->visitor[i] >= 0)
+			continue;
+		s->visitor[i] = fd;
+		return;
+	}
 	if (fd >= 0 && ssd_serve(s, fd) == 0)
+		log_info("client connected");
+}
+
+static void visitor_speaks(struct ssd *s, unsigned i)
+{
+	int fd = s->visitor[i];
+
+	s->visitor[i] = -1;
+	if (ssd_serve(s, fd) == 0)
 		log_info("client connected");
 }
 
@@ -211,26 +233,32 @@ static bool sockets_look(struct ssd *s, uint64_t wait_ns)
 {
 	struct timespec ts = { (time_t)(wait_ns / MONO_NS_PER_SEC),
 			       (long)(wait_ns % MONO_NS_PER_SEC) };
-	struct pollfd fds[4 + SSD_CTL_CLIENTS_MAX + 1] = {
+	struct pollfd fds[POLL_CTL + SSD_CTL_CLIENTS_MAX + 1] = {
 		{ .fd = s->conn ? ssd_conn_fd(s->conn) : -1, .events = POLLIN },
 		{ .fd = s->dma.lost.fd, .events = POLLIN },
 		{ .fd = s->listen_fd, .events = POLLIN },
 		{ .fd = s->signal_fd, .events = POLLIN },
 	};
-	unsigned nctl = ssd_ctl_pollfds(s, fds + 4);
+	unsigned nctl = ssd_ctl_pollfds(s, fds + POLL_CTL);
 	uint64_t lost;
 
-	if (ppoll(fds, 4 + nctl, wait_ns == UINT64_MAX ? NULL : &ts, NULL) <= 0)
+	for (unsigned i = 0; i < SSD_VISITORS_MAX; i++)
+		fds[POLL_VISITORS + i] = (struct pollfd){ .fd = s->visitor[i], .events = POLLIN };
+	if (ppoll(fds, POLL_CTL + nctl, wait_ns == UINT64_MAX ? NULL : &ts, NULL) <= 0)
 		return false;
 	if (fds[1].revents && read(s->dma.lost.fd, &lost, sizeof(lost)) == sizeof(lost))
 		ssd_conn_close(s, "the file behind its memory was made shorter");
 	if (fds[0].revents && s->conn)
 		ssd_conn_readable(s);
+	for (unsigned i = 0; i < SSD_VISITORS_MAX; i++) {
+		if (fds[POLL_VISITORS + i].revents)
+			visitor_speaks(s, i);
+	}
 	if (fds[2].revents)
 		client_accept(s);
 	if (fds[3].revents)
 		signal_read(s);
-	ssd_ctl_events(s, fds + 4, nctl);
+	ssd_ctl_events(s, fds + POLL_CTL, nctl);
 	return true;
 }
 
