@@ -84,9 +84,17 @@ class Channel:
         self.sock.settimeout(PATIENCE)
         self.sock.connect(str(path))
         self.next_id = 1
+        self.capabilities = None
         if greet:
+            self.greet()
+
+    def greet(self):
+        try:
             reply, _ = self.call(VERSION, struct.pack("<HH", 0, 1) + b'{"capabilities":{"max_msg_fds":8}}\0')
-            self.capabilities = json.loads(reply[4:].rstrip(b"\0"))["capabilities"]
+        except Refused:
+            self.close()
+            raise
+        self.capabilities = json.loads(reply[4:].rstrip(b"\0"))["capabilities"]
 
     def close(self):
         self.sock.close()
