@@ -181,25 +181,23 @@ static int on_device_info(struct ssd *s, size_t len)
 /* The doorbells can be mapped, the registers below them not: reading those has to ask us. */
 static void put_sparse(struct ssd *s, struct vfio_region_info *info)
 {
-	struct {
-		struct vfio_region_info_cap_sparse_mmap cap;
-		struct vfio_region_sparse_mmap_area area;
-	} sparse = {
-		.cap = { .header = { .id = VFIO_REGION_INFO_CAP_SPARSE_MMAP, .version = 1 },
-			 .nr_areas = 1 },
-		.area = { .offset = NVME_REG_DOORBELLS, .size = SSD_DB_BYTES },
+	const struct vfio_region_info_cap_sparse_mmap cap = {
+		.header = { .id = VFIO_REGION_INFO_CAP_SPARSE_MMAP, .version = 1 },
+		.nr_areas = 1,
 	};
+	const struct vfio_region_sparse_mmap_area area = { .offset = NVME_REG_DOORBELLS,
+							   .size = SSD_DB_BYTES };
 	uint32_t room = info->argsz;
 
-	static_assert(sizeof(sparse) == 32, "the area lies right behind the capability");
 	info->flags |= VFIO_REGION_INFO_FLAG_MMAP | VFIO_REGION_INFO_FLAG_CAPS;
-	info->argsz = sizeof(*info) + sizeof(sparse);
+	info->argsz = sizeof(*info) + sizeof(cap) + sizeof(area);
 	if (room >= info->argsz)
 		info->cap_offset = sizeof(*info);
 	reply_put(s->conn, info, sizeof(*info));
 	if (room < info->argsz)
 		return; /* asks again with room for it */
-	reply_put(s->conn, &sparse, sizeof(sparse));
+	reply_put(s->conn, &cap, sizeof(cap));
+	reply_put(s->conn, &area, sizeof(area));
 	s->conn->reply_fd = s->pci.bar_fd;
 }
 
