@@ -454,10 +454,37 @@ static void a_channel_on_another_thread(void **state)
 	assert_int_equal(rig_close(), 0);
 }
 
+static void who_holds_an_io(void **state)
+{
+	static char buf[16384];
+	struct iovec small = { buf, 512 }, large = { buf, sizeof(buf) };
+	const struct bdev_limits lim = { .depth = 1, .bytes_max = 4096 };
+	struct rig_io io[3] = {
+		{ .bio = { .op = BIO_READ, .len = 512, .iov = &small, .iovcnt = 1 } },
+		{ .bio = { .op = BIO_READ, .len = 512, .iov = &small, .iovcnt = 1 } },
+		{ .bio = { .op = BIO_READ, .len = sizeof(buf), .iov = &large, .iovcnt = 1 } },
+	};
+
+	(void)state;
+	assert_int_equal(rig_open(&lim), 0);
+	for (unsigned i = 0; i < ARRAY_SIZE(io); i++)
+		rig_submit(&io[i]);
+	assert_int_equal(bdev_chan_holder(rig.chan, &io[0].bio), BDEV_HOLDER_DRIVER);
+	assert_int_equal(bdev_chan_holder(rig.chan, &io[1].bio), BDEV_HOLDER_SCHED);
+	assert_int_equal(bdev_chan_holder(rig.chan, &io[2].bio), BDEV_HOLDER_SPLIT);
+	while (io[0].done + io[1].done + io[2].done < 3) {
+		if (rig.fake.nheld)
+			fake_end(&rig.fake, 0);
+		reactor_turn(rig.r);
+	}
+	rig_close();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(each_io_is_checked_and_answered_once_later),
+		cmocka_unit_test(who_holds_an_io),
 		cmocka_unit_test(the_depth_is_never_exceeded_and_waiting_is_fifo),
 		cmocka_unit_test(what_waits_can_be_cancelled),
 		cmocka_unit_test(a_closed_loop_does_not_hold_the_turn),
