@@ -88,11 +88,15 @@ static void a_command_survives_the_journey(void **state)
 		.cdw12 = 12, .cdw13 = 13, .cdw14 = 14, .cdw15 = 0xdeadbeef,
 	};
 	struct nvme_passthru back;
-	struct nvme_sqe sqe;
+	struct nvme_sqe sqe, again;
 
 	nvmecmd_to_sqe(&cmd, &sqe);
 	nvmecmd_from_sqe(&sqe, &back);
-	assert_memory_equal(&cmd, &back, sizeof(cmd));
+	assert_int_equal(back.opc, cmd.opc);
+	assert_int_equal(back.cdw2, cmd.cdw2);
+	assert_int_equal(back.cdw15, cmd.cdw15);
+	nvmecmd_to_sqe(&back, &again);
+	assert_memory_equal(&sqe, &again, sizeof(sqe));
 }
 
 static void base64url(void **state)
