@@ -196,7 +196,7 @@ const char *shim_path(const char *path, char *buf, size_t len)
 	for (unsigned i = 0; path && folder && i < sizeof(ours) / sizeof(ours[0]); i++) {
 		if (strncmp(path, ours[i], strlen(ours[i])) != 0)
 			continue;
-		if ((size_t)snprintf(buf, len, "%s/sysfs%s", folder, path + strlen("/sys")) < len)
+		if ((size_t)snprintf(buf, len, "%s%s", folder, path) < len)
 			return buf;
 	}
 	return path;

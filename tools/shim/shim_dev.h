@@ -36,7 +36,7 @@ int shim_dev_ask(const struct shim_dev *dev, struct shim_request *req, void *dat
 /* Is there such a device? 0 with size and block size, or -errno. */
 int shim_dev_look(const struct shim_dev *dev, struct shim_answer *ret);
 
-/* Where @path is looked for: in $NVRING_SHIM/sysfs when it is about NVMe, else itself. Returns @path or @buf. */
+/* Where @path is looked for: below $NVRING_SHIM when it is about NVMe, else itself. Returns @path or @buf. */
 const char *shim_path(const char *path, char *buf, size_t len);
 
 #endif

@@ -4,7 +4,7 @@
  * Both sides come from one build and run on one machine; the socket lies in a folder of the user's alone.
  *
  *   $NVRING_SHIM/socket   where nvring listens
- *   $NVRING_SHIM/sysfs    what /sys/class/nvme and its relatives look like
+ *   $NVRING_SHIM/sys      what /sys/class/nvme and its relatives look like
  */
 #ifndef TOOLS_SHIM_SHIM_WIRE_H
 #define TOOLS_SHIM_SHIM_WIRE_H
