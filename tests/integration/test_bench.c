@@ -19,6 +19,7 @@
 #include "tests/integration/disk_server.h"
 #include "tools/bench/bench.h"
 
+#define BENCH	 "bench" /* argv[0] */
 #define ARGS_MAX 24
 #define TEXT_MAX 16384
 
@@ -69,10 +70,10 @@ static void read_text(const char *path, char text[TEXT_MAX])
 	fclose(f);
 }
 
-/* Runs in a child: the generator is a program's main. The list of words ends with NULL. */
+/* As a program of its own, which this file is under the name of BENCH. The list of words ends with NULL. */
 static pid_t bench_start(const char *const *words)
 {
-	char *argv[ARGS_MAX + 1] = { (char *)(uintptr_t) "bench" };
+	char *argv[ARGS_MAX + 1] = { (char *)(uintptr_t)BENCH };
 	int argc = 1;
 	pid_t pid = fork();
 
@@ -83,9 +84,10 @@ static pid_t bench_start(const char *const *words)
 		argv[argc] = (char *)(uintptr_t)words[argc - 1];
 		argc++;
 	}
-	if (!freopen(out_file, "we", stdout) || !freopen(err_file, "we", stderr))
+	if (!freopen(out_file, "w", stdout) || !freopen(err_file, "w", stderr))
 		_exit(99);
-	exit(bench_main(argc, argv));
+	execv("/proc/self/exe", argv);
+	_exit(98);
 }
 
 static int bench_end(pid_t pid)
@@ -296,6 +298,23 @@ static void a_killed_server_is_survived(void **state)
 	assert_int_equal(bench(uri, "--check", "--verify-state", state_file), 0);
 }
 
+/* Ctrl-C ends it, whatever the disk holds back. */
+static void an_interrupt_does_not_wait_for_dropped_io(void **state)
+{
+	const char *const words[] = { "fault:op=write,after=1000,drop@null:1G", "--rw", "write",
+				      "--verify-state", state_file, "--no-progress", NULL };
+	pid_t load;
+
+	(void)state;
+	unlink(state_file);
+	load = bench_start(words);
+	wait_for_unit(900);
+	assert_int_equal(kill(load, SIGINT), 0);
+	assert_int_equal(bench_end(load), 1);
+	expect_text(err, "I/O error: write");
+	unlink(state_file);
+}
+
 /* Without --reconnect the end of the server is the end of the load, and an error. */
 static void a_server_that_stays_away_is_an_error(void **state)
 {
@@ -316,7 +335,7 @@ static void a_server_that_stays_away_is_an_error(void **state)
 	assert_int_equal(bench(uri, "--check", "--verify-state", state_file), 0);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(usage_is_explained),
@@ -327,7 +346,10 @@ int main(void)
 		cmocka_unit_test(sockets_are_verified_too),
 		cmocka_unit_test(a_killed_server_is_survived),
 		cmocka_unit_test(a_server_that_stays_away_is_an_error),
+		cmocka_unit_test(an_interrupt_does_not_wait_for_dropped_io),
 	};
 
+	if (strcmp(argv[0], BENCH) == 0)
+		return bench_main(argc, argv);
 	return cmocka_run_group_tests(tests, group_start, group_stop);
 }

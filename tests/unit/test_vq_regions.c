@@ -15,7 +15,7 @@
 #define SIZE   128
 #define PIECES 3
 #define CHAINS 20 /* at once, at most; without indirect tables, too */
-#define ROUNDS 3000
+#define ROUNDS 800
 
 static const struct {
 	uint64_t gpa, bytes;

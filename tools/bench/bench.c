@@ -26,7 +26,7 @@ static void on_signal(int sig)
 {
 	(void)sig;
 	if (stop_on_signal)
-		cc_write_once(*stop_on_signal, true);
+		bench_flag_set(stop_on_signal);
 }
 
 void bench_worker_finished(struct bench_worker *w)

@@ -29,7 +29,7 @@ void bench_complain(struct bench_run *run, const char *fmt, ...)
 
 void bench_stop(struct bench_run *run)
 {
-	cc_write_once(run->stop, true);
+	bench_flag_set(&run->stop);
 }
 
 /*
@@ -76,7 +76,7 @@ void bench_job_event(struct bench_job *job, uint64_t now)
 
 	if (job->phase == BENCH_RUN && job->begun_ticks == 0 && now >= job->warm_ticks)
 		begin_measuring(job, now);
-	if (job->phase == BENCH_RUN && cc_read_once(job->run->stop))
+	if (job->phase == BENCH_RUN && bench_flag_get(&job->run->stop))
 		end_run(job, now);
 	if (job->phase == BENCH_RUN && job->begun_ticks && o->time_ns && now >= end_of_run(job))
 		end_run(job, now);
@@ -108,13 +108,13 @@ void bench_job_advance(struct bench_job *job, uint64_t now)
 			job->begun_ticks = job->warm_ticks;
 		end_run(job, now);
 	}
-	if (job->phase == BENCH_DRAIN && job->busy && !cc_read_once(job->run->stop)) {
+	if (job->phase == BENCH_DRAIN && job->busy && !bench_flag_get(&job->run->stop)) {
 		job->phase = BENCH_CHECK;
 		job->check_at = 0;
 		return;
 	}
 	if (job->phase == BENCH_CHECK && job->check_at < job->nblocks &&
-	    !cc_read_once(job->run->stop))
+	    !bench_flag_get(&job->run->stop))
 		return;
 	job->phase = BENCH_DONE;
 }
@@ -158,7 +158,7 @@ static bool next_check(struct bench_job *job, struct bench_io *io)
 {
 	const struct bench_verify *v = job->run->verify;
 
-	if (cc_read_once(job->run->stop))
+	if (bench_flag_get(&job->run->stop))
 		job->check_at = job->nblocks;
 	for (; job->check_at < job->nblocks; job->check_at++) {
 		uint64_t block = job->check_at;

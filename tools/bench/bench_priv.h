@@ -171,9 +171,10 @@ struct bench_run {
 	unsigned njobs, nworkers;
 	struct bench_verify *verify;
 	void *target;
-	bool stop;	   /* any thread sets it: end the load */
-	bool lost;	   /* the target is gone for good */
-	bool closing;	   /* workers may end their threads */
+	/* between threads: bench_flag_get(), bench_flag_set() */
+	bool stop;    /* any thread sets it: end the load */
+	bool lost;    /* the target is gone for good */
+	bool closing; /* workers may end their threads */
 	unsigned finished; /* workers without unfinished jobs; atomic */
 	/* a lost server: workers park, main reconnects */
 	pthread_mutex_t lock; /* parked, epoch */
@@ -184,6 +185,17 @@ struct bench_run {
 	double pingpong_ns;
 	bool has_pingpong;
 };
+
+/* What was written before it was set is seen by whoever finds it set. Fit for signal handlers. */
+static inline bool bench_flag_get(const bool *flag)
+{
+	return __atomic_load_n(flag, __ATOMIC_ACQUIRE);
+}
+
+static inline void bench_flag_set(bool *flag)
+{
+	__atomic_store_n(flag, true, __ATOMIC_RELEASE);
+}
 
 static inline const char *bench_op_name(enum bench_op op)
 {

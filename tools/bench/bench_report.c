@@ -30,7 +30,8 @@ static double ticks_ns(double ticks)
 	return ticks * (double)mono_mult / (double)(1ull << MONO_SHIFT);
 }
 
-uint64_t bench_errors(const struct bench_run *run)
+/* While it runs, too. */
+cc_looks_on uint64_t bench_errors(const struct bench_run *run)
 {
 	uint64_t n = 0;
 
@@ -301,17 +302,27 @@ void bench_report(const struct bench_run *run)
 	free(t);
 }
 
-void bench_report_progress(const struct bench_run *run, uint64_t elapsed_ns)
+/* The workers' counters, which go on counting. */
+static cc_looks_on uint64_t ios_so_far(const struct bench_run *run, bool *ret_checking)
 {
-	static uint64_t last_n, last_ns;
-	uint64_t n = 0, d, dt = elapsed_ns - last_ns;
-	bool checking = false;
+	uint64_t n = 0;
 
+	*ret_checking = false;
 	for (unsigned i = 0; i < run->njobs; i++) {
-		checking |= cc_read_once(run->jobs[i].phase) == BENCH_CHECK;
+		*ret_checking |= cc_read_once(run->jobs[i].phase) == BENCH_CHECK;
 		for (unsigned op = 0; op < BENCH_OP_COUNT; op++)
 			n += cc_read_once(run->jobs[i].latency[op].n);
 	}
+	return n;
+}
+
+void bench_report_progress(const struct bench_run *run, uint64_t elapsed_ns)
+{
+	static uint64_t last_n, last_ns;
+	uint64_t d, dt = elapsed_ns - last_ns;
+	bool checking;
+	uint64_t n = ios_so_far(run, &checking);
+
 	d = n >= last_n ? n - last_n : n; /* counters restart after the warm-up */
 	fprintf(stderr, "%6.1f s  %10.0f IOPS  %9.1f MB/s  errors %llu%s\n",
 		(double)elapsed_ns / 1e9, dt ? (double)d * 1e9 / (double)dt : 0,

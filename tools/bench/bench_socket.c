@@ -150,7 +150,7 @@ static cc_noinline void refill(struct bench_job *job, uint64_t now)
 {
 	struct bench_io *io;
 
-	while (!cc_read_once(job->run->stop) && (io = bench_job_unpark(job)))
+	while (!bench_flag_get(&job->run->stop) && (io = bench_job_unpark(job)))
 		submit(job, io, now);
 	if (job->inflight == 0)
 		bench_job_advance(job, now);
@@ -225,7 +225,7 @@ static bool wait_for_server(struct bench_run *run)
 		pthread_cond_wait(&run->again, &run->lock);
 	run->parked--;
 	pthread_mutex_unlock(&run->lock);
-	return !cc_read_once(run->lost);
+	return !bench_flag_get(&run->lost);
 }
 
 static void reconnect(struct bench_run *run)
@@ -238,7 +238,7 @@ static void reconnect(struct bench_run *run)
 	took = mono_ns() - t0;
 	if (err) {
 		fprintf(stderr, "bench: %s\n", eb.text);
-		run->lost = true;
+		bench_flag_set(&run->lost);
 		bench_stop(run);
 		return;
 	}
@@ -264,10 +264,10 @@ static void give_up(struct bench_worker *w, int err)
 {
 	struct bench_run *run = w->run;
 
-	if (!cc_read_once(run->lost))
+	if (!bench_flag_get(&run->lost))
 		bench_complain(run, "bench: %s: %s", run->opts.target,
 			       err == -EPIPE ? "the server is gone" : strerror(-err));
-	run->lost = true;
+	bench_flag_set(&run->lost);
 	bench_stop(run);
 }
 

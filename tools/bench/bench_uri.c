@@ -26,7 +26,7 @@ struct uri_target {
 	struct reactor *control;
 	struct bdev *bdev;
 	struct hugemem mem;
-	bool mem_registered, is_closed;
+	bool mem_registered, is_closed, is_draining;
 	struct uri_worker workers[BENCH_QUEUES_MAX];
 };
 
@@ -136,7 +136,7 @@ static void uri_close(struct bench_run *run)
 		return;
 	if (t->bdev)
 		close_bdev(t);
-	cc_write_once(run->closing, true);
+	bench_flag_set(&run->closing);
 	for (unsigned i = 0; i < run->nworkers; i++)
 		if (run->workers[i].is_running)
 			pthread_join(run->workers[i].thread, NULL);
@@ -190,7 +190,7 @@ static void refill(struct bench_job *job, uint64_t now)
 {
 	struct bench_io *io;
 
-	while (!cc_read_once(job->run->stop) && (io = bench_job_unpark(job)))
+	while (!bench_flag_get(&job->run->stop) && (io = bench_job_unpark(job)))
 		submit(job, io);
 	if (job->inflight == 0)
 		bench_job_advance(job, now);
@@ -232,7 +232,7 @@ static void uri_work(struct bench_worker *w)
 			left = serve_jobs(jobs, w->njobs);
 	}
 	bench_worker_finished(w);
-	while (!cc_read_once(w->run->closing)) {
+	while (!bench_flag_get(&w->run->closing)) {
 		(void)reactor_turn(uw->reactor);
 		nanosleep(&nap, NULL);
 	}
@@ -243,6 +243,11 @@ static void uri_service(struct bench_run *run)
 {
 	struct uri_target *t = run->target;
 
+	/* Whoever interrupts does not want to wait for what a fault holds back. */
+	if (bench_flag_get(&run->stop) && !t->is_draining) {
+		t->is_draining = true;
+		bdev_drain_begin(t->bdev);
+	}
 	(void)reactor_turn(t->control);
 }
 

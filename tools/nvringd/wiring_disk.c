@@ -17,6 +17,7 @@
 struct disk_opening {
 	struct worker worker;
 	struct wiring_disk *disk;
+	struct bdev *bdev; /* the worker's until it is done */
 	struct errbuf eb;
 };
 
@@ -42,7 +43,7 @@ static void disk_detach(struct wiring_disk *d)
 }
 
 /* Blocks; touches nothing but the new device. */
-static int disk_open(struct wiring_disk *d, struct errbuf *eb)
+static int disk_open(const struct wiring_disk *d, struct bdev **ret_bdev, struct errbuf *eb)
 {
 	struct bdev_open_opts opts = {
 		.name = d->conf.name,
@@ -51,11 +52,12 @@ static int disk_open(struct wiring_disk *d, struct errbuf *eb)
 		.control = d->w->control,
 	};
 
-	return bdev_open(d->conf.uri, &opts, &d->bdev, eb);
+	return bdev_open(d->conf.uri, &opts, ret_bdev, eb);
 }
 
-static void disk_ready(struct wiring_disk *d)
+static void disk_ready(struct wiring_disk *d, struct bdev *bdev)
 {
+	d->bdev = bdev;
 	d->state = WIRING_DISK_READY;
 	log_info("%s: %s, %" PRIu64 " bytes", d->conf.name, d->conf.uri, bdev_bytes(d->bdev));
 }
@@ -64,18 +66,19 @@ int wiring_disk_open(struct wiring *w, const struct config_disk *conf, struct er
 {
 	struct wiring_disk *d = disk_attach(w, conf);
 	char full[JREAD_WHERE_MAX];
+	struct bdev *bdev;
 	struct errbuf why;
 	int err;
 
 	if (!d)
 		return errbuf_set(eb, -ENOMEM, "out of memory");
-	err = disk_open(d, &why);
+	err = disk_open(d, &bdev, &why);
 	if (err) {
 		disk_detach(d);
 		return errbuf_set(eb, err, "%s: %.300s", jread_join(conf->where, "uri", full),
 				  why.text);
 	}
-	disk_ready(d);
+	disk_ready(d, bdev);
 	return 0;
 }
 
@@ -83,7 +86,7 @@ static int opening_work(struct worker *worker)
 {
 	struct disk_opening *o = container_of(worker, struct disk_opening, worker);
 
-	return disk_open(o->disk, &o->eb);
+	return disk_open(o->disk, &o->bdev, &o->eb);
 }
 
 static void opening_done(struct worker *worker, int err)
@@ -94,7 +97,7 @@ static void opening_done(struct worker *worker, int err)
 
 	w->busy--;
 	if (!err)
-		disk_ready(d);
+		disk_ready(d, o->bdev);
 	d->done(d->done_arg, err, err ? o->eb.text : "");
 	if (err)
 		disk_detach(d);
