@@ -421,8 +421,25 @@ static cc_always_inline struct vq_elem **vqs_take_run(struct vq *vq, const volat
 	return out;
 }
 
+/* The one head at @idx, without the loops. Returns how many are good. */
+static cc_always_inline unsigned vqs_take_one(struct vq *vq, uint16_t idx, struct vq_elem **elems)
+{
+	unsigned head = le16_get(vq->split.avail->ring[idx & vq->mask]);
+	struct vq_elem *e = vq_slot(vq, (uint16_t)head);
+
+	if (cc_unlikely(head >= vq->size) || cc_unlikely(e->inflight)) {
+		vqs_break_head(vq, head);
+		return 0;
+	}
+	e->inflight = 1;
+	elems[0] = e;
+	if (vq->inflight)
+		vqs_track(vq->inflight, (uint16_t)head, vq->inflight_counter++);
+	return 1;
+}
+
 /* @n heads from @idx on: one run, or two where the ring wraps. Returns how many are good. */
-static unsigned vqs_take_heads(struct vq *vq, uint16_t idx, struct vq_elem **elems, unsigned n)
+static cc_noinline unsigned vqs_take_heads(struct vq *vq, uint16_t idx, struct vq_elem **elems, unsigned n)
 {
 	const volatile uint16_t *ring = (const volatile uint16_t *)vq->split.avail->ring;
 	unsigned at = idx & vq->mask, n0 = CC_MIN(n, vq->size - at);
@@ -474,7 +491,7 @@ unsigned vqs_pop(struct vq *vq, struct vq_elem **elems, unsigned max)
 	n = CC_MIN(n, max);
 	if (n <= VQS_FEW)
 		vqs_fetch_guess(vq, idx);
-	n = vqs_take_heads(vq, idx, elems, n);
+	n = n == 1 ? vqs_take_one(vq, idx, elems) : vqs_take_heads(vq, idx, elems, n);
 	n = vqs_walk_batch(vq, elems, n);
 	if (n - 1 < VQS_FEW)
 		vqs_guess(vq, elems[n - 1]);
@@ -540,22 +557,50 @@ static bool vqs_wants_call(struct vq *vq, uint16_t old)
 	return !(le16_get(vq->split.avail->flags) & VIRTQ_AVAIL_F_NO_INTERRUPT);
 }
 
+/* Data, used entries and links before the index; partner: the driver's read barrier. */
+static cc_always_inline void vqs_publish(struct vq *vq)
+{
+	barrier_release();
+	vq->split.used->idx = le16_make(vq->used_idx);
+}
+
+static cc_noinline void vqs_publish_tracked(struct vq *vq)
+{
+	struct vqs_runs runs = vqs_runs(vq);
+
+	vqs_batch_link(vq, &runs, vq->inflight);
+	vqs_publish(vq);
+	vqs_batch_clear(&runs, vq->inflight, vq->used_idx);
+}
+
+/* At low depth the driver waits for this very answer: as few steps as can be until it is out. */
+static cc_always_inline void vqs_publish_one(struct vq *vq)
+{
+	struct vqi_split *r = vq->inflight;
+	size_t id = vq->batch[vq->used_pub & vq->mask];
+
+	cc_write_once(r->desc[id].next, vq->vqi_free);
+	cc_write_once(r->last_batch_head, (uint16_t)id);
+	vq->vqi_free = (uint16_t)id;
+	vqs_publish(vq);
+	barrier_release(); /* after the index of the used ring */
+	cc_write_once(r->desc[id].inflight, 0);
+	barrier_release();
+	cc_write_once(r->used_idx, vq->used_idx);
+}
+
 void vqs_flush(struct vq *vq)
 {
 	uint16_t old = vq->used_pub;
-	struct vqs_runs runs;
 
 	if (vq->used_idx == vq->used_pub)
 		return;
-	if (vq->inflight) {
-		runs = vqs_runs(vq);
-		vqs_batch_link(vq, &runs, vq->inflight);
-	}
-	barrier_release(); /* data, used entries and links before the index; partner: the driver's
-			      read barrier */
-	vq->split.used->idx = le16_make(vq->used_idx);
-	if (vq->inflight)
-		vqs_batch_clear(&runs, vq->inflight, vq->used_idx);
+	if (!vq->inflight)
+		vqs_publish(vq);
+	else if ((uint16_t)(vq->used_idx - old) == 1)
+		vqs_publish_one(vq);
+	else
+		vqs_publish_tracked(vq);
 	if (cc_unlikely(vq->log)) {
 		for (uint16_t i = vq->used_pub; i != vq->used_idx; i++)
 			vq_log_ring(vq, &vq->split.used->ring[i & vq->mask],
