@@ -68,6 +68,7 @@ int bdev_init(struct bdev *bdev, const struct bdev_ops *ops, uint64_t bytes,
 	bdev->ndrains = 0;
 	bdev->users = 0;
 	bdev->lower = NULL;
+	bdev->close_blocks = false;
 	bdev->gone = NULL;
 	bdev->nleaving = 0;
 	bdev->closing = false;
@@ -75,21 +76,63 @@ int bdev_init(struct bdev *bdev, const struct bdev_ops *ops, uint64_t bytes,
 	return 0;
 }
 
+/* What is left to do when the driver has closed and the bdev is no more. */
+struct bdev_end {
+	struct worker worker;
+	struct bdev *bdev, *lower;
+	void (*done)(void *arg);
+	void *arg;
+};
+
+static void bdev_ended(const struct bdev_end *end)
+{
+	if (end->lower)
+		bdev_close(end->lower, end->done, end->arg);
+	else if (end->done)
+		end->done(end->arg);
+}
+
+static int bdev_end_work(struct worker *w)
+{
+	struct bdev *bdev = container_of(w, struct bdev_end, worker)->bdev;
+
+	bdev->ops->close(bdev);
+	return 0;
+}
+
+static void bdev_end_done(struct worker *w, int result)
+{
+	struct bdev_end *end = container_of(w, struct bdev_end, worker);
+
+	(void)result;
+	bdev_ended(end);
+	free(end);
+}
+
 void bdev_maybe_closed(struct bdev *bdev)
 {
-	void (*done)(void *arg) = bdev->close_done;
-	void *arg = bdev->close_arg;
-	struct bdev *lower = bdev->lower;
+	struct bdev_end end = {
+		.bdev = bdev,
+		.lower = bdev->lower,
+		.done = bdev->close_done,
+		.arg = bdev->close_arg,
+	};
+	struct bdev_end *blocking;
 
 	if (!bdev->closing || bdev->nleaving > 0 || !list_is_empty(&bdev->chans))
 		return;
 	free(bdev->gone);
 	bdev->gone = NULL;
+	blocking = bdev->close_blocks ? malloc(sizeof(*blocking)) : NULL;
+	if (blocking) {
+		*blocking = end;
+		if (!worker_start(&blocking->worker, bdev_end_work, bdev_end_done))
+			return;
+		free(blocking);
+	}
+	/* out of memory or threads: then the control thread waits */
 	bdev->ops->close(bdev);
-	if (lower)
-		bdev_close(lower, done, arg);
-	else if (done)
-		done(arg);
+	bdev_ended(&end);
 }
 
 void bdev_drain_begin(struct bdev *bdev)

@@ -39,7 +39,8 @@ struct bdev_chan;
  * thread. */
 struct bdev_ops {
 	const char *name;
-	/* Free the device. The last channel is gone. */
+	/* Free the device. The last channel is gone. On the control thread; on a worker thread when the
+	 * device has close_blocks. */
 	void (*close)(struct bdev *bdev);
 	/* Set up / release the driver's part of a channel: chan->drv. May block shortly. chan_start
 	 * and chan_stop run on the reactor and attach / detach pollers there (may be NULL). */
@@ -123,6 +124,7 @@ struct bdev {
 	struct list chans, listeners;
 	unsigned ndrains; /* atomic: who waits for its I/O to end */
 	unsigned users; /* exports; a device in use is not deleted */
+	bool close_blocks; /* set by the driver behind bdev_init(): its close takes time */
 	/* core's, control thread */
 	struct bdev_chan_stats *gone; /* of the channels that are no more; NULL: none yet */
 	unsigned nleaving;	      /* channels on their way out, a resize, a close under way */

@@ -9,6 +9,7 @@
 
 #include "drivers/fault/faultb.h"
 #include "drivers/null/nullb.h"
+#include "drivers/nvme/nvme_disk.h"
 #include "drivers/ram/ramb.h"
 #include "drivers/uring/urb.h"
 
@@ -48,6 +49,29 @@ static int open_file(const char *rest, const struct open_ctx *ctx, struct bdev *
 	return urb_open(rest, &opts, ret_bdev, eb);
 }
 
+static int open_nvme(const char *rest, const struct open_ctx *ctx, struct bdev **ret_bdev,
+		     struct errbuf *eb)
+{
+	const struct nvme_disk_opts opts = {
+		.read_only = ctx->opts->read_only,
+		.control = ctx->opts->control,
+	};
+
+	return nvme_disk_open(rest, &opts, ret_bdev, eb);
+}
+
+static int open_nvme_user(const char *rest, const struct open_ctx *ctx, struct bdev **ret_bdev,
+			  struct errbuf *eb)
+{
+	const struct nvme_disk_opts opts = {
+		.is_user = true,
+		.read_only = ctx->opts->read_only,
+		.control = ctx->opts->control,
+	};
+
+	return nvme_disk_open(rest, &opts, ret_bdev, eb);
+}
+
 /* RULES@URI: the rules first, because opening the device below may have effects. */
 static int open_fault(const char *rest, const struct open_ctx *ctx, struct bdev **ret_bdev,
 		      struct errbuf *eb)
@@ -81,6 +105,8 @@ static const struct driver {
 		    struct errbuf *eb);
 } drivers[] = {
 	{ "file", open_file },
+	{ "nvme", open_nvme },
+	{ "nvme+vfio-user", open_nvme_user },
 	{ "ram", open_ram },
 	{ "null", open_null },
 	{ "fault", open_fault },

@@ -10,6 +10,9 @@
  *   null:SIZE                       writes vanish, reads give zeroes-or-whatever; for measuring
  *   ram:SIZE                        memory of this process
  *   file:PATH[?direct=0|1&ro=0|1&locking=auto|on|off&depth=N&block=512|4096]
+ *   nvme:0000:01:00.0/1[?part=…&offset=…&size=…&ro=0|1&queues=N&depth=N&timeout=MS&irq=0|1]
+ *                                   namespace 1 of the SSD at that address, which vfio-pci holds
+ *   nvme+vfio-user:SOCKET/1[?…]     the same of a software SSD
  *   fault:RULES@URI                 stacked: delay, error, drop, torn write by operation, range,
  * probability Sizes take K, M, G, T (powers of 1024).
  */

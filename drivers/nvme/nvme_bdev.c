@@ -10,7 +10,6 @@
 #define LOG_TAG "nvme"
 #include "core/base/log.h"
 #include "core/bdev.h"
-#include "core/worker.h"
 #include "drivers/nvme/nvme_admin.h"
 #include "drivers/nvme/nvme_ctrlr_priv.h"
 #include "drivers/nvme/nvme_status.h"
@@ -26,7 +25,6 @@ struct nvme_bdev {
 	uint8_t shift;
 	bool has_deac;
 	struct nvme_ns_listener listener;
-	struct worker release_worker;
 };
 
 static struct nvme_bdev *nvme_bdev_of(struct bdev *bdev)
@@ -160,31 +158,15 @@ static int nvme_resize(struct bdev *bdev, uint64_t bytes, uint64_t *ret_bytes, s
 	return 0;
 }
 
-static int release_work(struct worker *w)
-{
-	struct nvme_bdev *nb = container_of(w, struct nvme_bdev, release_worker);
-
-	nb->opts.release(nb->opts.release_arg);
-	return 0;
-}
-
-static void release_done(struct worker *w, int result)
-{
-	free(container_of(w, struct nvme_bdev, release_worker));
-}
-
+/* On a worker thread: the last one shuts the controller down. */
 static void nvme_close(struct bdev *bdev)
 {
 	struct nvme_bdev *nb = nvme_bdev_of(bdev);
 
 	nvme_unlisten(&nb->listener);
-	if (!nb->opts.release) {
-		free(nb);
-	} else if (worker_start(&nb->release_worker, release_work, release_done)) {
-		/* no thread to be had: the control thread waits, for once */
+	if (nb->opts.release)
 		nb->opts.release(nb->opts.release_arg);
-		free(nb);
-	}
+	free(nb);
 }
 
 static const struct bdev_ops nvme_ops = {
@@ -290,7 +272,10 @@ static int ns_open(struct nvme_bdev *nb, struct errbuf *eb)
 	nb->has_deac = info.has_deac;
 	limits_fill(nb->ctrlr, &info, &nb->opts, &lim);
 	err = bdev_init(&nb->bdev, &nvme_ops, bytes_now(nb, &info), &lim);
-	return err ? errbuf_set(eb, err, "impossible limits") : 0;
+	if (err)
+		return errbuf_set(eb, err, "impossible limits");
+	nb->bdev.close_blocks = true;
+	return 0;
 }
 
 int nvme_bdev_open(struct nvme_ctrlr *ctrlr, uint32_t nsid, const struct nvme_bdev_opts *opts,
@@ -321,6 +306,19 @@ int nvme_bdev_open(struct nvme_ctrlr *ctrlr, uint32_t nsid, const struct nvme_bd
 	}
 	nvme_listen(ctrlr, &nb->listener);
 	*ret_bdev = &nb->bdev;
+	return 0;
+}
+
+int nvme_bdev_size(struct nvme_ctrlr *ctrlr, uint32_t nsid, uint64_t *ret_bytes,
+		   uint32_t *ret_block_bytes, struct errbuf *eb)
+{
+	struct nvme_ns_info info;
+	int err = ns_look(ctrlr, nsid, &info, eb);
+
+	if (err)
+		return err;
+	*ret_bytes = info.bytes;
+	*ret_block_bytes = 1u << info.shift;
 	return 0;
 }
 

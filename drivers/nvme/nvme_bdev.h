@@ -16,7 +16,7 @@ struct nvme_bdev_opts {
 	uint64_t off;	/* bytes, whole blocks */
 	uint64_t bytes; /* 0: up to the end, and following it when the namespace is resized */
 	bool read_only;
-	/* Called when the block device has gone, with arg: gives the controller back. May block: worker thread. NULL: nothing. */
+	/* Called when the block device goes, with arg: gives the controller back. May block: worker thread. NULL: nothing. */
 	void (*release)(void *arg);
 	void *release_arg;
 };
@@ -27,6 +27,10 @@ struct nvme_bdev_opts {
  */
 int nvme_bdev_open(struct nvme_ctrlr *ctrlr, uint32_t nsid, const struct nvme_bdev_opts *opts,
 		   struct bdev **ret_bdev, struct errbuf *eb);
+
+/* How large a namespace is, in bytes, and its blocks. Errors as of nvme_bdev_open(). */
+int nvme_bdev_size(struct nvme_ctrlr *ctrlr, uint32_t nsid, uint64_t *ret_bytes,
+		   uint32_t *ret_block_bytes, struct errbuf *eb);
 
 /* Read @bytes at @off of a namespace and wait, for what has to be known before a block device is made (partition
  * tables). Whole blocks. Set-up threads. 0 or -errno. */

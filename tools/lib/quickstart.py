@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The second half of tools/quickstart: nvringd, a guest on its disk, a report, and the end of both."""
+"""The second half of tools/quickstart: SSD, nvringd, a guest on its disk, a report, and the end of all."""
 
 import json
 import os
@@ -47,15 +47,23 @@ def wrapped(argv):
     return " \\\n  ".join([*lines, line])
 
 
-def start_daemon(folder, keep):
-    image = folder / "disk.img"
-    with open(image, "wb") as out:
-        out.truncate(DISK_MIB << 20)
-    daemon = server.Nvringd(folder, [server.Export("vol0", image, [folder / "vol0.sock"])])
+def start_ssd(folder, image, keep):
+    ssd = server.Ssd(folder, [image])
+    ssd.outlive = keep
+    ssd.start()
+    say("nvring-ssd", f"an NVMe SSD in software, on {ssd.socket}")
+    return ssd
+
+
+def start_daemon(folder, image, ssd, keep):
+    export = server.Export("vol0", image, [folder / "vol0.sock"], uri=ssd.uri(1) if ssd else None)
+    daemon = server.Nvringd(folder, [export])
     daemon.outlive = keep
     began = time.monotonic()
     daemon.start()
-    say("nvringd", f"listens after {(time.monotonic() - began) * 1000:.0f} ms, disk vol0: {DISK_MIB} MiB in {image}")
+    way = "through the NVMe driver" if ssd else "as a file"
+    say("nvringd", f"listens after {(time.monotonic() - began) * 1000:.0f} ms, disk vol0: "
+        f"{DISK_MIB} MiB in {image}, {way}")
     return daemon
 
 
@@ -106,28 +114,42 @@ def bench(target):
     say("", "(Most of the new image is holes: this is nvring's own path, not what the storage below can do.)")
 
 
-def report_end(vm, daemon, kernel, folder, keep):
-    by_hand = Vm(folder, "guest", cpus=CPUS).boot_shell(kernel, initramfs.shared(kernel))
+def report_by_hand(vm_line, daemon, ssd):
+    """The same without this script; sockets and image in the present folder."""
+    print("  truncate -s 1G disk.img")
+    uri = "file:disk.img"
+    if ssd:
+        uri = "nvme+vfio-user:ssd.sock/1"
+        print(f"  {wrapped([os.environ['NVRING_SSD'], '--socket', 'ssd.sock', '--ns', 'file=disk.img'])} &")
+    print(f"  {wrapped([os.environ['NVRINGD'], '--disk', f'vol0={uri}', '--vhost-user-blk', 'vol0=vol0.sock'])} &")
+    print("  " + vm_line.replace(str(daemon.exports[0].sockets[0]), "vol0.sock"))
+
+
+def report_end(vm, daemon, ssd, kernel, keep):
+    by_hand = Vm(vm.folder, "guest", cpus=CPUS).boot_shell(kernel, initramfs.shared(kernel))
     by_hand.add_disk(daemon.exports[0].sockets[0], "vol0", num_queues=CPUS)
-    title("A guest by hand: a shell in it, with the disk as /dev/vda"
-          + ("" if keep else " (start nvringd first)"))
-    if not keep:
-        print("  truncate -s 1G disk.img")
-        print(f"  {wrapped([os.environ['NVRINGD'], '--disk', 'vol0=file:disk.img', '--vhost-user-blk', 'vol0=vol0.sock'])} &")
     line = wrapped(by_hand.argv_by_hand())
-    print("  " + (line if keep else line.replace(str(daemon.exports[0].sockets[0]), "vol0.sock")))
-    if keep:
-        title("Both go on running")
-        say("console", f"socat -,rawer,escape=0x1d UNIX-CONNECT:{vm.console_socket}   (Enter shows the prompt, Ctrl-] leaves)")
-        say("control", f"{os.environ['NVRING']} -s {daemon.rpc_path} disk list")
-        say("stop", f"kill {vm.process.pid}; kill {daemon.process.pid}; rm -r {folder}")
+    title("A guest by hand: a shell in it, with the disk as /dev/vda")
+    if not keep:
+        report_by_hand(line, daemon, ssd)
+        return
+    print("  " + line)
+    title("All of them go on running")
+    running = [vm, daemon, *([ssd] if ssd else [])]
+    say("console", f"socat -,rawer,escape=0x1d UNIX-CONNECT:{vm.console_socket}   (Enter shows the prompt, Ctrl-] leaves)")
+    say("control", f"{os.environ['NVRING']} -s {daemon.rpc_path} disk list")
+    say("stop", f"{'; '.join(f'kill {each.process.pid}' for each in running)}; rm -r {vm.folder}")
 
 
-def quickstart(folder, keep):
-    daemon = vm = None
+def quickstart(folder, use_file, keep):
+    image = folder / "disk.img"
+    ssd = daemon = vm = None
     kept = False
     try:
-        daemon = start_daemon(folder, keep)
+        with open(image, "wb") as out:
+            out.truncate(DISK_MIB << 20)
+        ssd = None if use_file else start_ssd(folder, image, keep)
+        daemon = start_daemon(folder, image, ssd, keep)
         vm, kernel = prepare_guest(folder, daemon, keep)
         run_guest(vm, kernel)
         if not keep:
@@ -135,11 +157,13 @@ def quickstart(folder, keep):
             title("What the host sees, without a guest between")
             bench(daemon.exports[0].sockets[0])
             daemon.stop()
-        report_end(vm, daemon, kernel, folder, keep)
+            if ssd:
+                ssd.stop()
+        report_end(vm, daemon, ssd, kernel, keep)
         kept = keep
     finally:
         if not kept:
-            for running in (vm, daemon):
+            for running in (vm, daemon, ssd):
                 if running:
                     getattr(running, "abandon", getattr(running, "stop", None))()
             shutil.rmtree(folder, ignore_errors=True)
@@ -150,7 +174,7 @@ def main():
         signal.signal(number, lambda *_: sys.exit(1))
     folder = pathlib.Path(tempfile.mkdtemp(prefix="nvring-"))
     try:
-        quickstart(folder, "--keep" in sys.argv[1:])
+        quickstart(folder, "--file" in sys.argv[1:], "--keep" in sys.argv[1:])
     except (GuestError, Unavailable) as error:
         print(f"\ntools/quickstart: {error}", file=sys.stderr)
         sys.exit(1)

@@ -15,14 +15,18 @@ START_SECONDS = 20
 
 
 class Export:
-    """A disk image and the sockets it is reached by; FAULTS are rules of the fault device on top of it."""
+    """A disk and the sockets it is reached by: an image file, or what URI says.
 
-    def __init__(self, name, image, sockets, read_only=False, faults=""):
+    FAULTS are rules of the fault device on top of it.
+    """
+
+    def __init__(self, name, image, sockets, *, read_only=False, faults="", uri=None):
         self.name = name
         self.image = image
         self.sockets = sockets
         self.read_only = read_only
         self.faults = faults
+        self.uri = uri or f"file:{image}"
 
 
 class Server:
@@ -48,13 +52,15 @@ class Server:
         with open(self.log, "ab") as log:
             self.process = process.spawn(self.argv(), self.outlive, stdout=log, stderr=subprocess.STDOUT)
         deadline = time.monotonic() + START_SECONDS
-        for export in self.exports:
-            for path in export.sockets:
-                while not self._listens(path):
-                    if self.process.poll() is not None or time.monotonic() > deadline:
-                        raise GuestError(f"{self.program} does not listen on {path}:\n{self.tail()}")
-                    time.sleep(0.002)
+        for path in self.listens_on():
+            while not self._listens(path):
+                if self.process.poll() is not None or time.monotonic() > deadline:
+                    raise GuestError(f"{self.program} does not listen on {path}:\n{self.tail()}")
+                time.sleep(0.002)
         return self
+
+    def listens_on(self):
+        return [path for export in self.exports for path in export.sockets]
 
     @staticmethod
     def _listens(path):
@@ -108,7 +114,7 @@ class Nvringd(Server):
         for export in self.exports:
             option = "--disk-ro" if export.read_only else "--disk"
             faults = f"fault:{export.faults}@" if export.faults else ""
-            words += [option, f"{export.name}={faults}file:{export.image}"]
+            words += [option, f"{export.name}={faults}{export.uri}"]
             for number, path in enumerate(export.sockets):
                 words += ["--vhost-user-blk", f"{export.name}={path},name={export.name}-{number}"]
         return words
@@ -136,6 +142,33 @@ class Nvringd(Server):
 
     def resize(self, name, size):
         self.rpc("bdev_resize", name=name, size=size)
+
+
+class Ssd(Server):
+    """The software SSD: each of IMAGES is a namespace, from 1."""
+
+    program = os.environ.get("NVRING_SSD", "nvring-ssd")
+
+    def __init__(self, folder, images, options=()):
+        super().__init__(folder, [])
+        self.log = folder / "ssd.log"
+        self.images = images
+        self.options = list(options)
+
+    @property
+    def socket(self):
+        return self.folder / "ssd.sock"
+
+    def listens_on(self):
+        return [self.socket]
+
+    def uri(self, nsid):
+        """For nvringd: the namespace through the NVMe driver."""
+        return f"nvme+vfio-user:{self.socket}/{nsid}"
+
+    def argv(self):
+        namespaces = [word for image in self.images for word in ("--ns", f"file={image}")]
+        return [self.program, "--socket", self.socket, *namespaces, *self.options]
 
 
 class StorageDaemon(Server):
