@@ -6,7 +6,7 @@ import os
 import struct
 import unittest
 
-from ssd_rig import IOVA, PAGE, Failed, Silent, SsdCase, wait_for
+from ssd_rig import CFS, CSTS, IOVA, PAGE, Failed, Silent, SsdCase, wait_for
 from test_ssd import pattern
 
 
@@ -142,6 +142,25 @@ class Nvm(SsdCase):
         self.fails(0x020, client.adm, 0x80, nsid=1)
         client.run(queue, 0, nsid=1)
         self.assertEqual((self.folder / "disk.img").read_bytes(), pattern(1 << 20))
+
+    def test_boundary(self):
+        ssd = self.start(ns="disk.img,size=16M,boundary=64K")
+        client = self.connect(ssd).enable()
+        queue = client.queue()
+        self.assertEqual(u16(client.identify(0, 1), 46), 128)
+        client.read(queue, 0, 128)
+        client.read(queue, 127, 1)
+        self.assertEqual(ssd.do("counters")["boundary_crossings"], 0)
+        client.read(queue, 127, 2)
+        client.write(queue, 255, bytes(1024))
+        self.assertEqual(ssd.do("counters")["boundary_crossings"], 2)
+
+    def test_no_write_cache(self):
+        client = self.connect(self.start("--no-write-cache")).enable()
+        self.assertFalse(client.identify(1)[525] & 1)
+        self.fails(0x002, client.set_feature, 6, 1)
+        self.assertEqual(client.get_feature(6), 0)
+        client.write(client.queue(), 0, bytes(512))
 
     def test_null(self):
         client = self.connect(self.start("--null", "1T", ns=None)).enable()
@@ -279,6 +298,16 @@ class Features(SsdCase):
         self.fails(0x10e, client.set_feature, 0x84, 0, nsid=1)
         self.fails(0x00b, client.set_feature, 0x84, 1, nsid=5)
 
+    def test_keep_alive(self):
+        client = self.connect(self.start()).enable()
+        client.set_feature(0xf, 3600000)
+        client.adm(0x18)
+        client.set_feature(0xf, 50)
+        wait_for("CFS", lambda: client.reg32(CSTS) & CFS)
+        client.disable()
+        client.enable()
+        self.assertEqual(client.get_feature(0xf), 0)
+
     def test_host_memory_buffer(self):
         ssd = self.start("--hmb", "8K,16K")
         client = self.connect(ssd).enable()
@@ -386,7 +415,10 @@ class Logs(SsdCase):
         client.enable()
         self.assertEqual(client.log(3)[0], 2)
         self.assertEqual(client.identify(1)[64:72], b"2.5-test")
-        client.adm(0x10, dws=[1 | 3 << 3])  # back again, at once
+        client.set_feature(0xb, 1 << 9)
+        client.submit(client.admin, 0xc)
+        client.submit(client.admin, 0x10, dws=[1 | 3 << 3])  # back again, at once
+        self.assertEqual({client.admin.wait()[0], client.admin.wait()[0]}, {0, 0x00030102})
         self.assertEqual(client.identify(1)[64:72], b"1.0     ")
 
     def after_self_test(self, client):

@@ -502,6 +502,7 @@ class Program(SsdCase):
                           ((*sock, "--ns", "empty"), "empty; give it size="), ((*sock, "--ns", "/dev/null"), "neither"),
                           ((*sock, "--ns", "."), "Is a directory"), ((*sock, "--ns", "a,size=big"), "must be a size"),
                           ((*sock, "--ns", "a,block=520"), "unknown option"), ((*sock, "--ns", ",ro"), "must be PATH"),
+                          ((*sock, "--ns", "a,boundary=5000"), "power of two"),
                           ((*sock, "--ns", "empty,size=1M,ro"), "smaller than size="),
                           ((*sock, "--null", "0"), "must be a size"), ((*sock, "--null", "1G", "--queues", "0"), "1 to 128"),
                           ((*sock, "--null", "1G", "--mqes", "65537"), "2 to 65536"),

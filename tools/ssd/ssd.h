@@ -31,7 +31,8 @@ struct ssd_ns_opts {
 	uint64_t bytes; /* 0: as large as the file is */
 	uint32_t block; /* 512 or 4096 */
 	bool read_only;
-	bool null; /* moves no data: for benchmarks */
+	uint32_t boundary; /* bytes that I/O should not cross; 0: none */
+	bool null;	   /* moves no data: for benchmarks */
 };
 
 struct ssd_opts {
@@ -43,7 +44,7 @@ struct ssd_opts {
 	unsigned nfaults;
 	char serial[21], model[41];
 	unsigned queues, mqes, mdts;
-	bool dbbuf, sgl, no_mmap;
+	bool dbbuf, sgl, no_mmap, no_cache;
 	uint64_t hmb_min, hmb_pref; /* bytes; 0: wants none */
 	uint64_t capacity;	    /* bytes that namespaces made by the client may have together */
 	const char *pool;	    /* folder for their files; NULL: memory */

@@ -2,6 +2,7 @@
 /* Admin commands: I/O queues, Abort, doorbell buffers; the others have files of their own. */
 #include <string.h>
 
+#include "core/base/mono.h"
 #include "tools/ssd/ssd_priv.h"
 
 static uint16_t queue_size_check(const struct ssd *s, uint32_t entries)
@@ -150,8 +151,8 @@ typedef uint16_t (*admin_fn)(struct ssd *s, struct ssd_cmd *cmd);
 
 static uint16_t keep_alive(struct ssd *s, struct ssd_cmd *cmd)
 {
-	(void)s;
 	(void)cmd;
+	s->alive_ns = mono_ns();
 	return 0;
 }
 

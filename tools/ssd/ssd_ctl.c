@@ -289,6 +289,7 @@ static int do_counters(struct ssd *s, int n, char **words, struct json_object *o
 	add_number(out, "clients", c->clients);
 	add_number(out, "faults", c->faults);
 	add_number(out, "data_errors", c->data_errors);
+	add_number(out, "boundary_crossings", c->crossings);
 	add_number(out, "dma_regions", s->dma.n);
 	add_number(out, "reads", s->health.reads);
 	add_number(out, "writes", s->health.writes);

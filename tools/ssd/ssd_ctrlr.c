@@ -259,8 +259,39 @@ void ssd_ctrlr_write(struct ssd *s, uint64_t off, const void *buf, uint32_t len)
 	}
 }
 
-void ssd_ctrlr_tick(struct ssd *s, uint64_t now)
+/* 5.27.1.12: without Keep Alive for so long the host is taken for dead. */
+static uint64_t keep_alive_end(const struct ssd *s)
 {
+	if (!s->feat[NVME_FEAT_KATO] || !ssd_ctrlr_is_running(s))
+		return UINT64_MAX;
+	return s->alive_ns + s->feat[NVME_FEAT_KATO] * MONO_NS_PER_MS;
+}
+
+uint64_t ssd_ctrlr_due(const struct ssd *s)
+{
+	uint64_t due = keep_alive_end(s);
+
+	return s->ready_ns ? CC_MIN(due, s->ready_ns) : due;
+}
+
+static void health_tick(struct ssd_health *h, uint64_t now, bool busy)
+{
+	uint64_t ns = now - h->seen_ns;
+
+	h->seen_ns = now;
+	if (busy)
+		h->busy_ns += ns;
+	if (h->temperature >= SSD_TEMP_CRIT)
+		h->hot_ns += ns;
+	else if (h->temperature >= SSD_TEMP_WARN)
+		h->warm_ns += ns;
+}
+
+void ssd_ctrlr_tick(struct ssd *s, uint64_t now, bool busy)
+{
+	health_tick(&s->health, now, busy);
+	if (cc_unlikely(now >= keep_alive_end(s)))
+		ssd_ctrlr_fatal(s, "the keep-alive timer has expired");
 	if (s->ready_ns && now >= s->ready_ns) {
 		s->ready_ns = 0;
 		s->csts |= NVME_CSTS_RDY;

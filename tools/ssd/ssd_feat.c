@@ -53,6 +53,8 @@ void ssd_feat_reset(struct ssd *s, bool power)
 			s->feat_saved[fid] = feats[fid].start;
 		s->feat[fid] = s->feat_saved[fid];
 	}
+	if (s->opts.no_cache)
+		s->feat[NVME_FEAT_VOLATILE_WC] = 0;
 	s->temp_over = SSD_TEMP_WARN;
 	s->temp_under = 0;
 	s->hmb.on = false;
@@ -252,6 +254,13 @@ static uint16_t value_set(struct ssd *s, struct ssd_cmd *cmd, uint8_t fid, uint3
 		return ssd_data_from_host(s, cmd, s->host_behavior, NVME_HOST_BEHAVIOR_BYTES);
 	case NVME_FEAT_WRITE_PROTECT:
 		return protect_set(s, cmd, v);
+	case NVME_FEAT_KATO:
+		s->alive_ns = mono_ns();
+		break;
+	case NVME_FEAT_VOLATILE_WC:
+		if (s->opts.no_cache)
+			return NVME_SC_INVALID_FIELD;
+		break;
 	case NVME_FEAT_POWER_MGMT:
 		if ((v & 0x1f) > POWER_STATE_MAX)
 			return NVME_SC_INVALID_FIELD;

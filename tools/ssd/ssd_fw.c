@@ -84,6 +84,7 @@ uint16_t ssd_fw_commit(struct ssd *s, struct ssd_cmd *cmd)
 	case CA_ACTIVATE_NOW:
 		s->fw.active = slot;
 		s->fw.next = 0;
+		ssd_event_raise(s, SSD_EVENT_FW);
 		return 0;
 	default:
 		return 0;

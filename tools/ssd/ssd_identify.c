@@ -67,7 +67,7 @@ static void abilities(const struct ssd *s, struct nvme_id_ctrlr *id)
 	id->frmw = SSD_FW_SLOTS << 1 | 1u << 4; /* slots; activated without reset */
 	id->sanicap =
 		le32_make(7u | 2u << 30); /* crypto, block, overwrite; media not modified after */
-	id->vwc = NVME_VWC_PRESENT | 3u << 1; /* flush takes NSID_ALL */
+	id->vwc = (s->opts.no_cache ? 0 : NVME_VWC_PRESENT) | 3u << 1; /* flush takes NSID_ALL */
 	id->nwpc = 7;
 	id->sgls = le32_make(s->opts.sgl ? 1 : 0);
 }
@@ -91,7 +91,8 @@ static void limits(const struct ssd *s, struct nvme_id_ctrlr *id)
 	id->mtfa = le16_make(10);
 	id->edstt = le16_make(1); /* minutes; it takes seconds */
 	id->dsto = 1;
-	id->fwug = 1; /* pieces of 4 KiB */
+	id->kas = le16_make(1); /* units of 100 ms */
+	id->fwug = 1;		/* pieces of 4 KiB */
 	id->rtd3r = le32_make(1000000);
 	id->rtd3e = le32_make(1000000);
 	id->hmpre = le32_make((uint32_t)(s->opts.hmb_pref / NVME_PAGE_BYTES_MIN));
@@ -166,6 +167,7 @@ static uint16_t id_ns(struct ssd *s, uint8_t *page, uint32_t nsid, bool active)
 	/* the file's pages */
 	id->npwg = id->npwa = id->npdg = id->npda =
 		le16_make((uint16_t)((NVME_PAGE_BYTES_MIN >> ns->shift) - 1));
+	id->noiob = le16_make((uint16_t)(ns->boundary >> ns->shift));
 	id->mssrl = le16_make(65535);
 	id->mcl = le32_make(65536);
 	id->msrc = 15;

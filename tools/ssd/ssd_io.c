@@ -36,6 +36,8 @@ static uint16_t rw_parse(struct ssd *s, struct ssd_cmd *cmd, bool writes, struct
 		return NVME_SC_INVALID_FIELD;
 	ret->off = ret->lba << ns->shift;
 	ret->len = ret->nblocks << ns->shift;
+	if (ns->boundary && ret->off / ns->boundary != (ret->off + ret->len - 1) / ns->boundary)
+		s->counters.crossings++;
 	return 0;
 }
 

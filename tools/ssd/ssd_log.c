@@ -72,8 +72,8 @@ static uint64_t log_smart(struct ssd *s, uint8_t *page)
 	number16(log->unsafe_shutdowns, h->unsafe_shutdowns);
 	number16(log->media_errors, h->media_errors);
 	number16(log->num_err_log_entries, h->errors);
-	log->warning_temp_time = le32_make(h->warm_minutes);
-	log->critical_comp_time = le32_make(h->hot_minutes);
+	log->warning_temp_time = le32_make((uint32_t)(h->warm_ns / NS_PER_MINUTE));
+	log->critical_comp_time = le32_make((uint32_t)(h->hot_ns / NS_PER_MINUTE));
 	log->temp_sensor[0] = le16_make(h->temperature);
 	return sizeof(*log);
 }

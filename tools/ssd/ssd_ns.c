@@ -94,6 +94,7 @@ int ssd_ns_open(struct ssd *s, uint32_t nsid, const struct ssd_ns_opts *o, struc
 	ns_begin(s, nsid, o->block == 4096 ? 12 : 9);
 	ns->attached = true;
 	ns->read_only = o->read_only;
+	ns->boundary = o->boundary;
 	if (o->null) {
 		ns->null = true;
 		ns->bytes = o->bytes ? o->bytes : NULL_BYTES;

@@ -26,6 +26,7 @@ enum {
 	OPT_DBBUF,
 	OPT_HMB,
 	OPT_SGL,
+	OPT_NO_CACHE,
 	OPT_NO_MMAP,
 	OPT_CAPACITY,
 	OPT_POOL,
@@ -49,6 +50,7 @@ static const struct option long_options[] = {
 	{ "dbbuf", no_argument, NULL, OPT_DBBUF },
 	{ "hmb", required_argument, NULL, OPT_HMB },
 	{ "sgl", no_argument, NULL, OPT_SGL },
+	{ "no-write-cache", no_argument, NULL, OPT_NO_CACHE },
 	{ "no-mmap", no_argument, NULL, OPT_NO_MMAP },
 	{ "capacity", required_argument, NULL, OPT_CAPACITY },
 	{ "pool", required_argument, NULL, OPT_POOL },
@@ -75,6 +77,7 @@ static const char help_text[] =
 	"                            a namespace: a file or a block device; options:\n"
 	"                              size=1G      make the file, or make it larger\n"
 	"                              block=4096   bytes of a block: 512 (default) or 4096\n"
+	"                              boundary=64K I/O should not cross multiples of it\n"
 	"                              ro           read-only\n"
 	"                            a comma in PATH is written twice\n"
 	"  --null SIZE               a namespace that moves no data, for benchmarks\n"
@@ -83,6 +86,7 @@ static const char help_text[] =
 	"  --mqes N                  entries of a queue at most (2 to 65536, default 1024)\n"
 	"  --mdts N                  a command moves 2^N pages of 4 KiB at most (1 to 8,\n"
 	"                            default 5)\n"
+	"  --no-write-cache          there is no volatile write cache\n"
 	"  --sgl                     offer scatter-gather lists\n"
 	"  --dbbuf                   offer shadow doorbells\n"
 	"  --hmb MIN,PREFERRED       ask for a host memory buffer of these sizes\n"
@@ -172,8 +176,12 @@ static bool next_part(const char **s, char *buf, size_t len)
 	return true;
 }
 
+#define BOUNDARY_MAX (16u << 20) /* in blocks of 512 bytes it fits 16 bits */
+
 static int ns_option(struct ssd_ns_opts *ns, const char *part, struct errbuf *eb)
 {
+	uint64_t bytes;
+
 	if (!strcmp(part, "ro")) {
 		ns->read_only = true;
 		return 0;
@@ -189,10 +197,20 @@ static int ns_option(struct ssd_ns_opts *ns, const char *part, struct errbuf *eb
 		ns->block = part[6] == '5' ? 512 : 4096;
 		return 0;
 	}
-	return errbuf_set(
-		eb, -EINVAL,
-		"--ns %.200s: unknown option \"%.60s\" (known: size=1G, block=512, block=4096, ro)",
-		ns->path, part);
+	if (!strncmp(part, "boundary=", 9)) {
+		if (!uri_size_parse(part + 9, &bytes) && CC_IS_POW2(bytes) && bytes >= 4096 &&
+		    bytes <= BOUNDARY_MAX) {
+			ns->boundary = (uint32_t)bytes;
+			return 0;
+		}
+		return errbuf_set(eb, -EINVAL,
+				  "--ns %.200s: \"%.60s\": must be a power of two from 4K to 16M",
+				  ns->path, part);
+	}
+	return errbuf_set(eb, -EINVAL,
+			  "--ns %.200s: unknown option \"%.60s\" (known: size=1G, block=512, "
+			  "block=4096, boundary=64K, ro)",
+			  ns->path, part);
 }
 
 static int ns_add(struct ssd_opts *o, struct errbuf *eb)
@@ -317,6 +335,7 @@ static int take_option(struct ssd_opts *o, int opt, struct errbuf *eb)
 	default:
 		o->dbbuf |= opt == OPT_DBBUF;
 		o->sgl |= opt == OPT_SGL;
+		o->no_cache |= opt == OPT_NO_CACHE;
 		o->no_mmap |= opt == OPT_NO_MMAP;
 		return 0;
 	}

@@ -25,7 +25,7 @@
 #define SSD_FW_SLOTS	 3
 #define SSD_FW_BYTES_MAX (1u << 20)
 #define SSD_UNCORR_MAX	 128 /* ranges a namespace remembers as unreadable */
-#define SSD_VISITORS_MAX   4
+#define SSD_VISITORS_MAX 4
 #define SSD_CTRLR_ID	 1
 #define SSD_TEMP_WARN	 343 /* Kelvin: 70 degrees */
 #define SSD_TEMP_CRIT	 358
@@ -94,7 +94,8 @@ struct ssd_ns {
 	uint32_t nsid;
 	int fd;
 	uint64_t bytes;
-	unsigned shift; /* log2 of the block */
+	unsigned shift;	   /* log2 of the block */
+	uint32_t boundary; /* bytes: I/O should not cross its multiples; 0: none */
 	uint8_t nguid[16], eui64[8], uuid[16];
 	struct ssd_range uncorr[SSD_UNCORR_MAX];
 	unsigned nuncorr;
@@ -124,8 +125,8 @@ struct ssd_health {
 	struct nvme_log_error error[SSD_ERRORS_MAX];
 	uint16_t temperature; /* Kelvin */
 	uint8_t spare, spare_thresh, used, critical;
-	uint32_t warm_minutes, hot_minutes;
-	uint64_t born_ns;
+	uint64_t warm_ns, hot_ns; /* above the warning and the critical temperature */
+	uint64_t born_ns, seen_ns;
 };
 
 struct ssd_self_test {
@@ -163,7 +164,7 @@ struct ssd_counters {
 	uint64_t sq_bell_changes, cq_bell_changes; /* seen by looking at the page */
 	uint64_t sq_bell_messages, cq_bell_messages;
 	uint64_t region_reads, region_writes;
-	uint64_t irqs, clients, faults, bad_bells, data_errors;
+	uint64_t irqs, clients, faults, bad_bells, data_errors, crossings;
 };
 
 struct ssd_pci {
@@ -189,7 +190,8 @@ struct ssd {
 	uint32_t cc, csts, aqa, intm;
 	uint64_t ready_ns; /* RDY is due; 0: nothing due */
 	bool fatal, hung, removed;
-	uint32_t page; /* bytes, of CC.MPS */
+	uint64_t alive_ns; /* the last Keep Alive */
+	uint32_t page;	   /* bytes, of CC.MPS */
 
 	struct ssd_sq sq[SSD_QUEUES_MAX + 1];
 	struct ssd_cq cq[SSD_QUEUES_MAX + 1];
@@ -282,7 +284,9 @@ void ssd_ctrlr_reset(struct ssd *s); /* CC.EN to 0 */
 void ssd_ctrlr_flr(struct ssd *s);   /* everything of PCI, too */
 void ssd_ctrlr_fatal(struct ssd *s, const char *why);
 void ssd_ctrlr_remove(struct ssd *s, bool removed);
-void ssd_ctrlr_tick(struct ssd *s, uint64_t now);
+void ssd_ctrlr_tick(struct ssd *s, uint64_t now, bool busy); /* @busy: since the last one */
+uint64_t ssd_ctrlr_due(
+	const struct ssd *s); /* when the next is needed; UINT64_MAX: not by itself */
 static inline bool ssd_ctrlr_is_running(const struct ssd *s)
 {
 	return (s->csts & NVME_CSTS_RDY) && !s->fatal && !s->hung && !s->removed;

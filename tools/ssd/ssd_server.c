@@ -53,6 +53,7 @@ static void health_init(struct ssd_health *h)
 		.spare = 100,
 		.spare_thresh = 10,
 		.born_ns = mono_ns(),
+		.seen_ns = mono_ns(),
 	};
 }
 
@@ -266,9 +267,8 @@ static uint64_t due_ns(const struct ssd *s)
 {
 	uint64_t held =
 		ssd_ctrlr_is_running(s) ? ssd_queue_due(s) : UINT64_MAX; /* nobody executes them */
-	uint64_t due = CC_MIN(held, ssd_maint_due(s));
 
-	return s->ready_ns ? CC_MIN(due, s->ready_ns) : due;
+	return CC_MIN(CC_MIN(held, ssd_maint_due(s)), ssd_ctrlr_due(s));
 }
 
 /* How long nothing needs a look, apart from what sockets wake us for. */
@@ -293,7 +293,7 @@ bool ssd_turn(struct ssd *s, uint64_t wait_ns)
 	bool did = ssd_queue_poll(s);
 	uint64_t now = mono_ns();
 
-	ssd_ctrlr_tick(s, now);
+	ssd_ctrlr_tick(s, now, did);
 	if (did) {
 		s->busy_until_ns = now + s->opts.spin_us * MONO_NS_PER_US;
 		s->nap_ns = 0;
