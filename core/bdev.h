@@ -418,7 +418,8 @@ static cc_always_inline bool bdev_batch_is_easy(const struct bdev_batch *b)
 {
 	return !b->nout && b->len_bits < b->chan->bytes_max && !(b->kinds & b->chan->slow) &&
 	       !(b->place_bits & (b->chan->block_mask | 1ull << 63)) &&
-	       !(b->buf_bits & b->chan->align_mask) && !(b->seam_bits & b->chan->seam_mask) && b->iovcnt_bits <= b->chan->iovs_max;
+	       !(b->buf_bits & b->chan->align_mask) && !(b->seam_bits & b->chan->seam_mask) &&
+	       b->iovcnt_bits <= b->chan->iovs_max;
 }
 
 /* All of @bios (@n) to the driver when they are easy and there is room, else one by one. */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The admin commands the driver itself needs. They wait: set-up threads. 0, or -errno: no answer, or what its status means. */
+/* The admin commands the driver itself needs. They wait: set-up threads. 0, or -errno: no answer,
+ * or what its status means. */
 #ifndef DRIVERS_NVME_NVME_ADMIN_H
 #define DRIVERS_NVME_NVME_ADMIN_H
 

@@ -57,7 +57,8 @@ static void handle_smart(struct nvme_ctrlr *c)
 {
 	struct nvme_log_smart *log = calloc(1, sizeof(*log));
 
-	if (!log || nvme_admin_get_log(&c->admin, NVME_LOG_SMART, NVME_NSID_ALL, log, sizeof(*log))) {
+	if (!log ||
+	    nvme_admin_get_log(&c->admin, NVME_LOG_SMART, NVME_NSID_ALL, log, sizeof(*log))) {
 		free(log);
 		return;
 	}
@@ -76,11 +77,12 @@ static void handle_notice(struct nvme_ctrlr *c, uint32_t dw0)
 
 	switch (NVME_AER_INFO(dw0)) {
 	case NVME_AER_NOTICE_NS_ATTR:
-		/* Which ones does not matter: each disk looks for itself. Read, so that the next event comes. */
+		/* Which ones does not matter: each disk looks for itself. Read, so that the next
+		 * event comes. */
 		page = calloc(1, NVME_ID_BYTES);
 		if (page)
-			(void)nvme_admin_get_log(&c->admin, NVME_LOG_CHANGED_NS, NVME_NSID_ALL, page,
-						 NVME_ID_BYTES);
+			(void)nvme_admin_get_log(&c->admin, NVME_LOG_CHANGED_NS, NVME_NSID_ALL,
+						 page, NVME_ID_BYTES);
 		free(page);
 		nvme_tell_changed(c);
 		break;
@@ -99,7 +101,8 @@ static void handle(struct nvme_ctrlr *c, uint32_t dw0)
 	switch (NVME_AER_TYPE(dw0)) {
 	case NVME_AER_ERROR:
 		log_warn("%s: reports an error (event 0x%x)", c->name, dw0);
-		(void)nvme_admin_get_log(&c->admin, NVME_LOG_ERROR, NVME_NSID_ALL, &log, sizeof(log));
+		(void)nvme_admin_get_log(&c->admin, NVME_LOG_ERROR, NVME_NSID_ALL, &log,
+					 sizeof(log));
 		break;
 	case NVME_AER_SMART:
 		handle_smart(c);

@@ -14,8 +14,8 @@
 #include "drivers/nvme/nvme_ctrlr_priv.h"
 #include "drivers/nvme/nvme_status.h"
 
-#define DISCARD_BYTES_MAX (4ull << 30)	  /* of one command: bounds how long others wait for it */
-#define NSIDS_SHOWN	  8		  /* of those there are, in a message */
+#define DISCARD_BYTES_MAX (4ull << 30) /* of one command: bounds how long others wait for it */
+#define NSIDS_SHOWN	  8	       /* of those there are, in a message */
 
 struct nvme_bdev {
 	struct bdev bdev;
@@ -49,7 +49,8 @@ static void list_others(struct nvme_ctrlr *c, char *text, size_t size)
 	    !nvme_admin_identify(&c->admin, NVME_CNS_ACTIVE_NS_LIST, 0, page, NULL))
 		n = nvme_ns_list_parse(page, 0, nsids);
 	for (unsigned i = 0; i < CC_MIN(n, NSIDS_SHOWN) && at < size; i++)
-		at += (size_t)snprintf(text + at, size - at, "%s%u", i ? ", " : "; there are ", nsids[i]);
+		at += (size_t)snprintf(text + at, size - at, "%s%u", i ? ", " : "; there are ",
+				       nsids[i]);
 	if (n == 1)
 		(void)snprintf(text, size, "; there is %u", nsids[0]);
 	free(page);
@@ -66,7 +67,8 @@ static int ns_check_csi(struct nvme_ctrlr *c, uint32_t nsid, void *page, struct 
 	nvme_ns_descs_parse(page, &ids);
 	if (ids.csi == 0)
 		return 0;
-	return errbuf_set(eb, -ENOTSUP, "it is of command set %u (2: zoned); nvring uses NVM", ids.csi);
+	return errbuf_set(eb, -ENOTSUP, "it is of command set %u (2: zoned); nvring uses NVM",
+			  ids.csi);
 }
 
 static int ns_look(struct nvme_ctrlr *c, uint32_t nsid, struct nvme_ns_info *ret_info,
@@ -76,7 +78,8 @@ static int ns_look(struct nvme_ctrlr *c, uint32_t nsid, struct nvme_ns_info *ret
 	int err = page ? nvme_check_ready(c) : -ENOMEM;
 
 	if (err)
-		errbuf_write(eb, "the controller is %s", nvme_ctrlr_state_name(nvme_ctrlr_state(c)));
+		errbuf_write(eb, "the controller is %s",
+			     nvme_ctrlr_state_name(nvme_ctrlr_state(c)));
 	if (!err && (nsid == 0 || nsid == NVME_NSID_ALL))
 		err = errbuf_set(eb, -ENODEV, "there is no such number");
 	if (!err)
@@ -143,17 +146,20 @@ static int nvme_resize(struct bdev *bdev, uint64_t bytes, uint64_t *ret_bytes, s
 	int err;
 
 	if (bytes)
-		return errbuf_set(eb, -EOPNOTSUPP,
-				  "the size of %s is that of namespace %u of %s; a new one is noticed",
-				  bdev->name, nb->nsid, nb->ctrlr->name);
+		return errbuf_set(
+			eb, -EOPNOTSUPP,
+			"the size of %s is that of namespace %u of %s; a new one is noticed",
+			bdev->name, nb->nsid, nb->ctrlr->name);
 	err = ns_look(nb->ctrlr, nb->nsid, &info, eb);
 	if (err && err != -ENODEV && err != -ENOTSUP)
 		return err;
 	*ret_bytes = err || nvme_check_ready(nb->ctrlr) ? 0 : bytes_now(nb, &info);
 	if (err && !nvme_check_ready(nb->ctrlr))
-		log_error("%s: namespace %u can be used no longer: %s", nb->ctrlr->name, nb->nsid, eb->text);
+		log_error("%s: namespace %u can be used no longer: %s", nb->ctrlr->name, nb->nsid,
+			  eb->text);
 	else if (!err && info.shift != nb->shift)
-		log_error("%s: namespace %u has blocks of %u bytes now: the disk has to be opened again",
+		log_error("%s: namespace %u has blocks of %u bytes now: the disk has to be opened "
+			  "again",
 			  nb->ctrlr->name, nb->nsid, 1u << info.shift);
 	return 0;
 }
@@ -205,10 +211,12 @@ static int opts_check(const struct nvme_bdev_opts *o, const struct nvme_ns_info 
 	uint32_t block = 1u << info->shift;
 
 	if ((o->off | o->bytes) & (block - 1))
-		return errbuf_set(eb, -EINVAL, "offset and size must be multiples of its blocks of %u bytes",
+		return errbuf_set(eb, -EINVAL,
+				  "offset and size must be multiples of its blocks of %u bytes",
 				  block);
 	if (o->off >= info->bytes || o->bytes > info->bytes - o->off)
-		return errbuf_set(eb, -EINVAL, "offset %llu and size %llu reach beyond its %llu bytes",
+		return errbuf_set(eb, -EINVAL,
+				  "offset %llu and size %llu reach beyond its %llu bytes",
 				  (unsigned long long)o->off, (unsigned long long)o->bytes,
 				  (unsigned long long)info->bytes);
 	return 0;
@@ -228,7 +236,8 @@ static uint32_t boundary_of(const struct nvme_ctrlr *c, const struct nvme_ns_inf
 static void limits_fill(struct nvme_ctrlr *c, const struct nvme_ns_info *info,
 			const struct nvme_bdev_opts *o, struct bdev_limits *lim)
 {
-	const struct nvme_qpair_opts qp = { .entries = c->opts.depth, .entries_max = c->cap.entries_max };
+	const struct nvme_qpair_opts qp = { .entries = c->opts.depth,
+					    .entries_max = c->cap.entries_max };
 	uint64_t list_bytes = CC_MAX(c->info.xfer_bytes_max / NVME_PAGE_BYTES_MIN * sizeof(le64),
 				     NVME_IOQ_LIST_BYTES_MIN);
 	bool can_write = !o->read_only && !info->is_write_protected;
@@ -241,7 +250,8 @@ static void limits_fill(struct nvme_ctrlr *c, const struct nvme_ns_info *info,
 		.depth = nvme_qpair_depth(&qp),
 		.boundary_bytes = boundary_of(c, info, o->off),
 		/* NLB has 16 bits */
-		.bytes_max = CC_MIN((uint64_t)c->info.xfer_bytes_max, (uint64_t)NVME_NLB_MAX << info->shift),
+		.bytes_max = CC_MIN((uint64_t)c->info.xfer_bytes_max,
+				    (uint64_t)NVME_NLB_MAX << info->shift),
 		.discard_align = info->discard_align,
 		.read_only = !can_write,
 		.has_flush = c->info.has_vwc,
@@ -254,7 +264,8 @@ static void limits_fill(struct nvme_ctrlr *c, const struct nvme_ns_info *info,
 					 (uint64_t)BDEV_IOVS_MAX);
 	if (can_write && c->info.oncs & NVME_ONCS_DSM)
 		lim->discard_max = DISCARD_BYTES_MAX;
-	if (can_write && c->info.oncs & NVME_ONCS_WRITE_ZEROES && !(c->quirks & NVME_QUIRK_NO_WRITE_ZEROES))
+	if (can_write && c->info.oncs & NVME_ONCS_WRITE_ZEROES &&
+	    !(c->quirks & NVME_QUIRK_NO_WRITE_ZEROES))
 		lim->zeroes_max = (uint64_t)NVME_NLB_MAX << info->shift;
 }
 
@@ -302,7 +313,8 @@ int nvme_bdev_open(struct nvme_ctrlr *ctrlr, uint32_t nsid, const struct nvme_bd
 		if (err == -ENODEV && !nvme_check_ready(ctrlr))
 			list_others(ctrlr, others, sizeof(others));
 		free(nb);
-		return errbuf_set(eb, err, "namespace %u of %s: %s%s", nsid, ctrlr->name, why.text, others);
+		return errbuf_set(eb, err, "namespace %u of %s: %s%s", nsid, ctrlr->name, why.text,
+				  others);
 	}
 	nvme_listen(ctrlr, &nb->listener);
 	*ret_bdev = &nb->bdev;
@@ -322,7 +334,8 @@ int nvme_bdev_size(struct nvme_ctrlr *ctrlr, uint32_t nsid, uint64_t *ret_bytes,
 	return 0;
 }
 
-int nvme_bdev_peek(struct nvme_ctrlr *ctrlr, uint32_t nsid, uint64_t off, void *ret_buf, uint32_t bytes)
+int nvme_bdev_peek(struct nvme_ctrlr *ctrlr, uint32_t nsid, uint64_t off, void *ret_buf,
+		   uint32_t bytes)
 {
 	struct nvme_ns_info info;
 	int err = ns_look(ctrlr, nsid, &info, NULL);
@@ -331,7 +344,8 @@ int nvme_bdev_peek(struct nvme_ctrlr *ctrlr, uint32_t nsid, uint64_t off, void *
 	if (err)
 		return err;
 	step = CC_MIN(ctrlr->info.xfer_bytes_max, NVME_SYNCQ_DATA_BYTES);
-	if ((off | bytes) & ((1u << info.shift) - 1) || off > info.bytes || bytes > info.bytes - off)
+	if ((off | bytes) & ((1u << info.shift) - 1) || off > info.bytes ||
+	    bytes > info.bytes - off)
 		return -EINVAL;
 	for (uint32_t at = 0, n; at < bytes && !err; at += n) {
 		uint64_t lba = (off + at) >> info.shift;

@@ -24,7 +24,8 @@ static const char *const state_names[] = {
 /* The arrows of the drawing in nvme_ctrlr.h: from, a set of to. */
 static const uint8_t moves[] = {
 	[NVME_CTRLR_ABSENT] = 1u << NVME_CTRLR_READY | 1u << NVME_CTRLR_CLOSED,
-	[NVME_CTRLR_READY] = 1u << NVME_CTRLR_RESETTING | 1u << NVME_CTRLR_FAILED | 1u << NVME_CTRLR_CLOSED,
+	[NVME_CTRLR_READY] =
+		1u << NVME_CTRLR_RESETTING | 1u << NVME_CTRLR_FAILED | 1u << NVME_CTRLR_CLOSED,
 	[NVME_CTRLR_RESETTING] = 1u << NVME_CTRLR_READY | 1u << NVME_CTRLR_FAILED,
 	[NVME_CTRLR_FAILED] = 1u << NVME_CTRLR_CLOSED,
 	[NVME_CTRLR_CLOSED] = 0,
@@ -64,7 +65,8 @@ int nvme_check_ready(const struct nvme_ctrlr *c)
 	return nvme_ctrlr_state(c) == NVME_CTRLR_READY ? 0 : -ENODEV;
 }
 
-/* The message that the namespaces may have changed. It may still be under way when the controller is closed. */
+/* The message that the namespaces may have changed. It may still be under way when the controller
+ * is closed. */
 struct nvme_changed {
 	struct reactor_msg msg;
 	struct nvme_ctrlr *ctrlr; /* NULL: closed */
@@ -158,7 +160,8 @@ static int vectors_open(struct nvme_ctrlr *c)
 
 static struct nvme_ctrlr *ctrlr_alloc(struct nvme_hw *hw, const struct nvme_ctrlr_opts *opts)
 {
-	struct nvme_ctrlr *c = aligned_alloc(CACHELINE_BYTES, CC_ALIGN_UP(sizeof(*c), CACHELINE_BYTES));
+	struct nvme_ctrlr *c =
+		aligned_alloc(CACHELINE_BYTES, CC_ALIGN_UP(sizeof(*c), CACHELINE_BYTES));
 
 	if (!c)
 		return NULL;
@@ -296,7 +299,8 @@ static bool is_ours_alone(const struct nvme_passthru *cmd)
 	case NVME_ADM_DBBUF_CONFIG:
 		return true;
 	case NVME_ADM_SET_FEATURES:
-		return (cmd->cdw10 & 0xff) == NVME_FEAT_NUM_QUEUES || (cmd->cdw10 & 0xff) == NVME_FEAT_HMB;
+		return (cmd->cdw10 & 0xff) == NVME_FEAT_NUM_QUEUES ||
+		       (cmd->cdw10 & 0xff) == NVME_FEAT_HMB;
 	default:
 		return false;
 	}
@@ -312,7 +316,8 @@ int nvme_ctrlr_passthru(struct nvme_ctrlr *c, struct nvme_passthru *cmd)
 		return -EPERM;
 	err = nvme_syncq_exec(&c->admin, cmd);
 	if (err == -ETIMEDOUT || err == -EPROTO) {
-		(void)__atomic_fetch_or(&c->report, err == -EPROTO ? NVME_REPORT_LIE : NVME_REPORT_RESET,
+		(void)__atomic_fetch_or(&c->report,
+					err == -EPROTO ? NVME_REPORT_LIE : NVME_REPORT_RESET,
 					__ATOMIC_RELEASE);
 		nvme_ctrlr_wake_keeper(c);
 	}

@@ -73,9 +73,10 @@ struct nvme_passthru {
 };
 
 /**
- * nvme_ctrlr_passthru - carry out an admin command and wait. 0: the controller has answered (see status); -errno: it has
- * not (-ENODEV failed or removed, -ETIMEDOUT, -EINVAL: more than 128 KiB of data, -EPERM: queues and events are the driver's,
- * -EBUSY: too many, or one that timed out still holds the data). Any thread but a reactor's; serialised inside.
+ * nvme_ctrlr_passthru - carry out an admin command and wait. 0: the controller has answered (see
+ * status); -errno: it has not (-ENODEV failed or removed, -ETIMEDOUT, -EINVAL: more than 128 KiB of
+ * data, -EPERM: queues and events are the driver's, -EBUSY: too many, or one that timed out still
+ * holds the data). Any thread but a reactor's; serialised inside.
  */
 int nvme_ctrlr_passthru(struct nvme_ctrlr *ctrlr, struct nvme_passthru *cmd);
 

@@ -16,13 +16,13 @@
 #include "drivers/nvme/nvme_quirks.h"
 #include "drivers/nvme/nvme_syncq.h"
 
-#define NVME_IOQS_MAX	       256u /* of a controller: one per reactor */
-#define NVME_VECTORS_MAX       64u
-#define NVME_IO_TIMEOUT_MS     30000u
-#define NVME_ADMIN_TIMEOUT_MS  10000u
-#define NVME_DEPTH	       256u /* entries of an I/O queue */
-#define NVME_EVENT_REQUESTS    4u   /* asynchronous event requests under way */
-#define NVME_EVENTS_MAX	       8u
+#define NVME_IOQS_MAX	      256u /* of a controller: one per reactor */
+#define NVME_VECTORS_MAX      64u
+#define NVME_IO_TIMEOUT_MS    30000u
+#define NVME_ADMIN_TIMEOUT_MS 10000u
+#define NVME_DEPTH	      256u /* entries of an I/O queue */
+#define NVME_EVENT_REQUESTS   4u   /* asynchronous event requests under way */
+#define NVME_EVENTS_MAX	      8u
 
 /* Doorbell Buffer Config: a page of shadows, a page of EventIdx. */
 struct nvme_dbbuf {
@@ -69,7 +69,8 @@ struct nvme_ctrlr {
 	pthread_mutex_t lock;
 	struct nvme_ioq *ioqs[NVME_IOQS_MAX]; /* of queue id i + 1; never leave before close */
 	unsigned nioqs;
-	struct nvme_syncq *sync_io; /* queue id NVME_IOQS_MAX or the last one; NULL: not needed yet */
+	struct nvme_syncq
+		*sync_io; /* queue id NVME_IOQS_MAX or the last one; NULL: not needed yet */
 	struct list listeners;
 	/* The keeper: see nvme_keeper.c. */
 	pthread_t keeper;
@@ -82,7 +83,7 @@ struct nvme_ctrlr {
 	/* written under admin.lock by whoever reaps, taken by the keeper */
 	uint32_t events[NVME_EVENTS_MAX];
 	unsigned nevents, nrequests;
-	bool events_refused; /* the device takes no (more) event requests */
+	bool events_refused;  /* the device takes no (more) event requests */
 	uint8_t smart_logged; /* critical warnings that have been told */
 	struct nvme_changed *changed;
 };
@@ -129,7 +130,8 @@ void nvme_recover_fail(struct nvme_ctrlr *c, const char *why);
 
 /* nvme_queues.c: I/O queues of the reactors */
 
-/* The queue that @r uses: its own, or when there is none left, another's (*ret_remote). Control thread. */
+/* The queue that @r uses: its own, or when there is none left, another's (*ret_remote). Control
+ * thread. */
 int nvme_queues_get(struct nvme_ctrlr *c, struct reactor *r, struct nvme_ioq **ret_ioq,
 		    bool *ret_remote);
 void nvme_queues_put(struct nvme_ctrlr *c, struct nvme_ioq *q);

@@ -10,11 +10,11 @@
 #include "drivers/nvme/nvme_admin.h"
 #include "drivers/nvme/nvme_ctrlr_priv.h"
 
-#define POLL_NS_MIN	 20000ull  /* between two looks at CSTS, growing */
-#define POLL_NS_MAX	 2000000ull
-#define SLOW_READY_MS	 2300u /* NVME_QUIRK_SLOW_READY */
-#define FUNCTION_RESET_MS 100u /* PCIe 6.6.2: after it, before the first access */
-#define CRTO_UNIT_MS	 500u
+#define POLL_NS_MIN	  20000ull /* between two looks at CSTS, growing */
+#define POLL_NS_MAX	  2000000ull
+#define SLOW_READY_MS	  2300u /* NVME_QUIRK_SLOW_READY */
+#define FUNCTION_RESET_MS 100u	/* PCIe 6.6.2: after it, before the first access */
+#define CRTO_UNIT_MS	  500u
 
 static void sleep_ns(uint64_t ns)
 {
@@ -23,7 +23,8 @@ static void sleep_ns(uint64_t ns)
 	(void)nanosleep(&ts, NULL);
 }
 
-/* Until the bits of @mask in CSTS are @want. -ETIMEDOUT, -ENODEV (gone), -EIO (fatal status, when it matters). */
+/* Until the bits of @mask in CSTS are @want. -ETIMEDOUT, -ENODEV (gone), -EIO (fatal status, when
+ * it matters). */
 static int wait_csts(struct nvme_ctrlr *c, uint32_t mask, uint32_t want, uint32_t ms,
 		     bool cfs_matters)
 {
@@ -55,7 +56,9 @@ static int explain(struct nvme_ctrlr *c, int err, const char *what, uint32_t ms,
 	case -ENODEV:
 		return errbuf_set(eb, err, "the device has gone");
 	case -EIO:
-		return errbuf_set(eb, err, "the controller reports a fatal error (CSTS.CFS) while it %s", what);
+		return errbuf_set(eb, err,
+				  "the controller reports a fatal error (CSTS.CFS) while it %s",
+				  what);
 	case -ETIMEDOUT:
 		return errbuf_set(eb, err, "the controller has not %s within %u ms", what, ms);
 	default:
@@ -96,9 +99,11 @@ void nvme_shutdown(struct nvme_ctrlr *c)
 	int err = nvme_reg_read(c->hw, NVME_REG_CC, &cc);
 
 	if (!err)
-		err = nvme_reg_write(c->hw, NVME_REG_CC, (cc & ~NVME_CC_SHN_MASK) | NVME_CC_SHN_NORMAL);
+		err = nvme_reg_write(c->hw, NVME_REG_CC,
+				     (cc & ~NVME_CC_SHN_MASK) | NVME_CC_SHN_NORMAL);
 	if (!err)
-		err = wait_csts(c, NVME_CSTS_SHST_MASK, NVME_CSTS_SHST_COMPLETE, c->info.shutdown_ms, true);
+		err = wait_csts(c, NVME_CSTS_SHST_MASK, NVME_CSTS_SHST_COMPLETE,
+				c->info.shutdown_ms, true);
 	if (err && err != -ENODEV)
 		log_warn("%s: shutdown not confirmed by the device: %s", c->name, strerror(-err));
 }
@@ -118,7 +123,8 @@ static int read_cap(struct nvme_ctrlr *c, struct errbuf *eb)
 	if (!err && NVME_CAP_CRMS(cap) && !nvme_reg_read(c->hw, NVME_REG_CRTO, &crto))
 		c->cap.ready_ms = CC_MAX(c->cap.ready_ms, (crto & 0xffff) * CRTO_UNIT_MS);
 	if (!err && !c->cap.has_nvm && !c->opts.no_io)
-		return errbuf_set(eb, -ENOTSUP, "it has no NVM command set (CAP.CSS 0x%x)", NVME_CAP_CSS(cap));
+		return errbuf_set(eb, -ENOTSUP, "it has no NVM command set (CAP.CSS 0x%x)",
+				  NVME_CAP_CSS(cap));
 	return err;
 }
 
@@ -137,7 +143,8 @@ static void set_vectors(struct nvme_ctrlr *c)
 static int start(struct nvme_ctrlr *c, struct errbuf *eb)
 {
 	const struct nvme_qpair *qp = &c->admin.qp;
-	uint32_t cc = NVME_CC_CSS(c->cap.css) | NVME_CC_IOSQES(6) | NVME_CC_IOCQES(4) | NVME_CC_MPS(0);
+	uint32_t cc =
+		NVME_CC_CSS(c->cap.css) | NVME_CC_IOSQES(6) | NVME_CC_IOCQES(4) | NVME_CC_MPS(0);
 	int err;
 
 	nvme_syncq_reset(&c->admin);
@@ -172,8 +179,8 @@ static int identify(struct nvme_ctrlr *c, struct errbuf *eb)
 	if (err)
 		return err;
 	if (c->nresets && strcmp(info.serial, c->info.serial))
-		return errbuf_set(eb, -ENODEV, "serial number %s was %s before the reset", info.serial,
-				  c->info.serial);
+		return errbuf_set(eb, -ENODEV, "serial number %s was %s before the reset",
+				  info.serial, c->info.serial);
 	c->quirks = nvme_quirks_of(&info);
 	if (c->nresets)
 		/* queues and disks were made for what it said first */
@@ -185,7 +192,8 @@ static int identify(struct nvme_ctrlr *c, struct errbuf *eb)
 
 static int admin_init(struct nvme_ctrlr *c, struct errbuf *eb)
 {
-	const struct nvme_qpair_opts o = { .id = 0, .entries_max = NVME_AQ_ENTRIES_MAX,
+	const struct nvme_qpair_opts o = { .id = 0,
+					   .entries_max = NVME_AQ_ENTRIES_MAX,
 					   .stride = c->cap.stride };
 	int err;
 

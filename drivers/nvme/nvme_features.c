@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* What is asked of a controller once it is ready: queues, events, shadow doorbells, delays of retries. */
+/* What is asked of a controller once it is ready: queues, events, shadow doorbells, delays of
+ * retries. */
 #include <errno.h>
 #include <string.h>
 
@@ -25,8 +26,8 @@ static int set_queues(struct nvme_ctrlr *c, struct errbuf *eb)
 	given = CC_MIN(dw0 & 0xffff, dw0 >> 16) + 1;
 	given = CC_MIN(given, want);
 	if (given < c->nioqs)
-		return errbuf_set(eb, -EPROTO, "it gives %u I/O queues where it gave %u before", given,
-				  c->queues);
+		return errbuf_set(eb, -EPROTO, "it gives %u I/O queues where it gave %u before",
+				  given, c->queues);
 	c->queues = given;
 	return 0;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Host Memory Buffer (5.27.1.11): memory that a controller without its own asks for. It uses it from
- * Set Features until it is told to stop, or disabled.
+ * Host Memory Buffer (5.27.1.11): memory that a controller without its own asks for. It uses it
+ * from Set Features until it is told to stop, or disabled.
  */
 #include <errno.h>
 #include <string.h>

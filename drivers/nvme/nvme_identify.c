@@ -40,7 +40,8 @@ int nvme_ctrlr_info_parse(const struct nvme_id_ctrlr *id, struct nvme_ctrlr_info
 	uint32_t shutdown_ms = le32_get(id->rtd3e) / 1000;
 
 	/* 5.17.2.1: required sizes of entries, log2, in bits 3:0 */
-	if ((id->sqes & 0xf) > 6 || (id->sqes >> 4) < 6 || (id->cqes & 0xf) > 4 || (id->cqes >> 4) < 4)
+	if ((id->sqes & 0xf) > 6 || (id->sqes >> 4) < 6 || (id->cqes & 0xf) > 4 ||
+	    (id->cqes >> 4) < 4)
 		return errbuf_set(eb, -EPROTO,
 				  "it wants queue entries of another size (SQES 0x%x, CQES 0x%x)",
 				  id->sqes, id->cqes);
@@ -107,7 +108,8 @@ int nvme_ns_info_parse(const struct nvme_id_ns *id, struct nvme_ns_info *ret_inf
 				  (uint32_t)id->nlbaf + id->nulbaf + 1);
 	if (le16_get(f->ms) != 0)
 		return errbuf_set(eb, -ENOTSUP,
-				  "it is formatted with %u bytes of metadata per block, which nvring does not use; "
+				  "it is formatted with %u bytes of metadata per block, which "
+				  "nvring does not use; "
 				  "format it without (nvring nvme format --lbaf, or nvme format)",
 				  le16_get(f->ms));
 	if (f->lbads < BLOCK_SHIFT_MIN || f->lbads > BLOCK_SHIFT_MAX)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* What controller and namespaces say of themselves, checked once (5.17; NVM 4.1.5). Pure: the pages may be anything. */
+/* What controller and namespaces say of themselves, checked once (5.17; NVM 4.1.5). Pure: the pages
+ * may be anything. */
 #ifndef DRIVERS_NVME_NVME_IDENTIFY_H
 #define DRIVERS_NVME_NVME_IDENTIFY_H
 
@@ -9,7 +10,8 @@
 #include "core/base/errbuf.h"
 #include "drivers/nvme/nvme_spec.h"
 
-#define NVME_XFER_BYTES_MAX (1u << 20) /* of one command, whatever the device takes: its list fits into a page */
+#define NVME_XFER_BYTES_MAX \
+	(1u << 20) /* of one command, whatever the device takes: its list fits into a page */
 
 struct nvme_ctrlr_info {
 	char model[41], serial[21], firmware[9]; /* printable, without spaces at the end */
@@ -19,7 +21,7 @@ struct nvme_ctrlr_info {
 	uint16_t oacs, oncs;
 	bool has_vwc;
 	bool has_sgl;
-	uint32_t events_max; /* asynchronous event requests */
+	uint32_t events_max;  /* asynchronous event requests */
 	uint32_t retry_ms[4]; /* by CRD */
 	uint32_t shutdown_ms; /* RTD3E */
 	uint64_t hmb_bytes, hmb_bytes_min, hmb_piece_min;
@@ -37,12 +39,13 @@ struct nvme_ns_info {
 	uint32_t boundary_bytes; /* NOIOB when it is a power of two; else 0 */
 	uint32_t phys_bytes, opt_io_bytes, discard_align;
 	bool is_write_protected;
-	bool has_deac; /* Write Zeroes may deallocate */
+	bool has_deac;				   /* Write Zeroes may deallocate */
 	uint32_t copy_ranges_max, copy_blocks_max; /* MSRC + 1, MSSRL */
 	uint8_t nguid[16], eui64[8];
 };
 
-/* 0; -ENODEV (not active), -ENOTSUP (metadata, size of the blocks), -EPROTO (no value a namespace may have). */
+/* 0; -ENODEV (not active), -ENOTSUP (metadata, size of the blocks), -EPROTO (no value a namespace
+ * may have). */
 int nvme_ns_info_parse(const struct nvme_id_ns *id, struct nvme_ns_info *ret_info,
 		       struct errbuf *eb);
 

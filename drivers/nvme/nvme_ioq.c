@@ -296,7 +296,8 @@ static cc_noinline bool ioq_reap_odd(struct nvme_ioq *q, uint32_t word)
 	return true;
 }
 
-/* Reaps up to POLL_MAX. Those that succeeded are collected per channel and end in this turn's flush. */
+/* Reaps up to POLL_MAX. Those that succeeded are collected per channel and end in this turn's
+ * flush. */
 static cc_always_inline unsigned ioq_reap(struct nvme_ioq *q)
 {
 	uint32_t head = q->qp.cq_head, first = head, word;
@@ -352,7 +353,8 @@ static bool ioq_arm(struct poller *p)
 		return false;
 	if (q->irq_fd < 0)
 		return q->nfree != q->qp.depth; /* nobody else would look */
-	/* Partner: the device, which interrupts for entries that it posts after it knows our head. */
+	/* Partner: the device, which interrupts for entries that it posts after it knows our head.
+	 */
 	nvme_qpair_tell_head(&q->qp);
 	barrier_full();
 	return nvme_qpair_peek(&q->qp, q->qp.cq_head, &word);

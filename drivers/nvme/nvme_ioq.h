@@ -4,7 +4,8 @@
  *
  *   submit ─► slot, entry ─ flush ─► doorbell          poll ─► completion ─► slot ─► bdev_complete
  *      │ no slot, or not running                                  │ error status
- *      └─► waiting (several channels share the queue)             └─► again, at once or after CRD, or an error
+ *      └─► waiting (several channels share the queue)             └─► again, at once or after CRD,
+ * or an error
  *
  *                 nvme_ioq_freeze        nvme_ioq_thaw: all that was under way is sent again
  *   RUNNING ────────────────────► FROZEN ────────────────────────────────────► RUNNING
@@ -28,7 +29,8 @@ struct nvme_ioq;
 #define NVME_RETRIES_MAX	4u  /* of one I/O */
 #define NVME_IOQ_LIST_BYTES_MIN 64u /* room of a command, whatever the device transfers at once */
 
-/* A namespace as a channel sees it: chan->drv. Made before the channel starts, constant afterwards. */
+/* A namespace as a channel sees it: chan->drv. Made before the channel starts, constant afterwards.
+ */
 struct nvme_target {
 	struct nvme_ioq *ioq;
 	uint64_t head[2]; /* first 8 bytes of a command without its id: BIO_READ, BIO_WRITE */
@@ -45,7 +47,7 @@ struct nvme_slot {
 	uint16_t cid;	 /* of this generation */
 	uint8_t state;	 /* enum nvme_slot_state */
 	uint8_t retries;
-	uint8_t age; /* ticks under way */
+	uint8_t age;	 /* ticks under way */
 	bool is_aborted; /* an abort was asked for */
 	uint16_t unused;
 };
@@ -110,7 +112,8 @@ struct nvme_ioq {
 /* The queue of @r, frozen, not on its reactor yet, without memory: I/O waits. 0, -ENOMEM. */
 int nvme_ioq_create(struct nvme_ctrlr *ctrlr, struct reactor *r, const struct nvme_ioq_opts *opts,
 		    struct nvme_ioq **ret_ioq);
-/* Its memory, before the first thaw; harmless twice. Set-up thread, keeper. 0, -ENOMEM, or the registry's. */
+/* Its memory, before the first thaw; harmless twice. Set-up thread, keeper. 0, -ENOMEM, or the
+ * registry's. */
 int nvme_ioq_fill(struct nvme_ioq *q, struct nvme_hw *hw);
 /* Off its reactor, and the device does not know it. NULL is fine. */
 void nvme_ioq_destroy(struct nvme_ioq *q);

@@ -17,7 +17,8 @@
 int nvme_ioq_create(struct nvme_ctrlr *ctrlr, struct reactor *r, const struct nvme_ioq_opts *opts,
 		    struct nvme_ioq **ret_ioq)
 {
-	struct nvme_ioq *q = aligned_alloc(CACHELINE_BYTES, CC_ALIGN_UP(sizeof(*q), CACHELINE_BYTES));
+	struct nvme_ioq *q =
+		aligned_alloc(CACHELINE_BYTES, CC_ALIGN_UP(sizeof(*q), CACHELINE_BYTES));
 
 	if (!q) {
 		if (opts->irq_fd >= 0)
@@ -53,8 +54,10 @@ int nvme_ioq_fill(struct nvme_ioq *q, struct nvme_hw *hw)
 	err = nvme_qpair_init(&q->qp, hw, &q->qp_opts);
 	if (err)
 		return err;
-	nslots = q->qp.sq_mask + 1; /* the last id, 0xffff, is never used: depth < nslots (3.3.3.1) */
-	slots = aligned_alloc(CACHELINE_BYTES, CC_ALIGN_UP(nslots * sizeof(*slots), CACHELINE_BYTES));
+	nslots = q->qp.sq_mask +
+		 1; /* the last id, 0xffff, is never used: depth < nslots (3.3.3.1) */
+	slots = aligned_alloc(CACHELINE_BYTES,
+			      CC_ALIGN_UP(nslots * sizeof(*slots), CACHELINE_BYTES));
 	q->free = calloc(nslots, sizeof(*q->free));
 	q->due_ns = calloc(nslots, sizeof(*q->due_ns));
 	if (!slots || !q->free || !q->due_ns) {
@@ -307,7 +310,8 @@ void nvme_ioq_thaw(void *arg)
 		if (!s->bio)
 			continue;
 		/* Those that made the reset needed pay for it, the others were bystanders. */
-		if (s->state == NVME_SLOT_SENT && s->age >= AGE_TIMEOUT && ++s->retries > NVME_RETRIES_MAX)
+		if (s->state == NVME_SLOT_SENT && s->age >= AGE_TIMEOUT &&
+		    ++s->retries > NVME_RETRIES_MAX)
 			slot_fail(q, i, -ETIMEDOUT);
 		else
 			slot_resend(q, i);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The keeper: a thread per controller that sleeps until something is wrong. What it does then blocks
- * (a reset takes as long as the device takes), so no reactor can do it.
+ * The keeper: a thread per controller that sleeps until something is wrong. What it does then
+ * blocks (a reset takes as long as the device takes), so no reactor can do it.
  *
  *   removal fd ─┐
  *   admin MSI-X ┼─► poll() ─► lies? gone? ─► fail        stuck, CFS ─► reset
@@ -39,7 +39,8 @@ static bool is_stopping(const struct nvme_ctrlr *c)
 void nvme_ctrlr_wake_keeper(struct nvme_ctrlr *c)
 {
 	const uint64_t one = 1;
-	/* It fails only when the counter is full, and then the keeper has been woken often enough. */
+	/* It fails only when the counter is full, and then the keeper has been woken often enough.
+	 */
 	ssize_t n = write(c->wake_fd, &one, sizeof(one));
 
 	(void)n;
@@ -64,7 +65,8 @@ static uint32_t take_reports(struct nvme_ctrlr *c, uint32_t *ret_naborts)
 	return all;
 }
 
-/* One answer for each: a queue asks for one at a time. Whether it worked shows in the command's completion. */
+/* One answer for each: a queue asks for one at a time. Whether it worked shows in the command's
+ * completion. */
 static void abort_commands(struct nvme_ctrlr *c)
 {
 	for (unsigned i = 0; i < c->nioqs; i++) {
@@ -78,8 +80,7 @@ static void abort_commands(struct nvme_ctrlr *c)
 			continue;
 		err = nvme_admin_abort(&c->admin, q->qp.id, cid);
 		log_warn("%s: a command of queue %u takes longer than %u ms: %s", c->name, q->qp.id,
-			 c->opts.io_timeout_ms,
-			 err ? "cannot be aborted" : "aborted");
+			 c->opts.io_timeout_ms, err ? "cannot be aborted" : "aborted");
 	}
 }
 

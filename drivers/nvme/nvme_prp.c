@@ -4,7 +4,7 @@
 
 #include <errno.h>
 
-#define PAGE (uint64_t)NVME_PAGE_BYTES_MIN
+#define PAGE (uint64_t) NVME_PAGE_BYTES_MIN
 
 uint64_t nvme_xlat_iova(struct nvme_xlat *x, const void *va, uint64_t *ret_len)
 {
@@ -24,7 +24,8 @@ uint64_t nvme_xlat_iova(struct nvme_xlat *x, const void *va, uint64_t *ret_len)
 	return (uintptr_t)va + x->to_iova;
 }
 
-/* Entries so far: the first is PRP1, the others go to the list, until it is clear how many there are. */
+/* Entries so far: the first is PRP1, the others go to the list, until it is clear how many there
+ * are. */
 struct prp_state {
 	uint64_t first, second;
 	uint64_t end; /* of the data so far */

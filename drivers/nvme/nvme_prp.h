@@ -23,7 +23,7 @@
 struct nvme_xlat {
 	const struct dma_domain *domain;
 	uintptr_t va;
-	uint64_t len; /* 0: nothing is remembered */
+	uint64_t len;	  /* 0: nothing is remembered */
 	uint64_t to_iova; /* iova - va */
 	uint32_t gen;
 };

@@ -27,7 +27,8 @@ static void qpair_set_sizes(struct nvme_qpair *q, const struct nvme_qpair_opts *
 	q->sq_mask = sq - 1;
 	q->cq_mask = cq - 1;
 	q->cq_shift = (uint32_t)__builtin_ctz(cq);
-	/* A full queue has one entry free. A quarter of the completion queue is slack when it cannot be larger. */
+	/* A full queue has one entry free. A quarter of the completion queue is slack when it
+	 * cannot be larger. */
 	q->depth = CC_MIN(sq - 1, CC_MAX(cq - cq / 4 - 1, 1u));
 	q->cq_slack = cq - 1 - q->depth;
 }

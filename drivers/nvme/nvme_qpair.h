@@ -3,7 +3,8 @@
  * A submission and a completion queue: their memory, where we are in them, their doorbells. Who the
  * commands belong to is the business of nvme_syncq.h (threads that wait) and nvme_ioq.h (reactors).
  *
- *   sq_tail ──► entries written, told at flush          cq_head ──► entries read, told when room is needed
+ *   sq_tail ──► entries written, told at flush          cq_head ──► entries read, told when room is
+ * needed
  *
  * Both indexes run free; sizes are powers of two, so that the entry is a mask away and the phase a
  * shift. The completion queue is larger than the submission queue where the device allows it: with
@@ -46,10 +47,10 @@ struct nvme_qpair {
 
 struct nvme_qpair_opts {
 	uint16_t id;
-	uint32_t entries;	/* of the submission queue; rounded down to a power of two */
-	uint32_t entries_max;	/* CAP.MQES */
-	uint32_t stride;	/* of the doorbells */
-	uint32_t list_bytes;	/* a power of two up to a page, for each command; 0: none */
+	uint32_t entries;     /* of the submission queue; rounded down to a power of two */
+	uint32_t entries_max; /* CAP.MQES */
+	uint32_t stride;      /* of the doorbells */
+	uint32_t list_bytes;  /* a power of two up to a page, for each command; 0: none */
 };
 
 /* Commands under way at most, of a queue made with such options. */
@@ -100,7 +101,8 @@ static cc_always_inline bool nvme_qpair_peek(const struct nvme_qpair *q, uint32_
 {
 	const struct nvme_cqe *cqe = &q->cq[head & q->cq_mask];
 	/* Partner: the device, which writes the entry and at last its phase. */
-	le32 word = { __atomic_load_n((const uint32_t *)(const void *)&cqe->cid, __ATOMIC_ACQUIRE) };
+	le32 word = { __atomic_load_n((const uint32_t *)(const void *)&cqe->cid,
+				      __ATOMIC_ACQUIRE) };
 
 	*ret_word = le32_get(word);
 	/* the phase tag is 1 on the first lap */

@@ -79,7 +79,8 @@ static int queue_create(struct nvme_ctrlr *c, struct nvme_ioq *q, struct errbuf 
 	return err;
 }
 
-/* Known from now on, and on its way to its reactor. -ENODEV: the controller has failed meanwhile. */
+/* Known from now on, and on its way to its reactor. -ENODEV: the controller has failed meanwhile.
+ */
 static int queue_enter(struct nvme_ctrlr *c, struct nvme_ioq *q)
 {
 	int err = 0;
@@ -89,7 +90,8 @@ static int queue_enter(struct nvme_ctrlr *c, struct nvme_ioq *q)
 		err = -ENODEV;
 	} else {
 		c->ioqs[c->nioqs++] = q;
-		reactor_send(q->reactor, &q->start_msg, q->is_created ? queue_start_and_thaw : queue_start);
+		reactor_send(q->reactor, &q->start_msg,
+			     q->is_created ? queue_start_and_thaw : queue_start);
 	}
 	pthread_mutex_unlock(&c->lock);
 	return err;
@@ -105,7 +107,8 @@ static int queue_add(struct nvme_ctrlr *c, struct reactor *r, struct nvme_ioq **
 
 	if (err)
 		return err;
-	/* Whoever holds it may be resetting, which takes long: the keeper makes the queue afterwards. */
+	/* Whoever holds it may be resetting, which takes long: the keeper makes the queue
+	 * afterwards. */
 	has_life = pthread_mutex_trylock(&c->life_lock) == 0;
 	if (has_life)
 		err = nvme_check_ready(c);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* When things go wrong: reset, or the end. Every I/O under way is sent again or ends with an error, and not before the device
- * has been told (I6). */
+/* When things go wrong: reset, or the end. Every I/O under way is sent again or ends with an error,
+ * and not before the device has been told (I6). */
 #include <errno.h>
 #include <string.h>
 #include <time.h>
@@ -9,7 +9,8 @@
 #include "core/base/log.h"
 #include "drivers/nvme/nvme_ctrlr_priv.h"
 
-#define SUBSYSTEM_RESET_NS 100000000L /* 3.7.1: it begins at once; registers are read again after it */
+#define SUBSYSTEM_RESET_NS \
+	100000000L /* 3.7.1: it begins at once; registers are read again after it */
 
 /* Nothing is sent any more, and nobody waits for the admin queue. */
 static void stop_queues(struct nvme_ctrlr *c)
@@ -18,7 +19,8 @@ static void stop_queues(struct nvme_ctrlr *c)
 	nvme_syncq_kill(&c->admin);
 }
 
-/* The hardware goes back to whoever made it: interrupts, bus mastering and mappings end there. life_lock is held. */
+/* The hardware goes back to whoever made it: interrupts, bus mastering and mappings end there.
+ * life_lock is held. */
 void nvme_give_back(struct nvme_ctrlr *c)
 {
 	struct nvme_hw *hw = c->hw;
@@ -100,7 +102,8 @@ int nvme_recover_reset(struct nvme_ctrlr *c, bool subsystem, const char *why, st
 	pthread_mutex_lock(&c->life_lock);
 	err = nvme_check_ready(c);
 	if (err) {
-		errbuf_write(eb, "the controller is %s", nvme_ctrlr_state_name(nvme_ctrlr_state(c)));
+		errbuf_write(eb, "the controller is %s",
+			     nvme_ctrlr_state_name(nvme_ctrlr_state(c)));
 	} else if (subsystem && !c->cap.has_nssr) {
 		err = errbuf_set(eb, -ENOTSUP, "it offers no subsystem reset (CAP.NSSRS)");
 	} else {

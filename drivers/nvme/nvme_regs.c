@@ -4,7 +4,7 @@
 
 #include <errno.h>
 
-#define READY_UNIT_MS 500u /* of CAP.TO and CRTO */
+#define READY_UNIT_MS 500u  /* of CAP.TO and CRTO */
 #define READY_MIN_MS  1000u /* some devices say 0 and mean "soon" */
 
 static bool reg_is_mapped(const struct nvme_hw *hw, uint32_t off, uint32_t bytes)
@@ -127,7 +127,8 @@ cc_noinline void nvme_doorbell_ring_slow(struct nvme_doorbell *db, uint32_t valu
 
 		nvme_mmio_store(db->shadow, value);
 		db->last = value;
-		/* Partner: the device, which writes its EventIdx and then looks at the shadow once more. */
+		/* Partner: the device, which writes its EventIdx and then looks at the shadow once
+		 * more. */
 		barrier_full();
 		if (!event_is_passed(nvme_mmio_load(db->event), old, value))
 			return;

@@ -6,10 +6,13 @@
 
 static struct nvme_sgl_desc sgl_desc(uint8_t type, uint64_t addr, uint32_t len)
 {
-	return (struct nvme_sgl_desc){ .addr = le64_make(addr), .len = le32_make(len), .type = type };
+	return (struct nvme_sgl_desc){ .addr = le64_make(addr),
+				       .len = le32_make(len),
+				       .type = type };
 }
 
-/* Puts the piece behind the last one, into it when they touch. Returns how many there are, or -E2BIG. */
+/* Puts the piece behind the last one, into it when they touch. Returns how many there are, or
+ * -E2BIG. */
 static int sgl_add(struct nvme_sgl_desc *descs, uint32_t n, uint32_t max, uint64_t iova,
 		   uint32_t len)
 {
@@ -56,6 +59,7 @@ int nvme_sgl_build(struct nvme_xlat *x, const struct iovec *iov, unsigned iovcnt
 	if (n == 1)
 		*ret = descs[0];
 	else
-		*ret = sgl_desc(NVME_SGL_LAST_SEGMENT, list->iova, (uint32_t)n * (uint32_t)sizeof(*ret));
+		*ret = sgl_desc(NVME_SGL_LAST_SEGMENT, list->iova,
+				(uint32_t)n * (uint32_t)sizeof(*ret));
 	return 0;
 }

@@ -14,8 +14,8 @@ struct status_row {
 	const char *name;
 };
 
-/* What is not here is -EIO. Retried is what may pass by itself: 3.3.3.2.1 leaves it to DNR, but a field that is invalid
- * once is invalid again. */
+/* What is not here is -EIO. Retried is what may pass by itself: 3.3.3.2.1 leaves it to DNR, but a
+ * field that is invalid once is invalid again. */
 static const struct status_row rows[] = {
 	{ NVME_SC_SUCCESS, 0, false, "success" },
 	{ NVME_SC_INVALID_OPCODE, -EOPNOTSUPP, false, "invalid command opcode" },
@@ -92,7 +92,8 @@ bool nvme_status_may_retry(uint16_t status)
 
 	if (status & NVME_STATUS_DNR)
 		return false;
-	/* Unknown ones: the device's word for it is the absence of DNR; path errors are about the way. */
+	/* Unknown ones: the device's word for it is the absence of DNR; path errors are about the
+	 * way. */
 	return row ? row->may_retry : NVME_STATUS_SCT(status) != NVME_SCT_COMMAND;
 }
 

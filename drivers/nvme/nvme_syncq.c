@@ -9,16 +9,16 @@
 #include "core/base/mono.h"
 
 /* Waiting: first turns, then sleeps that grow. */
-#define WAIT_SPINS	 200u
-#define WAIT_SLEEP_NS	 10000u
+#define WAIT_SPINS	  200u
+#define WAIT_SLEEP_NS	  10000u
 #define WAIT_SLEEP_NS_MAX 1000000u
 
 enum slot_state {
 	SLOT_FREE,
-	SLOT_WAITED,  /* somebody waits */
-	SLOT_DONE,    /* answered, not yet fetched */
+	SLOT_WAITED,   /* somebody waits */
+	SLOT_DONE,     /* answered, not yet fetched */
 	SLOT_GIVEN_UP, /* under way, nobody waits any more */
-	SLOT_EVENT,   /* nobody ever waited */
+	SLOT_EVENT,    /* nobody ever waited */
 };
 
 static int data_init(struct nvme_syncq *q, struct nvme_hw *hw)

@@ -34,15 +34,15 @@ struct nvme_syncq {
 	struct nvme_qpair qp;
 	pthread_mutex_t lock; /* guards qp, slots, is_dead, is_lying, data_lost */
 	struct nvme_syncq_slot slot[NVME_SYNCQ_ENTRIES];
-	bool is_dead;	/* the device does not answer any more: nothing is sent */
-	bool is_lying;	/* it answered what was not asked */
-	bool data_lost; /* a command that was given up may still use the data */
+	bool is_dead;		   /* the device does not answer any more: nothing is sent */
+	bool is_lying;		   /* it answered what was not asked */
+	bool data_lost;		   /* a command that was given up may still use the data */
 	pthread_mutex_t data_lock; /* guards data: held from filling it to reading the answer */
 	struct hugemem data;
 	uint64_t data_iova;
 	bool data_mapped;
-	struct nvme_xlat xlat;	/* of the data */
-	uint32_t timeout_ms;	/* of a command that does not say */
+	struct nvme_xlat xlat; /* of the data */
+	uint32_t timeout_ms;   /* of a command that does not say */
 	nvme_syncq_event_fn event;
 	void *event_arg;
 };
@@ -56,8 +56,8 @@ void nvme_syncq_reset(struct nvme_syncq *q);
 /* From now on everything ends with -ENODEV. Any thread. */
 void nvme_syncq_kill(struct nvme_syncq *q);
 
-/* Carry out and wait, at most cmd->timeout_ms (0: the queue's). See nvme_ctrlr_passthru(); also -EPROTO: the device lies, -EBUSY: the data
- * page is lost to a command that was given up. */
+/* Carry out and wait, at most cmd->timeout_ms (0: the queue's). See nvme_ctrlr_passthru(); also
+ * -EPROTO: the device lies, -EBUSY: the data page is lost to a command that was given up. */
 int nvme_syncq_exec(struct nvme_syncq *q, struct nvme_passthru *cmd);
 
 /* The same for a command whose PRPs are no data of ours to move: queues, doorbell buffers. */

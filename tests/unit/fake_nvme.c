@@ -66,7 +66,8 @@ static void hw_doorbell(struct nvme_hw *hw, uint32_t off, uint32_t value)
 		return;
 	}
 	if (idx >= 2)
-		(void)__atomic_fetch_add(idx & 1 ? &f->cq_doorbells : &f->sq_doorbells, 1, __ATOMIC_RELAXED);
+		(void)__atomic_fetch_add(idx & 1 ? &f->cq_doorbells : &f->sq_doorbells, 1,
+					 __ATOMIC_RELAXED);
 	__atomic_store_n(&f->db[idx], value, __ATOMIC_RELEASE);
 }
 
@@ -161,7 +162,9 @@ static int dma_unmap(struct dma_domain *d, void *va, size_t len, uint64_t iova)
 	return 0;
 }
 
-static const struct dma_domain_ops dma_ops = { .name = "fake-nvme", .map = dma_map, .unmap = dma_unmap };
+static const struct dma_domain_ops dma_ops = { .name = "fake-nvme",
+					       .map = dma_map,
+					       .unmap = dma_unmap };
 
 void fake_nvme_broken(struct fake_nvme *f, const char *fmt, ...)
 {
@@ -181,10 +184,12 @@ void *fake_nvme_dma(struct fake_nvme *f, uint64_t iova, uint64_t len)
 
 	pthread_mutex_lock(&f->map_lock);
 	for (unsigned i = 0; i < f->nmaps && !is_mapped; i++)
-		is_mapped = va >= f->map[i].va && len <= f->map[i].len && va - f->map[i].va <= f->map[i].len - len;
+		is_mapped = va >= f->map[i].va && len <= f->map[i].len &&
+			    va - f->map[i].va <= f->map[i].len - len;
 	pthread_mutex_unlock(&f->map_lock);
 	if (!is_mapped) {
-		fake_nvme_broken(f, "DMA to 0x%llx, %llu bytes", (unsigned long long)iova, (unsigned long long)len);
+		fake_nvme_broken(f, "DMA to 0x%llx, %llu bytes", (unsigned long long)iova,
+				 (unsigned long long)len);
 		return NULL;
 	}
 	return (void *)(uintptr_t)va;
@@ -216,8 +221,8 @@ static void irq(struct fake_nvme *f, const struct fake_nvme_cq *cq)
 		return; /* full: it is readable anyway */
 }
 
-void fake_nvme_post(struct fake_nvme *f, unsigned cqid, uint16_t sqid, uint16_t cid, uint16_t status,
-		    uint32_t dw0)
+void fake_nvme_post(struct fake_nvme *f, unsigned cqid, uint16_t sqid, uint16_t cid,
+		    uint16_t status, uint32_t dw0)
 {
 	struct fake_nvme_cq *cq = &f->cq[cqid];
 	struct nvme_cqe *cqe;
@@ -245,7 +250,8 @@ void fake_nvme_post(struct fake_nvme *f, unsigned cqid, uint16_t sqid, uint16_t 
 	irq(f, cq);
 }
 
-void fake_nvme_complete(struct fake_nvme *f, const struct fake_nvme_cmd *cmd, uint16_t status, uint32_t dw0)
+void fake_nvme_complete(struct fake_nvme *f, const struct fake_nvme_cmd *cmd, uint16_t status,
+			uint32_t dw0)
 {
 	fake_nvme_post(f, f->sq[cmd->qid].cqid, cmd->qid, le16_get(cmd->sqe.cid), status, dw0);
 }
@@ -256,7 +262,8 @@ static struct fake_nvme_rule *rule_of(struct fake_nvme *f, const struct fake_nvm
 	for (unsigned i = 0; i < FAKE_NVME_RULES; i++) {
 		struct fake_nvme_rule *r = &f->rules[i];
 
-		if (!r->count || r->is_admin != (cmd->qid == 0) || (!r->any_opc && r->opc != cmd->sqe.opc))
+		if (!r->count || r->is_admin != (cmd->qid == 0) ||
+		    (!r->any_opc && r->opc != cmd->sqe.opc))
 			continue;
 		if (r->skip) {
 			r->skip--;
@@ -268,7 +275,8 @@ static struct fake_nvme_rule *rule_of(struct fake_nvme *f, const struct fake_nvm
 	return NULL;
 }
 
-static void misbehave(struct fake_nvme *f, const struct fake_nvme_cmd *cmd, const struct fake_nvme_rule *r)
+static void misbehave(struct fake_nvme *f, const struct fake_nvme_cmd *cmd,
+		      const struct fake_nvme_rule *r)
 {
 	struct fake_nvme_cmd other = *cmd;
 
@@ -315,7 +323,8 @@ static unsigned sq_step(struct fake_nvme *f, unsigned qid)
 		return 0;
 	}
 	while (sq->head != tail && n < ARRAY_SIZE(batch)) {
-		const struct nvme_sqe *sqe = fake_nvme_dma(f, sq->addr + sq->head * sizeof(*sqe), sizeof(*sqe));
+		const struct nvme_sqe *sqe =
+			fake_nvme_dma(f, sq->addr + sq->head * sizeof(*sqe), sizeof(*sqe));
 
 		if (!sqe)
 			return n;
@@ -327,7 +336,9 @@ static unsigned sq_step(struct fake_nvme *f, unsigned qid)
 		uint32_t *event = fake_nvme_dma(f, f->event + qid * 8, 4);
 
 		if (event)
-			__atomic_store_n(event, flag(f->event_wanted) ? sq->head : sq->head + 0x4000, __ATOMIC_SEQ_CST);
+			__atomic_store_n(event,
+					 flag(f->event_wanted) ? sq->head : sq->head + 0x4000,
+					 __ATOMIC_SEQ_CST);
 	}
 	for (unsigned i = n; i > 1 && qid && flag(f->shuffles); i--) {
 		unsigned j = (unsigned)rand() % i;
@@ -358,14 +369,18 @@ static void enable(struct fake_nvme *f)
 	if (NVME_FIELD(cc, 16, 4) != 6 || NVME_FIELD(cc, 20, 4) != 4)
 		fake_nvme_broken(f, "CC 0x%x: sizes of entries", cc);
 	forget_all(f);
-	f->sq[0] = (struct fake_nvme_sq){ .addr = reg_get64(f, NVME_REG_ASQ), .size = (aqa & 0xfff) + 1 };
-	f->cq[0] = (struct fake_nvme_cq){ .addr = reg_get64(f, NVME_REG_ACQ), .size = (aqa >> 16 & 0xfff) + 1,
-					  .phase = true, .ien = true };
+	f->sq[0] = (struct fake_nvme_sq){ .addr = reg_get64(f, NVME_REG_ASQ),
+					  .size = (aqa & 0xfff) + 1 };
+	f->cq[0] = (struct fake_nvme_cq){ .addr = reg_get64(f, NVME_REG_ACQ),
+					  .size = (aqa >> 16 & 0xfff) + 1,
+					  .phase = true,
+					  .ien = true };
 	memcpy(f->fds_at_enable, f->fds, sizeof(f->fds));
 	f->nfds_at_enable = f->nfds;
 	f->nenables++;
 	if (!flag(f->never_ready))
-		reg_set(f, NVME_REG_CSTS, NVME_CSTS_RDY | (flag(f->cfs_at_enable) ? NVME_CSTS_CFS : 0));
+		reg_set(f, NVME_REG_CSTS,
+			NVME_CSTS_RDY | (flag(f->cfs_at_enable) ? NVME_CSTS_CFS : 0));
 	if (flag(f->never_ready) && flag(f->cfs_at_enable))
 		reg_set(f, NVME_REG_CSTS, NVME_CSTS_CFS);
 }
@@ -384,7 +399,8 @@ static unsigned regs_step(struct fake_nvme *f)
 		f->nresets++;
 		return 1;
 	}
-	if (is_enabled && cc & NVME_CC_SHN_MASK && !(csts & NVME_CSTS_SHST_MASK) && !flag(f->no_shutdown)) {
+	if (is_enabled && cc & NVME_CC_SHN_MASK && !(csts & NVME_CSTS_SHST_MASK) &&
+	    !flag(f->no_shutdown)) {
 		f->nshutdowns++;
 		reg_set(f, NVME_REG_CSTS, csts | NVME_CSTS_SHST_COMPLETE);
 		return 1;
@@ -442,7 +458,9 @@ void fake_nvme_add_ns(struct fake_nvme *f, unsigned nsid, uint64_t blocks, uint8
 {
 	struct fake_nvme_ns *ns = &f->ns[nsid - 1];
 
-	*ns = (struct fake_nvme_ns){ .blocks = blocks, .shift = shift, .data_bytes = blocks << shift };
+	*ns = (struct fake_nvme_ns){ .blocks = blocks,
+				     .shift = shift,
+				     .data_bytes = blocks << shift };
 	ns->data = calloc(1, ns->data_bytes);
 }
 
@@ -456,7 +474,8 @@ void fake_nvme_init(struct fake_nvme *f, uint64_t blocks)
 	f->sqes = 0x66;
 	f->cqes = 0x44;
 	f->aerl = 3;
-	f->oncs = NVME_ONCS_DSM | NVME_ONCS_WRITE_ZEROES | NVME_ONCS_COMPARE | NVME_ONCS_VERIFY | NVME_ONCS_COPY;
+	f->oncs = NVME_ONCS_DSM | NVME_ONCS_WRITE_ZEROES | NVME_ONCS_COMPARE | NVME_ONCS_VERIFY |
+		  NVME_ONCS_COPY;
 	f->event_wanted = true;
 	pthread_mutex_init(&f->lock, NULL);
 	pthread_mutex_init(&f->map_lock, NULL);
@@ -533,7 +552,8 @@ void fake_nvme_resize_ns(struct fake_nvme *f, unsigned nsid, uint64_t blocks)
 	ns->data_bytes = CC_MAX(blocks << ns->shift, ns->data_bytes);
 	ns->blocks = blocks;
 	pthread_mutex_unlock(&f->lock);
-	fake_nvme_event(f, NVME_AER_NOTICE | NVME_AER_NOTICE_NS_ATTR << 8 | NVME_LOG_CHANGED_NS << 16);
+	fake_nvme_event(f,
+			NVME_AER_NOTICE | NVME_AER_NOTICE_NS_ATTR << 8 | NVME_LOG_CHANGED_NS << 16);
 }
 
 void fake_nvme_remove(struct fake_nvme *f, bool tells)

@@ -32,13 +32,13 @@ struct fake_nvme_ns {
 };
 
 enum fake_nvme_deed {
-	FAKE_NVME_STATUS, /* answer with a status, do nothing */
-	FAKE_NVME_SILENT, /* no answer until an abort or a reset */
-	FAKE_NVME_TWICE,  /* answer twice */
-	FAKE_NVME_BAD_CID, /* answer with an id that does not exist */
+	FAKE_NVME_STATUS,   /* answer with a status, do nothing */
+	FAKE_NVME_SILENT,   /* no answer until an abort or a reset */
+	FAKE_NVME_TWICE,    /* answer twice */
+	FAKE_NVME_BAD_CID,  /* answer with an id that does not exist */
 	FAKE_NVME_FREE_CID, /* answer with an id that is not under way */
-	FAKE_NVME_CFS,	   /* fatal status instead of an answer */
-	FAKE_NVME_VANISH,  /* the device is gone */
+	FAKE_NVME_CFS,	    /* fatal status instead of an answer */
+	FAKE_NVME_VANISH,   /* the device is gone */
 };
 
 /* What happens to the next @count commands of @opc, after @skip of them. */
@@ -68,13 +68,16 @@ struct fake_nvme {
 	uint32_t sgls, hmpre;
 	unsigned nvectors;
 	struct fake_nvme_ns ns[FAKE_NVME_NS_MAX];
-	void (*lie)(struct fake_nvme *f, uint8_t cns, uint32_t nsid, uint8_t *page); /* changes what Identify says */
+	void (*lie)(struct fake_nvme *f, uint8_t cns, uint32_t nsid,
+		    uint8_t *page); /* changes what Identify says */
 	/* how it fails; any time, atomic */
-	bool never_ready, cfs_at_enable, never_stops, abort_refused, abort_useless, shuffles, no_reset, no_shutdown;
+	bool never_ready, cfs_at_enable, never_stops, abort_refused, abort_useless, shuffles,
+		no_reset, no_shutdown;
 	bool event_wanted; /* shadow doorbells: it sleeps, and wants to be told */
 	struct fake_nvme_rule rules[FAKE_NVME_RULES];
 	/* what it saw; under lock, or when it is stopped */
-	unsigned violations, ncompleted, nreads, nwrites, nflushes, nzeroes, nranges, nfua, nsgl, ndeac;
+	unsigned violations, ncompleted, nreads, nwrites, nflushes, nzeroes, nranges, nfua, nsgl,
+		ndeac;
 	unsigned nenables, nshutdowns, naborts, nhmb, nresets, nclosed, nmmio_reads, nirqs;
 	unsigned sq_doorbells, cq_doorbells;
 	unsigned largest; /* blocks of one command */
@@ -97,7 +100,7 @@ struct fake_nvme {
 		bool phase, ien;
 		uint16_t vector;
 	} cq[FAKE_NVME_QUEUES];
-	uint64_t shadow, event; /* pages, when DBBUF is on */
+	uint64_t shadow, event;			   /* pages, when DBBUF is on */
 	struct fake_nvme_cmd held[FAKE_NVME_HELD]; /* silent */
 	unsigned nheld;
 	struct fake_nvme_cmd aer[8];
@@ -131,7 +134,8 @@ void fake_nvme_remove(struct fake_nvme *f, bool tells);
 /* All that is silent so far is answered as if nothing had been. */
 void fake_nvme_release(struct fake_nvme *f);
 
-/* One look at everything, by the calling thread; for those that start no thread. Returns the work done. */
+/* One look at everything, by the calling thread; for those that start no thread. Returns the work
+ * done. */
 unsigned fake_nvme_step(struct fake_nvme *f);
 
 #endif

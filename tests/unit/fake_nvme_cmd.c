@@ -14,7 +14,8 @@
 
 typedef void (*piece_fn)(void *mem, uint64_t len, void *arg);
 
-static bool walk_prps(struct fake_nvme *f, const struct nvme_sqe *sqe, uint64_t len, piece_fn fn, void *arg)
+static bool walk_prps(struct fake_nvme *f, const struct nvme_sqe *sqe, uint64_t len, piece_fn fn,
+		      void *arg)
 {
 	uint64_t prp1 = le64_get(sqe->prp1), prp2 = le64_get(sqe->prp2);
 	uint64_t n = CC_MIN(len, PAGE - prp1 % PAGE), left = len - n;
@@ -30,7 +31,8 @@ static bool walk_prps(struct fake_nvme *f, const struct nvme_sqe *sqe, uint64_t 
 		uint64_t entries = (left + PAGE - 1) / PAGE;
 
 		if (prp2 % 8 || prp2 % PAGE + entries * 8 > PAGE) {
-			fake_nvme_broken(f, "a list of %llu at 0x%llx", (unsigned long long)entries, (unsigned long long)prp2);
+			fake_nvme_broken(f, "a list of %llu at 0x%llx", (unsigned long long)entries,
+					 (unsigned long long)prp2);
 			return false;
 		}
 		list = fake_nvme_dma(f, prp2, entries * 8);
@@ -51,7 +53,8 @@ static bool walk_prps(struct fake_nvme *f, const struct nvme_sqe *sqe, uint64_t 
 	return true;
 }
 
-static bool walk_sgl(struct fake_nvme *f, const struct nvme_sqe *sqe, uint64_t len, piece_fn fn, void *arg)
+static bool walk_sgl(struct fake_nvme *f, const struct nvme_sqe *sqe, uint64_t len, piece_fn fn,
+		     void *arg)
 {
 	const struct nvme_sgl_desc *d = &sqe->sgl1;
 	unsigned n = 1;
@@ -75,11 +78,13 @@ static bool walk_sgl(struct fake_nvme *f, const struct nvme_sqe *sqe, uint64_t l
 		sum += le32_get(d[i].len);
 	}
 	if (sum != len)
-		fake_nvme_broken(f, "an SGL of %llu bytes for %llu", (unsigned long long)sum, (unsigned long long)len);
+		fake_nvme_broken(f, "an SGL of %llu bytes for %llu", (unsigned long long)sum,
+				 (unsigned long long)len);
 	return sum == len;
 }
 
-static bool walk(struct fake_nvme *f, const struct nvme_sqe *sqe, uint64_t len, piece_fn fn, void *arg)
+static bool walk(struct fake_nvme *f, const struct nvme_sqe *sqe, uint64_t len, piece_fn fn,
+		 void *arg)
 {
 	if (sqe->flags & NVME_CMD_PSDT_SGL)
 		return walk_sgl(f, sqe, len, fn, arg);
@@ -102,7 +107,8 @@ static void to_device(void *mem, uint64_t len, void *arg)
 	*at += len;
 }
 
-static bool send_data(struct fake_nvme *f, const struct nvme_sqe *sqe, const void *data, uint64_t len)
+static bool send_data(struct fake_nvme *f, const struct nvme_sqe *sqe, const void *data,
+		      uint64_t len)
 {
 	return walk(f, sqe, len, to_host, &data);
 }
@@ -241,18 +247,24 @@ static void create_queue(struct fake_nvme *f, const struct fake_nvme_cmd *cmd, b
 	}
 	if (size < 2 || size > f->mqes + 1u || addr % PAGE || !(cdw11 & NVME_QUEUE_PC) ||
 	    !fake_nvme_dma(f, addr, size * (is_sq ? 64ull : 16ull)))
-		fake_nvme_broken(f, "queue %u of %u entries at 0x%llx", id, size, (unsigned long long)addr);
+		fake_nvme_broken(f, "queue %u of %u entries at 0x%llx", id, size,
+				 (unsigned long long)addr);
 	if (is_sq ? f->sq[id].size : f->cq[id].size)
 		fake_nvme_broken(f, "queue %u is created twice", id);
 	if (is_sq) {
 		if (!f->cq[cdw11 >> 16].size)
 			fake_nvme_broken(f, "queue %u without completion queue", id);
 		f->db[2 * id] = 0;
-		f->sq[id] = (struct fake_nvme_sq){ .addr = addr, .size = size, .cqid = (uint16_t)(cdw11 >> 16) };
+		f->sq[id] = (struct fake_nvme_sq){ .addr = addr,
+						   .size = size,
+						   .cqid = (uint16_t)(cdw11 >> 16) };
 	} else {
 		f->db[2 * id + 1] = 0;
-		f->cq[id] = (struct fake_nvme_cq){ .addr = addr, .size = size, .phase = true,
-						   .ien = cdw11 & NVME_CQ_IEN, .vector = (uint16_t)(cdw11 >> 16) };
+		f->cq[id] = (struct fake_nvme_cq){ .addr = addr,
+						   .size = size,
+						   .phase = true,
+						   .ien = cdw11 & NVME_CQ_IEN,
+						   .vector = (uint16_t)(cdw11 >> 16) };
 	}
 	fake_nvme_complete(f, cmd, 0, 0);
 }
@@ -379,13 +391,15 @@ static uint16_t copy(struct fake_nvme *f, struct fake_nvme_ns *ns, const struct 
 
 		if (lba + nlb > ns->blocks || to + nlb > ns->blocks)
 			return NVME_SC_LBA_RANGE;
-		memmove(ns->data + (to << ns->shift), ns->data + (lba << ns->shift), nlb << ns->shift);
+		memmove(ns->data + (to << ns->shift), ns->data + (lba << ns->shift),
+			nlb << ns->shift);
 		to += nlb;
 	}
 	return 0;
 }
 
-static uint16_t compare(struct fake_nvme *f, const struct nvme_sqe *sqe, const uint8_t *at, uint64_t len)
+static uint16_t compare(struct fake_nvme *f, const struct nvme_sqe *sqe, const uint8_t *at,
+			uint64_t len)
 {
 	uint8_t *data = malloc(len);
 	uint16_t status = NVME_SC_DATA_TRANSFER;

@@ -11,8 +11,8 @@ void fake_nvme_broken(struct fake_nvme *f, const char *fmt, ...) cc_printf(2, 3)
 /* Memory at @iova, or NULL: a violation. */
 void *fake_nvme_dma(struct fake_nvme *f, uint64_t iova, uint64_t len);
 /* Under lock. */
-void fake_nvme_post(struct fake_nvme *f, unsigned cqid, uint16_t sqid, uint16_t cid, uint16_t status,
-		    uint32_t dw0);
+void fake_nvme_post(struct fake_nvme *f, unsigned cqid, uint16_t sqid, uint16_t cid,
+		    uint16_t status, uint32_t dw0);
 void fake_nvme_complete(struct fake_nvme *f, const struct fake_nvme_cmd *cmd, uint16_t status,
 			uint32_t dw0);
 /* Carry out and answer. */

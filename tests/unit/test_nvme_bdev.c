@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Namespaces as block devices, through bdev_submit(): data, limits, and everything that may go wrong under I/O. */
+/* Namespaces as block devices, through bdev_submit(): data, limits, events, sharing. */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -10,184 +10,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 
-#include "core/base/log.h"
-#include "core/bdev.h"
-#include "core/hugemem.h"
-#include "drivers/nvme/nvme_bdev.h"
-#include "drivers/nvme/nvme_ctrlr.h"
-#include "tests/unit/fake_nvme.h"
-
-#define BLOCKS	  (64u << 10) /* 32 MiB */
-#define TURNS_MAX 300000000ull /* a test that hangs ends one day, on any machine */
-#define NIOS	  64u
-#define IO_BYTES  4096u
-
-struct io {
-	struct bio bio;
-	struct iovec iov[8];
-	unsigned ndone;
-};
-
-/* A fake controller, opened, its first namespace a disk, with a channel on the test's own reactor, which is the control reactor, too. */
-static struct rig {
-	struct fake_nvme f;
-	struct nvme_ctrlr *c;
-	struct reactor *r;
-	struct bdev *bdev;
-	struct bdev_chan *chan;
-	struct hugemem mem; /* buffers */
-	struct io io[NIOS];
-	unsigned nresized;
-	struct bdev_listener listener;
-} rig;
-
-static struct nvme_ctrlr_opts ctrlr_opts;
-static unsigned nerrors; /* lines of level error */
-
-static void count_errors(enum log_level level, const char *tag, const char *text)
-{
-	if (level == LOG_LEVEL_ERROR)
-		(void)__atomic_fetch_add(&nerrors, 1, __ATOMIC_RELAXED);
-}
-
-static char *buf_of(unsigned i)
-{
-	return (char *)rig.mem.va + i * IO_BYTES;
-}
-
-static void on_resized(struct bdev_listener *l)
-{
-	rig.nresized++;
-}
-
-static void rig_open_with(void (*make)(struct fake_nvme *f), const struct nvme_bdev_opts *opts,
-			  enum reactor_mode mode)
-{
-	const struct reactor_opts ro = { .name = "test", .cpu = -1, .mode = mode };
-	struct errbuf eb = { "" };
-
-	memset(&rig, 0, sizeof(rig));
-	nerrors = 0;
-	log_set_sink(count_errors);
-	assert_int_equal(reactor_create(&ro, &rig.r), 0);
-	reactor_adopt(rig.r);
-	assert_int_equal(hugemem_alloc(&rig.mem, 8u << 20, "test"), 0);
-	assert_int_equal(hugemem_dma_add(&rig.mem), 0);
-	fake_nvme_init(&rig.f, BLOCKS);
-	if (make)
-		make(&rig.f);
-	fake_nvme_start(&rig.f);
-	ctrlr_opts.control = rig.r;
-	if (nvme_ctrlr_open(&rig.f.hw, &ctrlr_opts, &rig.c, &eb))
-		fail_msg("%s", eb.text);
-	if (nvme_bdev_open(rig.c, 1, opts, &rig.bdev, &eb))
-		fail_msg("%s", eb.text);
-	bdev_listener_add(rig.bdev, &rig.listener, on_resized);
-	assert_int_equal(bdev_chan_get(rig.bdev, rig.r, &rig.chan), 0);
-	reactor_turn(rig.r);
-}
-
-static void rig_open(void (*make)(struct fake_nvme *f))
-{
-	rig_open_with(make, &(struct nvme_bdev_opts){ 0 }, REACTOR_POLL);
-}
-
-static void set_true(void *arg)
-{
-	*(bool *)arg = true;
-}
-
-struct closing {
-	pthread_t thread;
-	bool done;
-};
-
-static void *close_main(void *arg)
-{
-	struct closing *cl = arg;
-
-	nvme_ctrlr_close(rig.c);
-	__atomic_store_n(&cl->done, true, __ATOMIC_RELEASE);
-	return NULL;
-}
-
-static void rig_close(void)
-{
-	struct closing cl = { 0 };
-	bool closed = false;
-
-	if (rig.chan)
-		bdev_chan_put(rig.chan);
-	bdev_close(rig.bdev, set_true, &closed);
-	for (uint64_t i = 0; i < TURNS_MAX && !closed; i++)
-		reactor_turn(rig.r);
-	assert_true(closed);
-	/* as in the product: on a thread that may wait */
-	assert_int_equal(pthread_create(&cl.thread, NULL, close_main, &cl), 0);
-	while (!__atomic_load_n(&cl.done, __ATOMIC_ACQUIRE))
-		reactor_turn(rig.r);
-	(void)pthread_join(cl.thread, NULL);
-	for (unsigned i = 0; i < 10; i++)
-		reactor_turn(rig.r);
-	assert_int_equal(fake_nvme_fini(&rig.f), 0);
-	hugemem_dma_del(&rig.mem);
-	hugemem_free(&rig.mem);
-	assert_int_equal(dma_region_count(), 0);
-	reactor_destroy(rig.r);
-	log_set_sink(NULL);
-}
-
-static void on_done(struct bio *bio)
-{
-	struct io *io = container_of(bio, struct io, bio);
-
-	assert_ptr_equal(reactor_self(), bio->chan->reactor);
-	io->ndone++;
-}
-
-static void start_on(struct bdev_chan *chan, struct io *io, enum bio_op op, uint64_t off, void *buf, uint64_t len)
-{
-	io->ndone = 0;
-	io->iov[0] = (struct iovec){ buf, len };
-	io->bio = (struct bio){ .op = (uint8_t)op, .off = off, .len = len, .iov = io->iov, .done = on_done,
-				.flags = io->bio.flags };
-	io->bio.iovcnt = op == BIO_READ || op == BIO_WRITE;
-	bdev_submit(chan, &io->bio);
-	assert_int_equal(io->ndone, 0);
-}
-
-static void start(unsigned i, enum bio_op op, uint64_t off, void *buf, uint64_t len)
-{
-	rig.io[i].bio.flags = 0;
-	start_on(rig.chan, &rig.io[i], op, off, buf, len);
-}
-
-static void wait_for(unsigned i)
-{
-	for (uint64_t n = 0; n < TURNS_MAX && !rig.io[i].ndone; n++)
-		reactor_turn(rig.r);
-	assert_int_equal(rig.io[i].ndone, 1);
-}
-
-static int do_io(enum bio_op op, uint64_t off, void *buf, uint64_t len)
-{
-	start(0, op, off, buf, len);
-	wait_for(0);
-	return rig.io[0].bio.status;
-}
-
-static void wait_state(enum nvme_ctrlr_state state)
-{
-	for (uint64_t n = 0; n < TURNS_MAX && nvme_ctrlr_state(rig.c) != state; n++)
-		reactor_turn(rig.r);
-	assert_int_equal(nvme_ctrlr_state(rig.c), state);
-}
-
-static void fill(char *buf, size_t len, unsigned seed)
-{
-	for (size_t i = 0; i < len; i++)
-		buf[i] = (char)(rand_r(&seed) >> 8);
-}
+#include "tests/unit/nvme_rig.h"
 
 /*
  * Data and limits
@@ -272,7 +95,11 @@ static void one_queue(struct fake_nvme *f)
 /* Random I/O of all shapes against a copy. */
 static void model(unsigned seed, unsigned rounds)
 {
-	enum { SLOTS = 16, SLOT_BYTES = 1 << 20, AREA = 400 << 10 };
+	enum {
+		SLOTS = 16,
+		SLOT_BYTES = 1 << 20,
+		AREA = 400 << 10
+	};
 	static uint8_t copy[SLOTS * SLOT_BYTES];
 
 	memcpy(copy, rig.f.ns[0].data, sizeof(copy));
@@ -287,21 +114,28 @@ static void model(unsigned seed, unsigned rounds)
 			assert_int_equal(io->bio.status, 0);
 			pos = io->bio.off;
 			for (unsigned i = 0; io->bio.op == BIO_READ && i < io->bio.iovcnt; i++) {
-				assert_memory_equal(io->iov[i].iov_base, copy + pos, io->iov[i].iov_len);
+				assert_memory_equal(io->iov[i].iov_base, copy + pos,
+						    io->iov[i].iov_len);
 				pos += io->iov[i].iov_len;
 			}
 		}
-		*io = (struct io){ .bio = { .op = rand_r(&seed) % 5 ? (uint8_t)(rand_r(&seed) & 1) : BIO_WRITE_ZEROES,
-					    .len = (1 + (uint64_t)rand_r(&seed) % (rand_r(&seed) & 1 ? 16 : 512)) * 512,
-					    .off = s * (uint64_t)SLOT_BYTES + (uint64_t)rand_r(&seed) % 1024 * 512,
-					    .done = on_done, .iov = io->iov } };
+		*io = (struct io){ .bio = { .op = rand_r(&seed) % 5 ? (uint8_t)(rand_r(&seed) & 1)
+								    : BIO_WRITE_ZEROES,
+					    .len = (1 + (uint64_t)rand_r(&seed) %
+								(rand_r(&seed) & 1 ? 16 : 512)) *
+						   512,
+					    .off = s * (uint64_t)SLOT_BYTES +
+						   (uint64_t)rand_r(&seed) % 1024 * 512,
+					    .done = on_done,
+					    .iov = io->iov } };
 		if (io->bio.op == BIO_WRITE_ZEROES)
 			memset(copy + io->bio.off, 0, io->bio.len);
 		left = io->bio.op == BIO_WRITE_ZEROES ? 0 : io->bio.len;
 		at += (unsigned)rand_r(&seed) % 3 * 1000;
 		pos = io->bio.off;
 		while (left) {
-			uint64_t n = io->bio.iovcnt == 7 ? left : 1 + (uint64_t)rand_r(&seed) % left;
+			uint64_t n =
+				io->bio.iovcnt == 7 ? left : 1 + (uint64_t)rand_r(&seed) % left;
 
 			if (rand_r(&seed) & 1)
 				n = CC_MIN(CC_ALIGN_UP(n, 512ull), left);
@@ -325,8 +159,9 @@ static void model(unsigned seed, unsigned rounds)
 
 static void data_survives_all_shapes(void **state)
 {
-	static void (*const makes[])(struct fake_nvme *f) = {
-		shuffling, small_queues, with_sgl, with_dbbuf, with_dbbuf_asleep, with_boundary, as_memory, one_queue,
+	static void (*const makes[])(struct fake_nvme * f) = {
+		shuffling,	   small_queues,  with_sgl,  with_dbbuf,
+		with_dbbuf_asleep, with_boundary, as_memory, one_queue,
 	};
 
 	for (unsigned i = 0; i < ARRAY_SIZE(makes); i++) {
@@ -368,8 +203,12 @@ static void doorbells_are_rung_once_for_many(void **state)
 
 			io->ndone = 0;
 			io->iov[0] = (struct iovec){ buf_of(i), IO_BYTES };
-			io->bio = (struct bio){ .op = BIO_READ, .off = i * IO_BYTES, .len = IO_BYTES,
-						.iov = io->iov, .iovcnt = 1, .done = on_done };
+			io->bio = (struct bio){ .op = BIO_READ,
+						.off = i * IO_BYTES,
+						.len = IO_BYTES,
+						.iov = io->iov,
+						.iovcnt = 1,
+						.done = on_done };
 			bdev_batch_add(&batch, &io->bio);
 		}
 		bdev_batch_submit(&batch);
@@ -408,10 +247,18 @@ static const struct {
 	{ "none", 0, { 0 }, -ENODEV, "there is no such number" },
 	{ "all", NVME_NSID_ALL, { 0 }, -ENODEV, "there is no such number" },
 	{ "part", 1, { .off = 4096, .bytes = 8192 }, 0, NULL },
-	{ "part of 4096, off", 2, { .off = 512 }, -EINVAL, "multiples of its blocks of 4096 bytes" },
+	{ "part of 4096, off",
+	  2,
+	  { .off = 512 },
+	  -EINVAL,
+	  "multiples of its blocks of 4096 bytes" },
 	{ "part beyond", 1, { .off = 4096, .bytes = BLOCKS * 512ull }, -EINVAL, "reach beyond" },
 	{ "part at the end", 1, { .off = BLOCKS * 512ull }, -EINVAL, "reach beyond" },
-	{ "part that wraps", 1, { .off = 512, .bytes = UINT64_MAX - 511 }, -EINVAL, "reach beyond" },
+	{ "part that wraps",
+	  1,
+	  { .off = 512, .bytes = UINT64_MAX - 511 },
+	  -EINVAL,
+	  "reach beyond" },
 };
 
 static void close_bdev(struct bdev *bdev)
@@ -456,7 +303,8 @@ static void a_write_protected_namespace_is_read_only(void **state)
 
 static void a_part_lies_where_it_should(void **state)
 {
-	rig_open_with(NULL, &(struct nvme_bdev_opts){ .off = 1 << 20, .bytes = 1 << 20 }, REACTOR_POLL);
+	rig_open_with(NULL, &(struct nvme_bdev_opts){ .off = 1 << 20, .bytes = 1 << 20 },
+		      REACTOR_POLL);
 	assert_int_equal(bdev_bytes(rig.bdev), 1 << 20);
 	memset(buf_of(0), 0x5a, IO_BYTES);
 	assert_int_equal(do_io(BIO_WRITE, 512, buf_of(0), IO_BYTES), 0);
@@ -515,246 +363,6 @@ static void a_format_with_other_blocks_stops_the_disk(void **state)
 }
 
 /*
- * Errors
- */
-
-static void io_rule(uint8_t opc, unsigned count, enum fake_nvme_deed deed, uint16_t status)
-{
-	fake_nvme_rule(&rig.f, (struct fake_nvme_rule){ .opc = opc, .count = count, .deed = deed, .status = status });
-}
-
-static void delays(struct fake_nvme *f)
-{
-	f->crdt[0] = 1; /* 100 ms */
-}
-
-static void status_decides_about_retries(void **state)
-{
-	uint64_t before;
-
-	rig_open(delays);
-	io_rule(NVME_NVM_READ, 3, FAKE_NVME_STATUS, NVME_SC_NS_NOT_READY);
-	assert_int_equal(do_io(BIO_READ, 0, buf_of(0), IO_BYTES), 0);
-	io_rule(NVME_NVM_READ, 1, FAKE_NVME_STATUS, NVME_SC_NS_NOT_READY | NVME_STATUS_DNR);
-	assert_int_equal(do_io(BIO_READ, 0, buf_of(0), IO_BYTES), -EIO);
-	io_rule(NVME_NVM_READ, 1, FAKE_NVME_STATUS, NVME_SC_LBA_RANGE);
-	assert_int_equal(do_io(BIO_READ, 0, buf_of(0), IO_BYTES), -EINVAL);
-	io_rule(NVME_NVM_WRITE, 5, FAKE_NVME_STATUS, NVME_SC_WRITE_FAULT); /* the command and four more */
-	assert_int_equal(do_io(BIO_WRITE, 0, buf_of(0), IO_BYTES), -EIO);
-	assert_int_equal(do_io(BIO_WRITE, 0, buf_of(0), IO_BYTES), 0);
-	/* CRD 1: not before 100 ms have passed */
-	before = mono_ns();
-	io_rule(NVME_NVM_READ, 2, FAKE_NVME_STATUS, NVME_SC_NS_NOT_READY | 1 << 11);
-	assert_int_equal(do_io(BIO_READ, 0, buf_of(0), IO_BYTES), 0);
-	assert_true(mono_ns() - before >= 2 * 98 * MONO_NS_PER_MS);
-	assert_int_equal(nvme_ctrlr_state(rig.c), NVME_CTRLR_READY);
-	rig_close();
-}
-
-static void quick_timeouts(uint32_t ms)
-{
-	ctrlr_opts = (struct nvme_ctrlr_opts){ .io_timeout_ms = ms, .admin_timeout_ms = 500 };
-}
-
-static void a_late_command_is_aborted_and_tried_again(void **state)
-{
-	quick_timeouts(80);
-	rig_open(NULL);
-	io_rule(NVME_NVM_READ, 1, FAKE_NVME_SILENT, 0);
-	assert_int_equal(do_io(BIO_READ, 0, buf_of(0), IO_BYTES), 0);
-	assert_int_equal(rig.f.naborts, 1);
-	assert_int_equal(rig.f.nenables, 1);
-	assert_int_equal(nvme_ctrlr_state(rig.c), NVME_CTRLR_READY);
-	rig_close();
-	ctrlr_opts = (struct nvme_ctrlr_opts){ 0 };
-}
-
-static void start_all(void)
-{
-	for (unsigned i = 0; i < NIOS; i++) {
-		memset(buf_of(i), (int)i + 1, IO_BYTES);
-		start(i, i & 1 ? BIO_WRITE : BIO_READ, (uint64_t)i * 2 * IO_BYTES, buf_of(i), IO_BYTES);
-	}
-	reactor_turn(rig.r);
-}
-
-static void wait_all(int status)
-{
-	for (unsigned i = 0; i < NIOS; i++) {
-		wait_for(i);
-		assert_int_equal(rig.io[i].bio.status, status);
-	}
-	assert_int_equal(rig.chan->inflight, 0);
-}
-
-static void when_the_abort_does_not_help_the_controller_is_reset(void **state)
-{
-	static const bool refused[] = { true, false };
-
-	for (unsigned k = 0; k < 2; k++) {
-		quick_timeouts(80);
-		rig_open(NULL);
-		rig.f.abort_refused = refused[k];
-		rig.f.abort_useless = !refused[k];
-		io_rule(NVME_NVM_READ, 1, FAKE_NVME_SILENT, 0);
-		start_all();
-		wait_all(0);
-		assert_int_equal(rig.f.nenables, 2);
-		assert_int_equal(nvme_ctrlr_state(rig.c), NVME_CTRLR_READY);
-		for (unsigned i = 1; i < NIOS; i += 2)
-			assert_int_equal(rig.f.ns[0].data[(uint64_t)i * 2 * IO_BYTES], i + 1);
-		rig_close();
-	}
-	ctrlr_opts = (struct nvme_ctrlr_opts){ 0 };
-}
-
-static void a_stuck_device_is_reset_and_all_is_sent_again(void **state)
-{
-	quick_timeouts(80);
-	rig_open(NULL);
-	fake_nvme_rule(&rig.f, (struct fake_nvme_rule){ .any_opc = true, .skip = 10, .count = NIOS - 10,
-							.deed = FAKE_NVME_SILENT });
-	start_all();
-	wait_all(0);
-	assert_int_equal(rig.f.naborts, 0);
-	assert_int_equal(rig.f.nenables, 2);
-	rig_close();
-	ctrlr_opts = (struct nvme_ctrlr_opts){ 0 };
-}
-
-static void a_command_that_always_hangs_ends_with_an_error(void **state)
-{
-	quick_timeouts(40);
-	rig_open(NULL);
-	rig.f.abort_refused = true;
-	io_rule(NVME_NVM_READ, 100, FAKE_NVME_SILENT, 0);
-	start(0, BIO_READ, 0, buf_of(0), IO_BYTES);
-	start(1, BIO_WRITE, 8192, buf_of(1), IO_BYTES);
-	wait_for(0);
-	wait_for(1);
-	assert_int_equal(rig.io[0].bio.status, -ETIMEDOUT);
-	assert_int_equal(rig.io[1].bio.status, 0);
-	assert_int_equal(rig.f.nenables, 6); /* four retries and the last one */
-	assert_int_equal(do_io(BIO_WRITE, 0, buf_of(0), IO_BYTES), 0);
-	rig_close();
-	ctrlr_opts = (struct nvme_ctrlr_opts){ 0 };
-}
-
-static void a_fatal_status_is_reset(void **state)
-{
-	rig_open(NULL);
-	fake_nvme_rule(&rig.f, (struct fake_nvme_rule){ .any_opc = true, .count = 1, .deed = FAKE_NVME_CFS });
-	start_all();
-	wait_all(0);
-	assert_int_equal(rig.f.nenables, 2);
-	rig_close();
-}
-
-/* One line, all I/O ends, that controller only. */
-static void failed_for_good(void)
-{
-	wait_all(-EIO);
-	wait_state(NVME_CTRLR_FAILED);
-	assert_int_equal(do_io(BIO_READ, 0, buf_of(0), IO_BYTES), -EIO);
-	assert_int_equal(do_io(BIO_FLUSH, 0, NULL, 0), -EIO);
-	assert_int_equal(nerrors, 1);
-}
-
-static void a_lying_device_fails(void **state)
-{
-	static const enum fake_nvme_deed lies[] = { FAKE_NVME_BAD_CID, FAKE_NVME_FREE_CID, FAKE_NVME_TWICE };
-
-	for (unsigned i = 0; i < ARRAY_SIZE(lies); i++) {
-		rig_open(NULL);
-		/* silence for all: what is under way when the lie comes ends with it */
-		fake_nvme_rule(&rig.f, (struct fake_nvme_rule){ .any_opc = true, .count = NIOS, .deed = FAKE_NVME_SILENT });
-		start_all();
-		for (uint64_t n = 0; n < TURNS_MAX && __atomic_load_n(&rig.f.nheld, __ATOMIC_RELAXED) < NIOS; n++)
-			reactor_turn(rig.r);
-		fake_nvme_rule(&rig.f, (struct fake_nvme_rule){ .any_opc = true, .count = 1, .deed = lies[i] });
-		rig.io[0].bio.flags = 0;
-		{
-			static struct io extra;
-
-			start_on(rig.chan, &extra, BIO_READ, 0, buf_of(0), IO_BYTES);
-			for (uint64_t n = 0; n < TURNS_MAX && !extra.ndone; n++)
-				reactor_turn(rig.r);
-			assert_int_equal(extra.ndone, 1);
-		}
-		failed_for_good();
-		rig_close();
-	}
-}
-
-static void removal_ends_all_io(void **state)
-{
-	for (unsigned tells = 0; tells < 2; tells++) {
-		rig_open(tells ? as_memory : NULL);
-		fake_nvme_rule(&rig.f, (struct fake_nvme_rule){ .any_opc = true, .count = NIOS, .deed = FAKE_NVME_SILENT });
-		start_all();
-		fake_nvme_remove(&rig.f, tells);
-		failed_for_good();
-		assert_int_equal(rig.f.nclosed, 1); /* so that the bus can let it go */
-		rig_close();
-	}
-}
-
-static void a_device_that_never_comes_back_fails(void **state)
-{
-	quick_timeouts(80);
-	rig_open(NULL);
-	rig.f.never_ready = true;
-	fake_nvme_rule(&rig.f, (struct fake_nvme_rule){ .any_opc = true, .count = NIOS, .deed = FAKE_NVME_SILENT });
-	start_all();
-	failed_for_good();
-	rig_close();
-	ctrlr_opts = (struct nvme_ctrlr_opts){ 0 };
-}
-
-static void a_reset_under_io_loses_nothing(void **state)
-{
-	struct errbuf eb = { "" };
-
-	rig_open(shuffling);
-	for (unsigned round = 0; round < 20; round++) {
-		fake_nvme_rule(&rig.f, (struct fake_nvme_rule){ .any_opc = true, .skip = round, .count = 3,
-								.deed = FAKE_NVME_SILENT });
-		start_all();
-		for (uint64_t n = 0; n < TURNS_MAX && __atomic_load_n(&rig.f.nheld, __ATOMIC_RELAXED) < 3; n++)
-			reactor_turn(rig.r);
-		assert_int_equal(nvme_ctrlr_reset(rig.c, false, &eb), 0);
-		wait_all(0);
-	}
-	assert_int_equal(rig.f.nenables, 21);
-	rig_close();
-}
-
-/*
- * Interrupts
- */
-
-static void with_vectors(struct fake_nvme *f)
-{
-	f->nvectors = 3;
-}
-
-static void an_idle_queue_sleeps_until_the_interrupt(void **state)
-{
-	rig_open_with(with_vectors, &(struct nvme_bdev_opts){ 0 }, REACTOR_INTERRUPT);
-	for (unsigned i = 0; i < 50; i++) {
-		struct reactor_stats st;
-
-		for (unsigned n = 0; n < 5; n++)
-			reactor_turn(rig.r);
-		reactor_get_stats(rig.r, &st);
-		assert_int_equal(st.hot, 0);
-		assert_int_equal(do_io(BIO_READ, 0, buf_of(0), IO_BYTES), 0);
-	}
-	assert_true(rig.f.nirqs >= 50);
-	rig_close();
-}
-
-/*
  * More reactors than queues
  */
 
@@ -781,8 +389,12 @@ static void worker_done(struct bio *bio)
 	}
 	w->off = (w->off + IO_BYTES) % (1u << 20) + (w->off & ~((1ull << 20) - 1));
 	w->io.iov[0] = (struct iovec){ w->buf, IO_BYTES };
-	w->io.bio = (struct bio){ .op = w->left & 1 ? BIO_READ : BIO_WRITE, .off = w->off, .len = IO_BYTES,
-				  .iov = w->io.iov, .iovcnt = 1, .done = worker_done };
+	w->io.bio = (struct bio){ .op = w->left & 1 ? BIO_READ : BIO_WRITE,
+				  .off = w->off,
+				  .len = IO_BYTES,
+				  .iov = w->io.iov,
+				  .iovcnt = 1,
+				  .done = worker_done };
 	bdev_submit(w->chan, &w->io.bio);
 }
 
@@ -797,7 +409,9 @@ static void worker_start_io(void *arg)
 
 static void many_reactors(void (*make)(struct fake_nvme *f), bool with_reset)
 {
-	enum { PER_REACTOR = 8 };
+	enum {
+		PER_REACTOR = 8
+	};
 	static struct worker_io w[NREACTORS * PER_REACTOR];
 	struct reactor *reactors[NREACTORS];
 	struct bdev_chan *chans[NREACTORS];
@@ -814,7 +428,9 @@ static void many_reactors(void (*make)(struct fake_nvme *f), bool with_reset)
 		assert_int_equal(bdev_chan_get(rig.bdev, reactors[i], &chans[i]), 0);
 	}
 	for (unsigned i = 0; i < ARRAY_SIZE(w); i++) {
-		w[i] = (struct worker_io){ .chan = chans[i % NREACTORS], .left = 300, .buf = buf_of(i),
+		w[i] = (struct worker_io){ .chan = chans[i % NREACTORS],
+					   .left = 300,
+					   .buf = buf_of(i),
 					   .off = (uint64_t)i << 18 };
 		w[i].off &= ~((1ull << 18) - 1);
 		reactor_call(reactors[i % NREACTORS], worker_start_io, &w[i]);
@@ -823,7 +439,8 @@ static void many_reactors(void (*make)(struct fake_nvme *f), bool with_reset)
 		for (unsigned i = 0; i < 5; i++)
 			assert_int_equal(nvme_ctrlr_reset(rig.c, false, &eb), 0);
 	for (unsigned i = 0; i < ARRAY_SIZE(w); i++) {
-		for (uint64_t n = 0; n < TURNS_MAX && !__atomic_load_n(&w[i].done, __ATOMIC_ACQUIRE); n++)
+		for (uint64_t n = 0;
+		     n < TURNS_MAX && !__atomic_load_n(&w[i].done, __ATOMIC_ACQUIRE); n++)
 			reactor_turn(rig.r);
 		assert_int_equal(w[i].done, 1);
 		assert_int_equal(w[i].nfailed, 0);
@@ -862,8 +479,11 @@ static void the_controller_is_given_back_behind_the_disk(void **state)
 	struct bdev *bdev;
 
 	rig_open(NULL);
-	assert_int_equal(nvme_bdev_open(rig.c, 1, &(struct nvme_bdev_opts){ .release = released, .release_arg = &is_released },
-					&bdev, &eb), 0);
+	assert_int_equal(nvme_bdev_open(rig.c, 1,
+					&(struct nvme_bdev_opts){ .release = released,
+								  .release_arg = &is_released },
+					&bdev, &eb),
+			 0);
 	close_bdev(bdev);
 	for (uint64_t n = 0; n < TURNS_MAX && !__atomic_load_n(&is_released, __ATOMIC_ACQUIRE); n++)
 		reactor_turn(rig.r);
@@ -888,17 +508,6 @@ int main(void)
 		cmocka_unit_test(memory_that_no_device_reaches_is_an_error),
 		cmocka_unit_test(a_resize_reaches_the_listeners),
 		cmocka_unit_test(a_format_with_other_blocks_stops_the_disk),
-		cmocka_unit_test(status_decides_about_retries),
-		cmocka_unit_test(a_late_command_is_aborted_and_tried_again),
-		cmocka_unit_test(when_the_abort_does_not_help_the_controller_is_reset),
-		cmocka_unit_test(a_stuck_device_is_reset_and_all_is_sent_again),
-		cmocka_unit_test(a_command_that_always_hangs_ends_with_an_error),
-		cmocka_unit_test(a_fatal_status_is_reset),
-		cmocka_unit_test(a_lying_device_fails),
-		cmocka_unit_test(removal_ends_all_io),
-		cmocka_unit_test(a_device_that_never_comes_back_fails),
-		cmocka_unit_test(a_reset_under_io_loses_nothing),
-		cmocka_unit_test(an_idle_queue_sleeps_until_the_interrupt),
 		cmocka_unit_test(more_reactors_than_queues),
 		cmocka_unit_test(more_reactors_than_queues_and_resets),
 		cmocka_unit_test(the_controller_is_given_back_behind_the_disk),

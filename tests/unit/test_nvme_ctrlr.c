@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The life of a controller against the fake one, with every fault: each gives one clear line, and nothing is left behind. */
+/* The life of a controller against the fake one, with every fault: each gives one clear line, and
+ * nothing is left behind. */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -69,34 +70,48 @@ static void far_doorbells(struct fake_nvme *f)
 
 static void silent_identify(struct fake_nvme *f)
 {
-	f->rules[0] = (struct fake_nvme_rule){ .is_admin = true, .opc = NVME_ADM_IDENTIFY, .count = 1, .deed = FAKE_NVME_SILENT };
+	f->rules[0] = (struct fake_nvme_rule){
+		.is_admin = true, .opc = NVME_ADM_IDENTIFY, .count = 1, .deed = FAKE_NVME_SILENT
+	};
 }
 
 static void bad_identify(struct fake_nvme *f)
 {
-	f->rules[0] = (struct fake_nvme_rule){ .is_admin = true, .opc = NVME_ADM_IDENTIFY, .count = 1,
-					       .deed = FAKE_NVME_STATUS, .status = NVME_SC_INTERNAL };
+	f->rules[0] = (struct fake_nvme_rule){ .is_admin = true,
+					       .opc = NVME_ADM_IDENTIFY,
+					       .count = 1,
+					       .deed = FAKE_NVME_STATUS,
+					       .status = NVME_SC_INTERNAL };
 }
 
 static void bad_cid(struct fake_nvme *f)
 {
-	f->rules[0] = (struct fake_nvme_rule){ .is_admin = true, .opc = NVME_ADM_IDENTIFY, .count = 1, .deed = FAKE_NVME_BAD_CID };
+	f->rules[0] = (struct fake_nvme_rule){
+		.is_admin = true, .opc = NVME_ADM_IDENTIFY, .count = 1, .deed = FAKE_NVME_BAD_CID
+	};
 }
 
 static void free_cid(struct fake_nvme *f)
 {
-	f->rules[0] = (struct fake_nvme_rule){ .is_admin = true, .opc = NVME_ADM_IDENTIFY, .count = 1, .deed = FAKE_NVME_FREE_CID };
+	f->rules[0] = (struct fake_nvme_rule){
+		.is_admin = true, .opc = NVME_ADM_IDENTIFY, .count = 1, .deed = FAKE_NVME_FREE_CID
+	};
 }
 
 static void vanishes(struct fake_nvme *f)
 {
-	f->rules[0] = (struct fake_nvme_rule){ .is_admin = true, .opc = NVME_ADM_IDENTIFY, .count = 1, .deed = FAKE_NVME_VANISH };
+	f->rules[0] = (struct fake_nvme_rule){
+		.is_admin = true, .opc = NVME_ADM_IDENTIFY, .count = 1, .deed = FAKE_NVME_VANISH
+	};
 }
 
 static void no_queues(struct fake_nvme *f)
 {
-	f->rules[0] = (struct fake_nvme_rule){ .is_admin = true, .opc = NVME_ADM_SET_FEATURES, .count = 1,
-					       .deed = FAKE_NVME_STATUS, .status = NVME_SC_INVALID_FIELD };
+	f->rules[0] = (struct fake_nvme_rule){ .is_admin = true,
+					       .opc = NVME_ADM_SET_FEATURES,
+					       .count = 1,
+					       .deed = FAKE_NVME_STATUS,
+					       .status = NVME_SC_INVALID_FIELD };
 }
 
 static void large_entries(struct fake_nvme *f)
@@ -200,16 +215,20 @@ static void a_shutdown_without_answer_ends_in_time(void **state)
 	uint64_t before = mono_ns();
 
 	close_it(open_it(no_shutdown));
-	assert_true(mono_ns() - before < 30 * MONO_NS_PER_SEC); /* no measurement: it ended at all */
+	assert_true(mono_ns() - before <
+		    30 * MONO_NS_PER_SEC); /* no measurement: it ended at all */
 }
 
 static void passthru_carries_data_both_ways(void **state)
 {
 	struct open *o = open_it(plain);
 	struct nvme_id_ctrlr id;
-	struct nvme_passthru cmd = { .opc = NVME_ADM_IDENTIFY, .cdw10 = NVME_CNS_CTRLR, .data = &id,
+	struct nvme_passthru cmd = { .opc = NVME_ADM_IDENTIFY,
+				     .cdw10 = NVME_CNS_CTRLR,
+				     .data = &id,
 				     .data_bytes = sizeof(id) };
-	static const uint8_t refused[] = { NVME_ADM_CREATE_SQ, NVME_ADM_DELETE_CQ, NVME_ADM_ASYNC_EVENT };
+	static const uint8_t refused[] = { NVME_ADM_CREATE_SQ, NVME_ADM_DELETE_CQ,
+					   NVME_ADM_ASYNC_EVENT };
 	uint64_t value;
 
 	assert_int_equal(nvme_ctrlr_passthru(o->c, &cmd), 0);
@@ -223,7 +242,9 @@ static void passthru_carries_data_both_ways(void **state)
 		cmd = (struct nvme_passthru){ .opc = refused[i] };
 		assert_int_equal(nvme_ctrlr_passthru(o->c, &cmd), -EPERM);
 	}
-	cmd = (struct nvme_passthru){ .opc = NVME_ADM_IDENTIFY, .data = &id, .data_bytes = 1u << 20 };
+	cmd = (struct nvme_passthru){ .opc = NVME_ADM_IDENTIFY,
+				      .data = &id,
+				      .data_bytes = 1u << 20 };
 	assert_int_equal(nvme_ctrlr_passthru(o->c, &cmd), -EINVAL);
 	assert_int_equal(nvme_ctrlr_read_reg(o->c, NVME_REG_CAP, 8, &value), 0);
 	assert_int_equal(NVME_CAP_MQES(value), 1023);
@@ -239,11 +260,15 @@ static void a_command_given_up_keeps_its_data(void **state)
 {
 	struct open *o = open_it(plain);
 	struct nvme_id_ctrlr id;
-	struct nvme_passthru cmd = { .opc = NVME_ADM_IDENTIFY, .cdw10 = NVME_CNS_CTRLR, .data = &id,
+	struct nvme_passthru cmd = { .opc = NVME_ADM_IDENTIFY,
+				     .cdw10 = NVME_CNS_CTRLR,
+				     .data = &id,
 				     .data_bytes = sizeof(id) };
 	struct nvme_passthru bare = { .opc = 0xc0 };
 
-	fake_nvme_rule(&o->f, (struct fake_nvme_rule){ .is_admin = true, .opc = NVME_ADM_IDENTIFY, .count = 1,
+	fake_nvme_rule(&o->f, (struct fake_nvme_rule){ .is_admin = true,
+						       .opc = NVME_ADM_IDENTIFY,
+						       .count = 1,
 						       .deed = FAKE_NVME_SILENT });
 	assert_int_equal(nvme_ctrlr_passthru(o->c, &cmd), -ETIMEDOUT);
 	assert_int_equal(nvme_ctrlr_passthru(o->c, &cmd), -EBUSY);

@@ -12,13 +12,14 @@
 #include "drivers/nvme/nvme_prp.h"
 #include "drivers/nvme/nvme_sgl.h"
 
-/* Region A at 16 MiB, region B directly behind it, but elsewhere for the device; a hole; region C. */
-#define A 0x1000000ull
-#define B 0x1010000ull
-#define C 0x2000000ull
-#define A_IOVA 0x10000000ull
-#define B_IOVA 0x50000000ull
-#define C_IOVA 0x30000000ull
+/* Region A at 16 MiB, region B directly behind it, but elsewhere for the device; a hole; region C.
+ */
+#define A	  0x1000000ull
+#define B	  0x1010000ull
+#define C	  0x2000000ull
+#define A_IOVA	  0x10000000ull
+#define B_IOVA	  0x50000000ull
+#define C_IOVA	  0x30000000ull
 #define LIST_IOVA 0x7000ull
 
 static int map(struct dma_domain *d, const struct dma_region *region, uint64_t *ret_iova)
@@ -45,7 +46,9 @@ static int setup(void **state)
 	static const uint64_t at[] = { A, B, C };
 
 	for (unsigned i = 0; i < 3; i++)
-		assert_int_equal(dma_region_add(&(struct dma_region){ (void *)(uintptr_t)at[i], 0x10000, -1, 0 }), 0);
+		assert_int_equal(dma_region_add(&(struct dma_region){ (void *)(uintptr_t)at[i],
+								      0x10000, -1, 0 }),
+				 0);
 	assert_int_equal(dma_domain_attach(&domain, &ops), 0);
 	nvme_xlat_init(&xlat, &domain);
 	return 0;
@@ -77,25 +80,61 @@ static const struct shape {
 	{ "across a border", { { A + 512, 4096 } }, 0, A_IOVA + 512, A_IOVA + 4096, { 0 } },
 	{ "two pages", { { A, 8192 } }, 0, A_IOVA, A_IOVA + 4096, { 0 } },
 	{ "three pages", { { A, 12288 } }, 0, A_IOVA, LIST_IOVA, { A_IOVA + 4096, A_IOVA + 8192 } },
-	{ "two pages and a half, inside", { { A + 4, 8192 } }, 0, A_IOVA + 4, LIST_IOVA,
+	{ "two pages and a half, inside",
+	  { { A + 4, 8192 } },
+	  0,
+	  A_IOVA + 4,
+	  LIST_IOVA,
 	  { A_IOVA + 4096, A_IOVA + 8192 } },
-	{ "as long as the list", { { A, 5 * 4096 } }, 0, A_IOVA, LIST_IOVA,
+	{ "as long as the list",
+	  { { A, 5 * 4096 } },
+	  0,
+	  A_IOVA,
+	  LIST_IOVA,
 	  { A_IOVA + 4096, A_IOVA + 8192, A_IOVA + 12288, A_IOVA + 16384 } },
 	{ "longer than the list", { { A, 6 * 4096 } }, -E2BIG, 0, 0, { 0 } },
 	{ "longer than the list by a byte", { { A, 5 * 4096 + 4 } }, -E2BIG, 0, 0, { 0 } },
 	{ "two pieces", { { A, 4096 }, { C, 4096 } }, 0, A_IOVA, C_IOVA, { 0 } },
 	{ "the last one is short", { { A, 4096 }, { C, 512 } }, 0, A_IOVA, C_IOVA, { 0 } },
-	{ "the first one begins inside", { { A + 1024, 3072 }, { C, 4096 } }, 0, A_IOVA + 1024, C_IOVA, { 0 } },
+	{ "the first one begins inside",
+	  { { A + 1024, 3072 }, { C, 4096 } },
+	  0,
+	  A_IOVA + 1024,
+	  C_IOVA,
+	  { 0 } },
 	{ "the first one ends inside", { { A, 512 }, { C, 512 } }, -EINVAL, 0, 0, { 0 } },
 	{ "the second one begins inside", { { A, 4096 }, { C + 512, 512 } }, -EINVAL, 0, 0, { 0 } },
-	{ "pieces that touch inside a page", { { A, 512 }, { A + 512, 1024 }, { A + 1536, 2560 } }, 0, A_IOVA, 0, { 0 } },
-	{ "pieces that touch across a page", { { A + 512, 1024 }, { A + 1536, 4096 } }, 0, A_IOVA + 512,
-	  A_IOVA + 4096, { 0 } },
-	{ "three pieces, the middle one whole", { { A + 2048, 2048 }, { C, 4096 }, { A, 2048 } }, 0, A_IOVA + 2048,
-	  LIST_IOVA, { C_IOVA, A_IOVA } },
+	{ "pieces that touch inside a page",
+	  { { A, 512 }, { A + 512, 1024 }, { A + 1536, 2560 } },
+	  0,
+	  A_IOVA,
+	  0,
+	  { 0 } },
+	{ "pieces that touch across a page",
+	  { { A + 512, 1024 }, { A + 1536, 4096 } },
+	  0,
+	  A_IOVA + 512,
+	  A_IOVA + 4096,
+	  { 0 } },
+	{ "three pieces, the middle one whole",
+	  { { A + 2048, 2048 }, { C, 4096 }, { A, 2048 } },
+	  0,
+	  A_IOVA + 2048,
+	  LIST_IOVA,
+	  { C_IOVA, A_IOVA } },
 	{ "an empty piece", { { A, 4096 }, { C, 0 }, { C, 4096 } }, 0, A_IOVA, C_IOVA, { 0 } },
-	{ "from one region into the next", { { B - 4096, 8192 } }, 0, A_IOVA + 0xf000, B_IOVA, { 0 } },
-	{ "from one region into the next, inside", { { B - 512, 1024 } }, 0, A_IOVA + 0xfe00, B_IOVA, { 0 } },
+	{ "from one region into the next",
+	  { { B - 4096, 8192 } },
+	  0,
+	  A_IOVA + 0xf000,
+	  B_IOVA,
+	  { 0 } },
+	{ "from one region into the next, inside",
+	  { { B - 512, 1024 } },
+	  0,
+	  A_IOVA + 0xfe00,
+	  B_IOVA,
+	  { 0 } },
 	{ "no dword", { { A + 2, 512 } }, -EINVAL, 0, 0, { 0 } },
 	{ "nowhere", { { 0x999000, 512 } }, -EFAULT, 0, 0, { 0 } },
 	{ "from a region into the hole", { { C + 0xf000, 8192 } }, -EFAULT, 0, 0, { 0 } },
@@ -127,9 +166,11 @@ static void prps_of_all_shapes(void **state)
 				 (unsigned long long)got.prp2);
 		for (unsigned j = 0; !err && j < ARRAY_SIZE(s->list); j++)
 			if (s->list[j] && le64_get(list_mem[j]) != s->list[j])
-				fail_msg("%s: entry %u is %llx", s->what, j, (unsigned long long)le64_get(list_mem[j]));
+				fail_msg("%s: entry %u is %llx", s->what, j,
+					 (unsigned long long)le64_get(list_mem[j]));
 		/* the short way says the same or nothing */
-		if (n == 1 && iov[0].iov_len && !(s->piece[0].va & 3) && nvme_prp_simple(&xlat, (uintptr_t)iov->iov_base, iov->iov_len, &simple)) {
+		if (n == 1 && iov[0].iov_len && !(s->piece[0].va & 3) &&
+		    nvme_prp_simple(&xlat, (uintptr_t)iov->iov_base, iov->iov_len, &simple)) {
 			assert_int_equal(err, 0);
 			assert_int_equal(simple.prp1, got.prp1);
 			assert_int_equal(simple.prp2, got.prp2);
@@ -145,7 +186,8 @@ static void the_short_way_is_taken_for_a_page(void **state)
 
 	assert_int_equal(nvme_xlat_iova(&xlat, (void *)(A + 0x8000), &len), A_IOVA + 0x8000);
 	assert_int_equal(len, 0x8000);
-	assert_true(nvme_prp_simple(&xlat, (uintptr_t)iov.iov_base, iov.iov_len, &got)); /* also below what was looked up */
+	assert_true(nvme_prp_simple(&xlat, (uintptr_t)iov.iov_base, iov.iov_len,
+				    &got)); /* also below what was looked up */
 	assert_int_equal(got.prp1, A_IOVA + 4096);
 }
 
@@ -172,9 +214,17 @@ static const struct sgl_shape {
 	struct piece desc[3];
 } sgl_shapes[] = {
 	{ "one piece", { { A + 6, 513 } }, 0, 1, { { A_IOVA + 6, 513 } } },
-	{ "pieces anywhere", { { A + 6, 10 }, { C + 100, 502 } }, 0, 2, { { A_IOVA + 6, 10 }, { C_IOVA + 100, 502 } } },
+	{ "pieces anywhere",
+	  { { A + 6, 10 }, { C + 100, 502 } },
+	  0,
+	  2,
+	  { { A_IOVA + 6, 10 }, { C_IOVA + 100, 502 } } },
 	{ "pieces that touch", { { A, 100 }, { A + 100, 412 } }, 0, 1, { { A_IOVA, 512 } } },
-	{ "two regions", { { B - 512, 1024 } }, 0, 2, { { A_IOVA + 0xfe00, 512 }, { B_IOVA, 512 } } },
+	{ "two regions",
+	  { { B - 512, 1024 } },
+	  0,
+	  2,
+	  { { A_IOVA + 0xfe00, 512 }, { B_IOVA, 512 } } },
 	{ "too many", { { A, 1 }, { C, 1 }, { A + 4, 1 } }, -E2BIG, 0, { { 0 } } },
 	{ "nowhere", { { 0x999000, 512 } }, -EFAULT, 0, { { 0 } } },
 	{ "nothing", { { A, 0 } }, -EINVAL, 0, { { 0 } } },
@@ -193,7 +243,8 @@ static void sgls_of_all_shapes(void **state)
 		int err;
 
 		for (unsigned j = 0; j < 4 && s->piece[j].va; j++)
-			iov[n++] = (struct iovec){ (void *)(uintptr_t)s->piece[j].va, s->piece[j].len };
+			iov[n++] = (struct iovec){ (void *)(uintptr_t)s->piece[j].va,
+						   s->piece[j].len };
 		err = nvme_sgl_build(&xlat, iov, n, &room, &got);
 		if (err != s->err)
 			fail_msg("%s: %d", s->what, err);

@@ -73,10 +73,17 @@ static void device_post(struct device *d, struct nvme_qpair *q, uint16_t cid, ui
 static const struct {
 	uint32_t entries, max, depth, sq, cq;
 } sizes[] = {
-	{ 256, 65536, 255, 256, 1024 }, { 256, 1024, 255, 256, 1024 }, { 256, 512, 255, 256, 512 },
-	{ 256, 256, 191, 256, 256 },	{ 256, 300, 191, 256, 256 },   { 256, 2, 1, 2, 2 },
-	{ 256, 3, 1, 2, 2 },		{ 256, 4, 2, 4, 4 },	       { 2, 65536, 1, 2, 8 },
-	{ 100, 65536, 63, 64, 256 },	{ 65536, 65536, 4095, 4096, 16384 },
+	{ 256, 65536, 255, 256, 1024 },
+	{ 256, 1024, 255, 256, 1024 },
+	{ 256, 512, 255, 256, 512 },
+	{ 256, 256, 191, 256, 256 },
+	{ 256, 300, 191, 256, 256 },
+	{ 256, 2, 1, 2, 2 },
+	{ 256, 3, 1, 2, 2 },
+	{ 256, 4, 2, 4, 4 },
+	{ 2, 65536, 1, 2, 8 },
+	{ 100, 65536, 63, 64, 256 },
+	{ 65536, 65536, 4095, 4096, 16384 },
 };
 
 static void sizes_are_what_both_can(void **state)
@@ -85,8 +92,10 @@ static void sizes_are_what_both_can(void **state)
 
 	device_init(&d, true);
 	for (unsigned i = 0; i < ARRAY_SIZE(sizes); i++) {
-		const struct nvme_qpair_opts o = { .id = 1, .entries = sizes[i].entries,
-						   .entries_max = sizes[i].max, .stride = 4 };
+		const struct nvme_qpair_opts o = { .id = 1,
+						   .entries = sizes[i].entries,
+						   .entries_max = sizes[i].max,
+						   .stride = 4 };
 		struct nvme_qpair q;
 
 		assert_int_equal(nvme_qpair_init(&q, &d.hw, &o), 0);
@@ -166,9 +175,9 @@ static const struct {
 	uint32_t event, old, new;
 	bool rings;
 } events[] = {
-	{ 0, 0, 1, true },    { 5, 0, 1, false }, { 5, 5, 6, true },	     { 5, 6, 7, false },
-	{ 5, 0, 8, true },    { 7, 0, 8, true },  { 8, 0, 8, false },	     { 254, 250, 2, true },
-	{ 1, 250, 3, true },  { 3, 250, 3, false }, { 249, 250, 3, false },
+	{ 0, 0, 1, true },   { 5, 0, 1, false },   { 5, 5, 6, true },	   { 5, 6, 7, false },
+	{ 5, 0, 8, true },   { 7, 0, 8, true },	   { 8, 0, 8, false },	   { 254, 250, 2, true },
+	{ 1, 250, 3, true }, { 3, 250, 3, false }, { 249, 250, 3, false },
 };
 
 /* The queue wraps at 65536 as far as the comparison goes: new < old is a wrap of the queue, too. */
@@ -190,7 +199,8 @@ static void a_shadowed_doorbell_rings_when_asked_to(void **state)
 		nvme_doorbell_ring(&db, events[i].new);
 		assert_int_equal(le32_get(shadow), events[i].new);
 		if (d.ncalls - before != events[i].rings)
-			fail_msg("event %u, %u to %u", events[i].event, events[i].old, events[i].new);
+			fail_msg("event %u, %u to %u", events[i].event, events[i].old,
+				 events[i].new);
 	}
 	dma_domain_detach(&d.domain);
 }
@@ -204,9 +214,12 @@ static const struct {
 } caps[] = {
 	{ "usual", 0xffffull | 1ull << 37 | 20ull << 24, 0x1000, 0, 65536, 10000, 4, 511, 0, NULL },
 	{ "one entry", 1ull << 37, 0x1000, -EPROTO, 0, 0, 0, 0, 0, "CAP.MQES" },
-	{ "large pages", 1023 | 1ull << 37 | 4ull << 48, 0x1000, -ENOTSUP, 0, 0, 0, 0, 0, "64 KiB" },
-	{ "far doorbells", 1023 | 1ull << 37 | 15ull << 32, 0x1000, -EPROTO, 0, 0, 0, 0, 0, "CAP.DSTRD" },
-	{ "only admin doorbells fit", 1023 | 1ull << 37 | 9ull << 32, 0x1000, 0, 1024, 1000, 2048, 0, 0, NULL },
+	{ "large pages", 1023 | 1ull << 37 | 4ull << 48, 0x1000, -ENOTSUP, 0, 0, 0, 0, 0,
+	  "64 KiB" },
+	{ "far doorbells", 1023 | 1ull << 37 | 15ull << 32, 0x1000, -EPROTO, 0, 0, 0, 0, 0,
+	  "CAP.DSTRD" },
+	{ "only admin doorbells fit", 1023 | 1ull << 37 | 9ull << 32, 0x1000, 0, 1024, 1000, 2048,
+	  0, 0, NULL },
 	{ "all command sets", 63 | 1ull << 43 | 1ull << 24, 0x100, 0, 64, 1000, 4, 31, 6, NULL },
 	{ "admin only", 63 | 1ull << 44, 0x100, 0, 64, 1000, 4, 31, 7, NULL },
 };
@@ -217,7 +230,8 @@ static void capabilities_are_checked(void **state)
 		struct errbuf eb = { "" };
 		struct nvme_cap c = { 0 };
 
-		if (nvme_cap_parse(caps[i].cap, NVME_VS(1, 4, 0), caps[i].bytes, &c, &eb) != caps[i].err)
+		if (nvme_cap_parse(caps[i].cap, NVME_VS(1, 4, 0), caps[i].bytes, &c, &eb) !=
+		    caps[i].err)
 			fail_msg("%s: %s", caps[i].what, eb.text);
 		if (caps[i].err) {
 			assert_non_null(strstr(eb.text, caps[i].why));
