@@ -306,6 +306,14 @@ static bool is_ours_alone(const struct nvme_passthru *cmd)
 	}
 }
 
+/* The keeper sees to a device that does not answer, or answers something else. */
+static void passthru_report(struct nvme_ctrlr *c, int err)
+{
+	(void)__atomic_fetch_or(&c->report, err == -EPROTO ? NVME_REPORT_LIE : NVME_REPORT_RESET,
+				__ATOMIC_RELEASE);
+	nvme_ctrlr_wake_keeper(c);
+}
+
 int nvme_ctrlr_passthru(struct nvme_ctrlr *c, struct nvme_passthru *cmd)
 {
 	int err = nvme_check_ready(c);
@@ -315,12 +323,17 @@ int nvme_ctrlr_passthru(struct nvme_ctrlr *c, struct nvme_passthru *cmd)
 	if (is_ours_alone(cmd))
 		return -EPERM;
 	err = nvme_syncq_exec(&c->admin, cmd);
-	if (err == -ETIMEDOUT || err == -EPROTO) {
-		(void)__atomic_fetch_or(&c->report,
-					err == -EPROTO ? NVME_REPORT_LIE : NVME_REPORT_RESET,
-					__ATOMIC_RELEASE);
-		nvme_ctrlr_wake_keeper(c);
-	}
+	if (err == -ETIMEDOUT || err == -EPROTO)
+		passthru_report(c, err);
+	return err;
+}
+
+int nvme_ctrlr_io_passthru(struct nvme_ctrlr *c, struct nvme_passthru *cmd)
+{
+	int err = c->opts.no_io ? -EINVAL : nvme_queues_exec(c, cmd);
+
+	if (err == -ETIMEDOUT || err == -EPROTO)
+		passthru_report(c, err);
 	return err;
 }
 

@@ -80,6 +80,12 @@ struct nvme_passthru {
  */
 int nvme_ctrlr_passthru(struct nvme_ctrlr *ctrlr, struct nvme_passthru *cmd);
 
+/**
+ * nvme_ctrlr_io_passthru - the same for an I/O command (Compare, Verify, Copy, …), on a queue of set-up threads. The data
+ * is at most 128 KiB. -EBUSY: the controller has a single I/O queue, and a reactor has it.
+ */
+int nvme_ctrlr_io_passthru(struct nvme_ctrlr *ctrlr, struct nvme_passthru *cmd);
+
 /* A register below the doorbells; 4 or 8 bytes. Not on the data path. */
 int nvme_ctrlr_read_reg(struct nvme_ctrlr *ctrlr, uint32_t off, unsigned bytes, uint64_t *ret_value);
 

@@ -384,6 +384,37 @@ static void peek_reads_blocks(void **state)
 	close_it(o);
 }
 
+static void compare_verify_and_copy(void **state)
+{
+	struct open *o = open_it(plain);
+	struct nvme_copy_range from = { .slba = le64_make(8), .nlb = le16_make(7) };
+	struct nvme_passthru cmd;
+	uint8_t buf[4096];
+
+	for (unsigned i = 0; i < sizeof(buf); i++)
+		o->f.ns[0].data[4096 + i] = buf[i] = (uint8_t)(i * 13);
+	/* eight blocks at block 8 */
+	cmd = (struct nvme_passthru){ .opc = NVME_NVM_COMPARE, .nsid = 1, .cdw10 = 8, .cdw12 = 7,
+				      .data = buf, .data_bytes = sizeof(buf) };
+	assert_int_equal(nvme_ctrlr_io_passthru(o->c, &cmd), 0);
+	assert_int_equal(cmd.status, 0);
+	buf[4095] ^= 1;
+	assert_int_equal(nvme_ctrlr_io_passthru(o->c, &cmd), 0);
+	assert_int_equal(NVME_STATUS_CODE(cmd.status), NVME_SC_COMPARE_FAILED);
+	cmd = (struct nvme_passthru){ .opc = NVME_NVM_VERIFY, .nsid = 1, .cdw10 = 8, .cdw12 = 7 };
+	assert_int_equal(nvme_ctrlr_io_passthru(o->c, &cmd), 0);
+	assert_int_equal(cmd.status, 0);
+	cmd.cdw10 = BLOCKS;
+	assert_int_equal(nvme_ctrlr_io_passthru(o->c, &cmd), 0);
+	assert_int_equal(NVME_STATUS_CODE(cmd.status), NVME_SC_LBA_RANGE);
+	cmd = (struct nvme_passthru){ .opc = NVME_NVM_COPY, .nsid = 1, .cdw10 = 100, .data = &from,
+				      .data_bytes = sizeof(from) };
+	assert_int_equal(nvme_ctrlr_io_passthru(o->c, &cmd), 0);
+	assert_int_equal(cmd.status, 0);
+	assert_memory_equal(o->f.ns[0].data + 4096, o->f.ns[0].data + 100 * 512, 4096);
+	close_it(o);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -397,6 +428,7 @@ int main(void)
 		cmocka_unit_test(another_device_after_the_reset_is_refused),
 		cmocka_unit_test(host_memory_is_lent_until_the_end),
 		cmocka_unit_test(peek_reads_blocks),
+		cmocka_unit_test(compare_verify_and_copy),
 	};
 
 	mono_init();
