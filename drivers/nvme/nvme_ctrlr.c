@@ -21,15 +21,23 @@ static const char *const state_names[] = {
 	[NVME_CTRLR_CLOSED] = "closed",
 };
 
-/* The arrows of the drawing in nvme_ctrlr.h: from, a set of to. */
-static const uint8_t moves[] = {
-	[NVME_CTRLR_ABSENT] = 1u << NVME_CTRLR_READY | 1u << NVME_CTRLR_CLOSED,
-	[NVME_CTRLR_READY] =
-		1u << NVME_CTRLR_RESETTING | 1u << NVME_CTRLR_FAILED | 1u << NVME_CTRLR_CLOSED,
-	[NVME_CTRLR_RESETTING] = 1u << NVME_CTRLR_READY | 1u << NVME_CTRLR_FAILED,
-	[NVME_CTRLR_FAILED] = 1u << NVME_CTRLR_CLOSED,
-	[NVME_CTRLR_CLOSED] = 0,
-};
+/* The arrows of the drawing in nvme_ctrlr.h; ABSENT ends when it is not opened after all. */
+static inline bool move_is_legal(uint32_t from, enum nvme_ctrlr_state to)
+{
+	switch ((enum nvme_ctrlr_state)from) {
+	case NVME_CTRLR_ABSENT:
+		return to == NVME_CTRLR_READY || to == NVME_CTRLR_CLOSED;
+	case NVME_CTRLR_READY:
+		return to == NVME_CTRLR_RESETTING || to == NVME_CTRLR_FAILED || to == NVME_CTRLR_CLOSED;
+	case NVME_CTRLR_RESETTING:
+		return to == NVME_CTRLR_READY || to == NVME_CTRLR_FAILED;
+	case NVME_CTRLR_FAILED:
+		return to == NVME_CTRLR_CLOSED;
+	case NVME_CTRLR_CLOSED:
+		break;
+	}
+	return false;
+}
 
 enum nvme_ctrlr_state nvme_ctrlr_state(const struct nvme_ctrlr *c)
 {
@@ -39,7 +47,7 @@ enum nvme_ctrlr_state nvme_ctrlr_state(const struct nvme_ctrlr *c)
 void nvme_set_state(struct nvme_ctrlr *c, enum nvme_ctrlr_state state)
 {
 	pthread_mutex_lock(&c->lock);
-	assert(moves[c->state] & 1u << state);
+	assert(move_is_legal(c->state, state));
 	log_debug("%s: %s -> %s", c->name, state_names[c->state], state_names[state]);
 	__atomic_store_n(&c->state, (uint32_t)state, __ATOMIC_RELEASE);
 	pthread_mutex_unlock(&c->lock);
