@@ -35,6 +35,15 @@ static cc_always_inline void sqe_store(struct nvme_sqe *sqe, uint64_t head,
 	w[7] = 0;
 }
 
+/* The second half of a slot that has just been taken: the id, all else 0. */
+#if __BYTE_ORDER == __LITTLE_ENDIAN
+#define SLOT_WORD(cid) ((uint64_t)(uint16_t)(cid))
+#else
+#define SLOT_WORD(cid) ((uint64_t)(uint16_t)(cid) << 48)
+#endif
+static_assert(offsetof(struct nvme_slot, cid) == sizeof(uint64_t) && NVME_SLOT_SENT == 0,
+	      "the id is first, and sent is 0");
+
 static cc_always_inline uint64_t sqe_head(uint8_t opc, uint32_t nsid)
 {
 	return opc | (uint64_t)nsid << 32;
@@ -63,7 +72,7 @@ void nvme_ioq_mark(struct nvme_ioq *q)
 }
 
 /* The id is taken off the stack; its slot holds @bio. */
-static cc_always_inline uint32_t slot_take(struct nvme_ioq *q, struct bio *bio)
+static uint32_t slot_take(struct nvme_ioq *q, struct bio *bio)
 {
 	uint32_t cid = q->free[--q->nfree];
 
@@ -71,22 +80,64 @@ static cc_always_inline uint32_t slot_take(struct nvme_ioq *q, struct bio *bio)
 	return cid;
 }
 
-/* A read or write of one piece on two pages at most, and a free slot: true, it is sent. */
-static cc_always_inline bool ioq_send_simple(struct nvme_ioq *q, const struct nvme_target *t,
-					     struct bio *bio)
+/* What the short way needs of a queue and a target, as local variables: entries that are written may alias anything else. */
+struct cursor {
+	struct nvme_sqe *sq;
+	struct nvme_slot *slots;
+	const uint16_t *free;
+	const uint64_t *head;
+	uint64_t first_lba;
+	uint64_t known_va, known_len, to_iova; /* of q->xlat */
+	uint32_t sq_mask, tail, nfree, slot_mask;
+	uint8_t shift;
+};
+
+static cc_always_inline struct cursor cursor_load(struct nvme_ioq *q, const struct nvme_target *t)
 {
+	nvme_xlat_check(&q->xlat);
+	return (struct cursor){
+		.sq = q->qp.sq,
+		.slots = q->slots,
+		.free = q->free,
+		.head = t->head,
+		.first_lba = t->first_lba,
+		.known_va = q->xlat.va,
+		.known_len = q->xlat.len,
+		.to_iova = q->xlat.to_iova,
+		.sq_mask = q->qp.sq_mask,
+		.tail = q->qp.sq_tail,
+		.nfree = q->nfree,
+		.slot_mask = q->slot_mask,
+		.shift = t->shift,
+	};
+}
+
+static cc_always_inline void cursor_store(const struct cursor *k, struct nvme_ioq *q)
+{
+	q->qp.sq_tail = k->tail;
+	q->nfree = k->nfree;
+}
+
+/* A read or write of one piece on two pages at most, and a free slot: true, it is sent. */
+static cc_always_inline bool send_simple(struct cursor *k, struct bio *bio)
+{
+	const struct nvme_xlat known = { .va = k->known_va, .len = k->known_len, .to_iova = k->to_iova };
+	uint64_t len = bio->len;
 	struct nvme_prps prps;
-	uint64_t nlb = (bio->len >> t->shift) - 1;
+	sqe_word *slot;
 	uint32_t cid;
 
-	if (cc_unlikely(bio->op > BIO_WRITE || bio->iovcnt != 1 || !q->nfree))
+	if (cc_unlikely(bio->op > BIO_WRITE || bio->iovcnt != 1 || !k->nfree))
 		return false;
-	if (cc_unlikely(!nvme_prp_simple(&q->xlat, (uintptr_t)bio->iov->iov_base, bio->len, &prps)))
+	if (cc_unlikely(!nvme_prp_simple(&known, (uintptr_t)bio->iov->iov_base, len, &prps)))
 		return false;
-	cid = slot_take(q, bio);
-	sqe_store(nvme_qpair_next(&q->qp), t->head[bio->op] | cid << 16, &prps,
-		  t->first_lba + (bio->off >> t->shift),
-		  (uint32_t)nlb | (uint32_t)(bio->flags & BIO_FUA) << FUA_SHIFT);
+	cid = k->free[--k->nfree];
+	slot = (sqe_word *)(void *)&k->slots[cid & k->slot_mask];
+	slot[0] = (uintptr_t)bio;
+	slot[1] = SLOT_WORD(cid);
+	sqe_store(&k->sq[k->tail++ & k->sq_mask], k->head[bio->op] | cid << 16, &prps,
+		  k->first_lba + (bio->off >> k->shift),
+		  ((uint32_t)(len >> k->shift) - 1) | (uint32_t)(bio->flags & BIO_FUA) << FUA_SHIFT);
 	return true;
 }
 
@@ -233,12 +284,31 @@ void nvme_ioq_submit(struct bdev_chan *chan, struct bio *bio)
 {
 	const struct nvme_target *t = chan->drv;
 	struct nvme_ioq *q = t->ioq;
+	struct cursor k;
 
-	if (cc_unlikely(t->is_remote) || cc_unlikely(!ioq_send_simple(q, t, bio))) {
+	/* without a slot there may be no memory either, and no domain: frozen, dead */
+	if (cc_unlikely(t->is_remote || !q->nfree)) {
 		ioq_submit_slow(q, t, bio);
 		return;
 	}
+	k = cursor_load(q, t);
+	if (cc_unlikely(!send_simple(&k, bio))) {
+		ioq_submit_slow(q, t, bio);
+		return;
+	}
+	cursor_store(&k, q);
 	ioq_mark(q);
+}
+
+/* From @bio on, one by one. */
+static cc_noinline void submit_rest(struct nvme_ioq *q, const struct nvme_target *t, struct bio *bio)
+{
+	struct bio *next;
+
+	for (; bio; bio = next) {
+		next = bio->next;
+		ioq_submit_slow(q, t, bio);
+	}
 }
 
 void nvme_ioq_submit_batch(struct bdev_chan *chan, struct bio_queue *bios)
@@ -246,14 +316,28 @@ void nvme_ioq_submit_batch(struct bdev_chan *chan, struct bio_queue *bios)
 	const struct nvme_target *t = chan->drv;
 	struct nvme_ioq *q = t->ioq;
 	struct bio *bio = bio_queue_take_all(bios), *next;
+	struct cursor k;
 
+	if (cc_unlikely(t->is_remote || !q->nfree)) {
+		submit_rest(q, t, bio);
+		return;
+	}
+	k = cursor_load(q, t);
 	for (; bio; bio = next) {
 		next = bio->next;
-		if (cc_unlikely(t->is_remote) || cc_unlikely(!ioq_send_simple(q, t, bio)))
-			ioq_submit_slow(q, t, bio);
+		if (cc_likely(send_simple(&k, bio)))
+			continue;
+		cursor_store(&k, q);
+		ioq_submit_slow(q, t, bio);
+		if (!q->nfree) {
+			submit_rest(q, t, next);
+			break;
+		}
+		k = cursor_load(q, t);
 	}
-	if (!t->is_remote)
-		ioq_mark(q);
+	if (q->nfree)
+		cursor_store(&k, q);
+	ioq_mark(q);
 }
 
 static void ioq_flush(struct poller *p)
@@ -296,28 +380,32 @@ static cc_noinline bool ioq_reap_odd(struct nvme_ioq *q, uint32_t word)
 	return true;
 }
 
-/* Reaps up to POLL_MAX. Those that succeeded are collected per channel and end in this turn's
- * flush. */
+/* Reaps up to POLL_MAX. Those that succeeded are collected per channel and end in this turn's flush. */
 static cc_always_inline unsigned ioq_reap(struct nvme_ioq *q)
 {
-	uint32_t head = q->qp.cq_head, first = head, word;
-	uint32_t step = q->slot_mask + 1;
+	uint32_t head = q->qp.cq_head, first = head, word, nfree = q->nfree;
+	const uint32_t slot_mask = q->slot_mask;
+	struct nvme_slot *const slots = q->slots;
+	uint16_t *const free = q->free;
 	struct bdev_chan *chan = NULL;
 	struct bio_queue bios;
 
 	bio_queue_init(&bios);
 	for (; head - first < POLL_MAX && nvme_qpair_peek(&q->qp, head, &word); head++) {
-		uint16_t cid = NVME_QPAIR_CID(word);
-		struct nvme_slot *s = &q->slots[cid & q->slot_mask];
+		struct nvme_slot *s = &slots[NVME_QPAIR_CID(word) & slot_mask];
 		struct bio *bio = s->bio;
 
-		if (cc_unlikely(!bio || s->cid != cid || word >> 17)) {
-			if (!ioq_reap_odd(q, word))
+		if (cc_unlikely(!bio || s->cid != NVME_QPAIR_CID(word) || word >> 17)) {
+			q->nfree = nfree;
+			if (!ioq_reap_odd(q, word)) {
+				nfree = q->nfree;
 				break;
+			}
+			nfree = q->nfree;
 			continue;
 		}
 		s->bio = NULL;
-		q->free[q->nfree++] = (uint16_t)(cid + step);
+		free[nfree++] = (uint16_t)(word + slot_mask + 1);
 		if (cc_unlikely(bio->chan != chan)) {
 			ioq_hand_back(chan, &bios);
 			chan = bio->chan;
@@ -325,6 +413,7 @@ static cc_always_inline unsigned ioq_reap(struct nvme_ioq *q)
 		*bios.last = bio;
 		bios.last = &bio->next;
 	}
+	q->nfree = nfree;
 	ioq_hand_back(chan, &bios);
 	nvme_qpair_advance(&q->qp, head);
 	return head - first;

@@ -74,6 +74,7 @@ int nvme_prp_build(struct nvme_xlat *x, const struct iovec *iov, unsigned iovcnt
 {
 	struct prp_state s = { .list = list->va, .max = list->bytes / (uint32_t)sizeof(le64) };
 
+	nvme_xlat_check(x);
 	for (unsigned i = 0; i < iovcnt; i++) {
 		const char *va = iov[i].iov_base;
 		uint64_t left = iov[i].iov_len, have;

@@ -33,16 +33,27 @@ static inline void nvme_xlat_init(struct nvme_xlat *x, const struct dma_domain *
 	*x = (struct nvme_xlat){ .domain = domain };
 }
 
-/* Is [va, va + len) within the remembered range, and does it still hold? */
+/*
+ * Forgets the range when the registry has changed since. Before the buffers of an I/O are looked up,
+ * or of several that are there already: the memory of an I/O stays where it is until its end, so a
+ * range that held when it was submitted holds for it.
+ */
+static cc_always_inline void nvme_xlat_check(struct nvme_xlat *x)
+{
+	if (cc_unlikely(x->gen != dma_generation(x->domain)))
+		x->len = 0;
+}
+
+/* Is [va, va + len) within the remembered range? */
 static cc_always_inline bool nvme_xlat_knows(const struct nvme_xlat *x, uintptr_t va, uint64_t len)
 {
 	uint64_t into = va - x->va;
 
-	return into < x->len && len <= x->len - into && x->gen == dma_generation(x->domain);
+	return into < x->len && len <= x->len - into;
 }
 
 /* Address for the device, and how many bytes from there are contiguous; remembers the range.
- * DMA_IOVA_NONE: not in the registry. */
+ * DMA_IOVA_NONE: not in the registry. Behind nvme_xlat_check(). */
 uint64_t nvme_xlat_iova(struct nvme_xlat *x, const void *va, uint64_t *ret_len);
 
 struct nvme_prps {

@@ -37,6 +37,7 @@ int nvme_sgl_build(struct nvme_xlat *x, const struct iovec *iov, unsigned iovcnt
 	struct nvme_sgl_desc *descs = list->va;
 	int n = 0;
 
+	nvme_xlat_check(x);
 	for (unsigned i = 0; i < iovcnt; i++) {
 		const char *va = iov[i].iov_base;
 		uint64_t left = iov[i].iov_len, have;
