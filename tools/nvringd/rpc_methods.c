@@ -23,6 +23,7 @@ static const struct rpc_group *const groups[] = {
 	&rpc_disk_group,
 	&rpc_stats_group,
 	&rpc_export_group,
+	&rpc_nvme_group,
 	&rpc_where_group,
 };
 

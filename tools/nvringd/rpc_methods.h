@@ -24,7 +24,8 @@ struct rpc_group {
 	const struct rpc_method *methods;
 	unsigned n;
 };
-extern const struct rpc_group rpc_disk_group, rpc_stats_group, rpc_export_group, rpc_where_group,
+extern const struct rpc_group rpc_disk_group, rpc_stats_group, rpc_export_group, rpc_nvme_group,
+	rpc_where_group,
 	rpc_framework_group;
 
 /* The disk, or NULL after the call has been answered with an error. */

@@ -12,7 +12,7 @@
 #include "core/base/errbuf.h"
 #include "drivers/nvme/nvme_ctrlr.h"
 
-#define NVMECMD_DATA_BYTES_MAX (1024 * 1024) /* one command; as base64 more than a control request holds */
+#define NVMECMD_DATA_BYTES_MAX (128 * 1024) /* of one command: what the driver passes on */
 
 /* NVMe over Fabrics' Property Get (Fabrics 1.1, 3.4) reads a register here, too: nvme-cli asks that way. */
 #define NVMECMD_FABRICS	     0x7f
