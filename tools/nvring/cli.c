@@ -11,12 +11,23 @@
 #define TIMEOUT_S_MAX	  86400
 
 static const struct cli_opt global_opts[] = {
-	{ "socket", "PATH", "control socket of the daemon (short: -s)" },
-	{ "json", NULL, "print JSON for machines (short: -j)" },
+	{ "socket", "PATH", "control socket of the daemon", 's' },
+	{ "json", NULL, "print JSON for machines", 'j' },
 	{ "timeout", "SECONDS", "wait so long for an answer (default 60)" },
-	{ "help", NULL, "help on the command (short: -h)" },
+	{ "help", NULL, "help on the command", 'h' },
 };
 #define GLOBAL_OPTS (sizeof(global_opts) / sizeof(global_opts[0]))
+
+#define FOR_EACH_COMMAND(c) \
+	for (const struct cli_command *c = cli_command_next(NULL); c; c = cli_command_next(c))
+
+const struct cli_command *cli_command_next(const struct cli_command *cmd)
+{
+	if (!cmd)
+		return cli_commands;
+	cmd++;
+	return cmd->words ? cmd : cmd->more;
+}
 
 int cli_error(int rc, const char *fmt, ...)
 {
@@ -44,11 +55,20 @@ const char *cli_opt(const struct cli *cli, const char *name)
  * Help
  */
 
-static void print_opt(const struct cli_opt *o)
+static void print_opt(const struct cli_opt *o, const struct cli_command *cmd)
 {
-	char left[40];
+	char left[48], letter[8] = "";
 
-	snprintf(left, sizeof(left), "--%s%s%s", o->name, o->arg ? " " : "", o->arg ? o->arg : "");
+	/* a command's own letter goes before one of all commands */
+	for (unsigned i = 0; cmd && i < CLI_OPTS_MAX && cmd->opts[i].name; i++) {
+		if (&cmd->opts[i] != o && cmd->opts[i].letter == o->letter)
+			goto print;
+	}
+	if (o->letter)
+		snprintf(letter, sizeof(letter), "-%c, ", o->letter);
+print:
+	snprintf(left, sizeof(left), "%s--%s%s%s", letter, o->name, o->arg ? " " : "",
+		 o->arg ? o->arg : "");
 	printf("  %-22s %s\n", left, o->help);
 }
 
@@ -60,9 +80,9 @@ static void print_command_help(const struct cli_command *cmd)
 		fputs(cmd->details, stdout);
 	puts("\nOptions");
 	for (unsigned i = 0; i < CLI_OPTS_MAX && cmd->opts[i].name; i++)
-		print_opt(&cmd->opts[i]);
+		print_opt(&cmd->opts[i], cmd);
 	for (unsigned i = 0; i < GLOBAL_OPTS; i++)
-		print_opt(&global_opts[i]);
+		print_opt(&global_opts[i], cmd);
 }
 
 static void print_help(void)
@@ -70,7 +90,7 @@ static void print_help(void)
 	puts("Usage: nvring [-s SOCKET] [-j] COMMAND [ARGUMENT...]\n\n"
 	     "Controls a running nvringd, inspects it, and measures disks.\n\n"
 	     "Commands");
-	for (const struct cli_command *c = cli_commands; c->words; c++) {
+	FOR_EACH_COMMAND(c) {
 		char left[48];
 
 		snprintf(left, sizeof(left), "%s%s%s", c->words, c->args ? " " : "",
@@ -79,7 +99,7 @@ static void print_help(void)
 	}
 	puts("\nOptions");
 	for (unsigned i = 0; i < GLOBAL_OPTS; i++)
-		print_opt(&global_opts[i]);
+		print_opt(&global_opts[i], NULL);
 	puts("\nExit status: 0 done, 1 failed, 2 wrong usage, 3 no daemon on the socket.\n"
 	     "More: 'nvring COMMAND --help', nvring(1).");
 }
@@ -87,7 +107,7 @@ static void print_help(void)
 /* One command a line, with its options: for the completion script. */
 static void print_words(void)
 {
-	for (const struct cli_command *c = cli_commands; c->words; c++) {
+	FOR_EACH_COMMAND(c) {
 		fputs(c->words, stdout);
 		for (unsigned i = 0; i < CLI_OPTS_MAX && c->opts[i].name; i++)
 			printf(" --%s", c->opts[i].name);
@@ -102,7 +122,7 @@ static void print_words(void)
 /* The command that argv[0] and argv[1] name; *ret_used: how many words that took. */
 static const struct cli_command *find_command(int argc, char **argv, int *ret_used)
 {
-	for (const struct cli_command *c = cli_commands; c->words; c++) {
+	FOR_EACH_COMMAND(c) {
 		const char *verb = strchr(c->words, ' ');
 		size_t n = verb ? (size_t)(verb - c->words) : strlen(c->words);
 
@@ -122,7 +142,7 @@ static int print_group(FILE *to, const char *word)
 	size_t n = strlen(word);
 	int found = 0;
 
-	for (const struct cli_command *c = cli_commands; c->words; c++) {
+	FOR_EACH_COMMAND(c) {
 		if (strncmp(c->words, word, n) != 0 || c->words[n] != ' ')
 			continue;
 		if (!found++)
@@ -159,26 +179,23 @@ static int set_timeout(struct cli *cli, const char *value)
 	return CLI_OK;
 }
 
-/* Is @arg, without its dashes, option @o? *ret_value: what stands behind '='; NULL: nothing. */
+/* Is @arg the option @o? *ret_value: what stands behind '=' or behind the letter; NULL: nothing. */
 static bool is_opt(const char *arg, const struct cli_opt *o, const char **ret_value)
 {
 	size_t n = strlen(o->name);
 
-	if (strncmp(arg, o->name, n) != 0 || (arg[n] != '\0' && arg[n] != '='))
+	*ret_value = NULL;
+	if (arg[1] != '-') {
+		if (!o->letter || arg[1] != o->letter || (arg[2] && !o->arg))
+			return false;
+		*ret_value = arg[2] ? arg + 2 : NULL;
+		return true;
+	}
+	if (strncmp(arg + 2, o->name, n) != 0 || (arg[2 + n] != '\0' && arg[2 + n] != '='))
 		return false;
-	*ret_value = arg[n] == '=' ? arg + n + 1 : NULL;
+	if (arg[2 + n] == '=')
+		*ret_value = arg + 2 + n + 1;
 	return true;
-}
-
-static const char *long_name(const char *arg)
-{
-	if (strcmp(arg, "-s") == 0)
-		return "socket";
-	if (strcmp(arg, "-j") == 0)
-		return "json";
-	if (strcmp(arg, "-h") == 0)
-		return "help";
-	return arg[1] == '-' ? arg + 2 : NULL;
 }
 
 struct parse {
@@ -223,23 +240,23 @@ static int take_value(struct parse *p, const struct cli_opt *o, const char **val
 static int parse_option(struct parse *p)
 {
 	const struct cli_command *cmd = p->cli->cmd;
-	const char *name = long_name(p->argv[p->at]), *value;
+	const char *arg = p->argv[p->at], *value;
 	int rc;
 
-	for (unsigned i = 0; name && i < GLOBAL_OPTS; i++) {
-		if (!is_opt(name, &global_opts[i], &value))
-			continue;
-		rc = take_value(p, &global_opts[i], &value);
-		return rc ? rc : apply_global(p, i, value);
-	}
-	for (unsigned i = 0; cmd && name && i < CLI_OPTS_MAX && cmd->opts[i].name; i++) {
-		if (!is_opt(name, &cmd->opts[i], &value))
+	for (unsigned i = 0; cmd && i < CLI_OPTS_MAX && cmd->opts[i].name; i++) {
+		if (!is_opt(arg, &cmd->opts[i], &value))
 			continue;
 		rc = take_value(p, &cmd->opts[i], &value);
 		p->cli->opts[i] = value;
 		return rc;
 	}
-	return cli_error(CLI_USAGE, "unknown option '%s' (try 'nvring %s%s--help')", p->argv[p->at],
+	for (unsigned i = 0; i < GLOBAL_OPTS; i++) {
+		if (!is_opt(arg, &global_opts[i], &value))
+			continue;
+		rc = take_value(p, &global_opts[i], &value);
+		return rc ? rc : apply_global(p, i, value);
+	}
+	return cli_error(CLI_USAGE, "unknown option '%s' (try 'nvring %s%s--help')", arg,
 			 cmd ? cmd->words : "", cmd ? " " : "");
 }
 
@@ -277,6 +294,10 @@ static int parse_command(struct parse *p)
 
 		if (!only_args && strcmp(arg, "--") == 0) {
 			only_args = true;
+			if (p->cli->cmd->takes_rest) {
+				p->cli->rest = p->argv + p->at + 1;
+				break;
+			}
 		} else if (!only_args && arg[0] == '-' && arg[1]) {
 			rc = parse_option(p);
 			if (rc)
@@ -335,6 +356,22 @@ static int run_raw(struct parse *p, int used)
 	return p->cli->cmd->raw(p->argc - p->at - used + 1, argv);
 }
 
+static int run_command(struct parse *p)
+{
+	int rc = parse_command(p);
+
+	if (rc)
+		return rc;
+	if (p->help) {
+		print_command_help(p->cli->cmd);
+		return CLI_OK;
+	}
+	rc = p->cli->cmd->fn(p->cli);
+	if (fflush(stdout) || ferror(stdout))
+		return CLI_FAILED; /* a full disk or a closed pipe: the output did not arrive */
+	return rc;
+}
+
 int cli_main(int argc, char **argv)
 {
 	struct cli cli = { .timeout_s = TIMEOUT_S_DEFAULT };
@@ -364,15 +401,6 @@ int cli_main(int argc, char **argv)
 	if (cli.cmd->raw)
 		return run_raw(&p, used);
 	p.at += used;
-	rc = parse_command(&p);
-	if (rc)
-		return rc;
-	if (p.help) {
-		print_command_help(cli.cmd);
-		return CLI_OK;
-	}
-	rc = cli.cmd->fn(&cli);
-	if (fflush(stdout) || ferror(stdout))
-		return CLI_FAILED; /* a full disk or a closed pipe: the output did not arrive */
-	return rc;
+	rc = run_command(&p);
+	return rc && cli.cmd->is_nvme ? CLI_FAILED : rc;
 }

@@ -6,7 +6,7 @@
 #include <stdbool.h>
 
 #define CLI_ARGS_MAX 64 /* positional arguments of a command */
-#define CLI_OPTS_MAX 8 /* options of a command */
+#define CLI_OPTS_MAX 22 /* options of a command */
 
 /* What scripts can rely on. */
 enum cli_exit {
@@ -20,6 +20,7 @@ struct cli_opt {
 	const char *name; /* without -- */
 	const char *arg;  /* word for its value; NULL: a flag */
 	const char *help;
+	char letter;	   /* the short form; 0: none. Goes before the short forms of all commands */
 };
 
 struct cli;
@@ -33,6 +34,9 @@ struct cli_command {
 	struct cli_opt opts[CLI_OPTS_MAX]; /* name NULL ends */
 	int (*fn)(struct cli *cli); /* returns enum cli_exit */
 	int (*raw)(int argc, char **argv); /* parses its own arguments; fn is NULL */
+	bool takes_rest; /* what stands behind "--" is a command line of somebody else's */
+	const struct cli_command *more; /* of the last entry, the one without words: the table that follows */
+	bool is_nvme;	 /* exit status as nvme-cli has it: 0, or 1 for whatever went wrong */
 };
 
 /* One invocation. */
@@ -43,10 +47,14 @@ struct cli {
 	unsigned timeout_s;
 	const char *args[CLI_ARGS_MAX]; /* NULL: not given */
 	const char *opts[CLI_OPTS_MAX]; /* parallel to cmd->opts; flags: "" */
+	char **rest;			/* behind "--", ends with NULL; NULL: nothing */
 };
 
-/* All commands, in the order of the help; ends with words NULL. */
-extern const struct cli_command cli_commands[];
+/* The tables of commands; each ends with words NULL. */
+extern const struct cli_command cli_commands[], cli_nvme_commands[];
+
+/* All commands, in the order of the help: the first one for NULL; NULL behind the last. */
+const struct cli_command *cli_command_next(const struct cli_command *cmd);
 
 /* Does it, and returns the exit status. */
 int cli_main(int argc, char **argv);
@@ -81,6 +89,37 @@ int cli_setup_bind(struct cli *cli);
 int cli_setup_unbind(struct cli *cli);
 int cli_doctor(struct cli *cli);
 int cli_help(struct cli *cli);
+int cli_exec(struct cli *cli);
 int cli_where(struct cli *cli);
+int cli_nvme_admin_passthru(struct cli *cli);
+int cli_nvme_attach_ns(struct cli *cli);
+int cli_nvme_create_ns(struct cli *cli);
+int cli_nvme_delete_ns(struct cli *cli);
+int cli_nvme_detach_ns(struct cli *cli);
+int cli_nvme_effects_log(struct cli *cli);
+int cli_nvme_endurance_log(struct cli *cli);
+int cli_nvme_error_log(struct cli *cli);
+int cli_nvme_format(struct cli *cli);
+int cli_nvme_fw_commit(struct cli *cli);
+int cli_nvme_fw_download(struct cli *cli);
+int cli_nvme_fw_log(struct cli *cli);
+int cli_nvme_get_feature(struct cli *cli);
+int cli_nvme_get_log(struct cli *cli);
+int cli_nvme_id_ctrl(struct cli *cli);
+int cli_nvme_id_ns(struct cli *cli);
+int cli_nvme_list(struct cli *cli);
+int cli_nvme_list_ns(struct cli *cli);
+int cli_nvme_ns_descs(struct cli *cli);
+int cli_nvme_ns_rescan(struct cli *cli);
+int cli_nvme_reset(struct cli *cli);
+int cli_nvme_sanitize(struct cli *cli);
+int cli_nvme_sanitize_log(struct cli *cli);
+int cli_nvme_self_test(struct cli *cli);
+int cli_nvme_self_test_log(struct cli *cli);
+int cli_nvme_set_feature(struct cli *cli);
+int cli_nvme_show_regs(struct cli *cli);
+int cli_nvme_smart_log(struct cli *cli);
+int cli_nvme_subsystem_reset(struct cli *cli);
+int cli_nvme_telemetry_log(struct cli *cli);
 
 #endif

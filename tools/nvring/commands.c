@@ -65,6 +65,13 @@ const struct cli_command cli_commands[] = {
 	{ "bench", "URI|SOCKET [OPTION...]", "measure or verify a disk or a socket",
 	  .raw = bench_main },
 	{ "where", NULL, "the I/Os in flight: since when, and who has them", .fn = cli_where },
+	{ "exec", "[-- COMMAND...]", "run nvme, smartctl and the like on controllers that nvring holds",
+	  "They find them as /dev/nvme0 and so on: the first numbers that the kernel has not taken.\n"
+	  "Example: nvring exec -- nvme smart-log /dev/nvme0\n",
+	  { { "controller", "TARGET", "this one, instead of all that the daemon holds" },
+	    { "writable", NULL, "let through commands that change the device" },
+	    { "force-exported", NULL, "also those that destroy what an exported disk is made of" } },
+	  .fn = cli_exec, .takes_rest = true },
 	{ "doctor", NULL, "check this machine; says how to mend what fails", NULL,
 	  { { "path", "FOLDER", "where the disk images shall be (default: here)" } },
 	  .fn = cli_doctor },
@@ -72,5 +79,5 @@ const struct cli_command cli_commands[] = {
 	{ "help", "[COMMAND [VERB]]", "this text, or that of a command", NULL,
 	  { { "words", NULL, "all commands and options for completion" } },
 	  .fn = cli_help },
-	{ NULL },
+	{ .more = cli_nvme_commands },
 };
