@@ -11,7 +11,7 @@ import subprocess
 import sys
 import unittest
 
-from shim_server import GET_FEATURES, GET_LOG_PAGE, IDENTIFY, ShimServer
+from shim_server import GET_FEATURES, GET_LOG_PAGE, IDENTIFY, ShimServer, same
 
 NVP_DUMP = os.environ.get("NVP_DUMP", "nvp_dump")
 LOGS = {1: "error-log", 2: "smart-log", 3: "fw-log", 6: "self-test-log", 9: "endurance-log", 0x81: "sanitize-log"}
@@ -20,19 +20,6 @@ LOGS = {1: "error-log", 2: "smart-log", 3: "fw-log", 6: "self-test-log", 9: "end
 def ours(page, data):
     done = subprocess.run([NVP_DUMP, page], input=data, stdout=subprocess.PIPE, timeout=60, check=True)
     return json.loads(done.stdout)
-
-
-def same(a, b):
-    """Equal but for what nvme-cli 2.3 does: 32 bits as a signed number, 128 bits as a string."""
-    if isinstance(a, dict) and isinstance(b, dict):
-        return list(a) == list(b) and all(same(a[k], b[k]) for k in a)
-    if isinstance(a, list) and isinstance(b, list):
-        return len(a) == len(b) and all(map(same, a, b))
-    if isinstance(a, int) and isinstance(b, str):
-        return str(a) == b
-    if isinstance(a, int) and isinstance(b, int) and b < 0:
-        return a == b + (1 << 32)
-    return a == b
 
 
 class RandomDevice:
