@@ -435,7 +435,11 @@ class Ssd:
     def stop(self, signo=signal.SIGTERM):
         if self.process.poll() is None:
             self.process.send_signal(signo)
-        _, err = self.process.communicate(timeout=PATIENCE)
+        try:
+            _, err = self.process.communicate(timeout=PATIENCE)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            raise
         return self.process.returncode, err
 
 

@@ -266,6 +266,16 @@ class Queues(SsdCase):
         self.assertEqual(after["sq_doorbell_messages"] - before["sq_doorbell_messages"], 1)
         self.assertEqual(after["cq_doorbell_messages"] - before["cq_doorbell_messages"], 1)
 
+    def test_more_than_a_turn_without_spinning(self):
+        client = self.connect(self.start("--no-mmap", "--spin", 0)).enable()
+        queue = client.queue(entries=512)
+        for i in range(500):
+            queue.put(sqe(0, nsid=1, cid=i))
+        queue.ring()
+        for i in range(500):  # without a doorbell in between, which would wake it
+            self.assertEqual(wait_for("completion", queue.look)[3], i)
+        queue.free()
+
     def test_interrupts(self):
         client = self.connect(self.start("--queues", 4))
         fds = client.vectors(5)
@@ -494,6 +504,7 @@ class Transfers(SsdCase):
         client.chan.dma_map(fd, 0x7000000000, 1 << 16, flags=1)  # the device may read, not write
         client.run(queue, 1, nsid=1, prp1=0x7000000000, dws=[0, 0, 0])
         self.fails(0x004, client.run, queue, 2, nsid=1, prp1=0x7000000000, dws=[0, 0, 0])
+        self.fails(0x004, client.adm, 6, prp1=0x7000000000, dws=[1])
         client.chan.dma_map(None, 0x8000000000, 1 << 16)  # no file: known, out of reach
         self.fails(0x004, client.run, queue, 2, nsid=1, prp1=0x8000000000, dws=[0, 0, 0])
         os.close(fd)

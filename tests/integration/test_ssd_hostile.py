@@ -245,6 +245,8 @@ class Messages(SsdCase):
             (errno.EINVAL, *dma(size=2 << 20), memfd), (errno.EINVAL, *dma(offset=1 << 63), memfd),
             (errno.EINVAL, *dma(offset=(1 << 20) - PAGE, size=2 * PAGE), memfd),
             (errno.EINVAL, *dma(flags=4), memfd), (errno.EINVAL, *dma(flags=0), memfd), (errno.EINVAL, *dma(argsz=8), memfd),
+            (errno.EINVAL, *dma(offset=8), memfd), (errno.EINVAL, *dma(addr=IOVA + 512), memfd),
+            (errno.EINVAL, *dma(size=100), memfd),
             (errno.EINVAL, *dma(), pipe[0]), (errno.EINVAL, *dma(), memfd, memfd),
             (errno.ENOENT, 3, struct.pack("<IIQQ", 24, 0, IOVA, PAGE)),
             (errno.EINVAL, 3, struct.pack("<IIQQ", 24, 1, IOVA, PAGE)), (errno.EINVAL, 3, struct.pack("<IIQQ", 24, 2, 0, 1)),

@@ -50,6 +50,10 @@ static int region_open(struct ssd_dma *d, struct ssd_dma_region *r, int fd, uint
 
 	if (fstat(fd, &st))
 		return -errno;
+	/* rings and doorbells are accessed as words: they must lie in our memory as they do in the
+	 * client's */
+	if ((r->iova | r->len | offset) & (SSD_DMA_ALIGN - 1))
+		return -EINVAL;
 	if (!S_ISREG(st.st_mode) || offset > (uint64_t)st.st_size ||
 	    r->len > (uint64_t)st.st_size - offset)
 		return -EINVAL;

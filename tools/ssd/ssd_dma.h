@@ -9,6 +9,7 @@
 
 #include "core/sigbus.h"
 
+#define SSD_DMA_ALIGN	    4096u /* of what comes with a file: IOVA, length, offset */
 #define SSD_DMA_REGIONS_MAX 65535 /* as the kernel's dma_entry_limit */
 
 struct ssd_dma_region {

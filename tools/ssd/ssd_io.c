@@ -233,7 +233,7 @@ static uint16_t cmd_compare(struct ssd *s, struct ssd_cmd *cmd)
 		status = ssd_data_map(s, &cmd->sqe, rw.len, false);
 	for (unsigned i = 0; !status && i < s->niov; i++) {
 		if (memcmp(p, s->iov[i].iov_base, s->iov[i].iov_len))
-			return media_error(s, NVME_SC_COMPARE_FAILED);
+			return NVME_SC_COMPARE_FAILED;
 		p += s->iov[i].iov_len;
 	}
 	return status;

@@ -235,6 +235,7 @@ struct ssd {
 	uint64_t busy_until_ns; /* polls without a pause */
 	uint64_t nap_ns;
 	unsigned turns;
+	bool busy; /* the last turn did something */
 	bool stop;
 };
 

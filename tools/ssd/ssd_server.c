@@ -290,15 +290,18 @@ static uint64_t sleep_ns(struct ssd *s, uint64_t now)
 
 bool ssd_turn(struct ssd *s, uint64_t wait_ns)
 {
-	bool did = ssd_queue_poll(s);
 	uint64_t now = mono_ns();
+	bool did;
 
-	ssd_ctrlr_tick(s, now, did);
+	ssd_ctrlr_tick(s, now, s->busy);
+	did = ssd_queue_poll(s);
+	s->busy = did;
 	if (did) {
 		s->busy_until_ns = now + s->opts.spin_us * MONO_NS_PER_US;
 		s->nap_ns = 0;
 	}
-	if (now < s->busy_until_ns) {
+	/* after work always once more: a queue has had its turn, not all its commands */
+	if (did || now < s->busy_until_ns) {
 		if (++s->turns % (did ? TURNS_PER_LOOK : SPINS_PER_LOOK)) {
 			barrier_cpu_relax();
 			return did;
