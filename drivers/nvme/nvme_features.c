@@ -97,10 +97,10 @@ static void doorbell_attach(struct nvme_ctrlr *c, struct nvme_doorbell *db)
 	db->event = NULL;
 	if (!c->dbbuf.is_on)
 		return;
-	memset(shadow, 0, sizeof(le32));
-	memset(shadow + NVME_PAGE_BYTES_MIN, 0, sizeof(le32));
 	db->event = (volatile le32 *)(void *)(shadow + NVME_PAGE_BYTES_MIN);
 	db->shadow = (volatile le32 *)(void *)shadow;
+	nvme_mmio_store(db->shadow, 0);
+	nvme_mmio_store(db->event, 0);
 }
 
 void nvme_dbbuf_attach(struct nvme_ctrlr *c, struct nvme_qpair *qp)

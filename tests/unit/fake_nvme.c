@@ -434,7 +434,8 @@ unsigned fake_nvme_step(struct fake_nvme *f)
 		}
 	}
 	if (f->is_gone && f->is_mapped)
-		memset(f->regs, 0xff, sizeof(f->regs));
+		for (unsigned i = 0; i < ARRAY_SIZE(f->regs); i++)
+			__atomic_store_n(&f->regs[i], UINT32_MAX, __ATOMIC_RELAXED);
 	pthread_mutex_unlock(&f->lock);
 	return n;
 }
@@ -565,6 +566,16 @@ void fake_nvme_remove(struct fake_nvme *f, bool tells)
 	pthread_mutex_unlock(&f->lock);
 	if (tells && write(f->hw.removal_fd, &one, sizeof(one)) < 0)
 		fake_nvme_broken(f, "removal eventfd");
+}
+
+unsigned fake_nvme_count(struct fake_nvme *f, const unsigned *counter)
+{
+	unsigned n;
+
+	pthread_mutex_lock(&f->lock);
+	n = *counter;
+	pthread_mutex_unlock(&f->lock);
+	return n;
 }
 
 void fake_nvme_release(struct fake_nvme *f)

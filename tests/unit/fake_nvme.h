@@ -134,6 +134,9 @@ void fake_nvme_remove(struct fake_nvme *f, bool tells);
 /* All that is silent so far is answered as if nothing had been. */
 void fake_nvme_release(struct fake_nvme *f);
 
+/* One of its counters, while it runs. */
+unsigned fake_nvme_count(struct fake_nvme *f, const unsigned *counter);
+
 /* One look at everything, by the calling thread; for those that start no thread. Returns the work
  * done. */
 unsigned fake_nvme_step(struct fake_nvme *f);

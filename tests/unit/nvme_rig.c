@@ -84,7 +84,7 @@ static void *close_main(void *arg)
 	return NULL;
 }
 
-void rig_close(void)
+void rig_release(void)
 {
 	struct closing cl = { 0 };
 	bool closed = false;
@@ -102,12 +102,22 @@ void rig_close(void)
 	(void)pthread_join(cl.thread, NULL);
 	for (unsigned i = 0; i < 10; i++)
 		reactor_turn(rig.r);
+}
+
+void rig_fini(void)
+{
 	assert_int_equal(fake_nvme_fini(&rig.f), 0);
 	hugemem_dma_del(&rig.mem);
 	hugemem_free(&rig.mem);
 	assert_int_equal(dma_region_count(), 0);
 	reactor_destroy(rig.r);
 	log_set_sink(NULL);
+}
+
+void rig_close(void)
+{
+	rig_release();
+	rig_fini();
 }
 
 void on_done(struct bio *bio)

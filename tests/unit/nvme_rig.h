@@ -42,6 +42,9 @@ void rig_open_with(void (*make)(struct fake_nvme *f), const struct nvme_bdev_opt
 		   enum reactor_mode mode);
 /* Fails the test when the fake has seen a rule broken, or memory is left. */
 void rig_close(void);
+/* The two halves of it: disk and controller; the rest. */
+void rig_release(void);
+void rig_fini(void);
 
 /* The @i-th buffer of IO_BYTES. */
 char *buf_of(unsigned i);

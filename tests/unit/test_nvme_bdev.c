@@ -447,12 +447,13 @@ static void many_reactors(void (*make)(struct fake_nvme *f), bool with_reset)
 	}
 	for (unsigned i = 0; i < NREACTORS; i++)
 		bdev_chan_put(chans[i]);
-	rig_close();
+	rig_release();
 	for (unsigned i = 0; i < NREACTORS; i++) {
 		reactor_stop(reactors[i]);
 		reactor_join(reactors[i]);
 		reactor_destroy(reactors[i]);
 	}
+	rig_fini();
 	ctrlr_opts = (struct nvme_ctrlr_opts){ 0 };
 }
 
