@@ -366,3 +366,19 @@ int nvme_bdev_peek(struct nvme_ctrlr *ctrlr, uint32_t nsid, uint64_t off, void *
 	}
 	return err;
 }
+
+bool nvme_bdev_where(const struct bdev_chan *chan, const struct bio *bio, uint16_t *ret_qid, uint16_t *ret_cid)
+{
+	const struct nvme_target *t = chan->drv;
+
+	if (chan->bdev->ops != &nvme_ops || t->is_remote || !t->ioq->slots)
+		return false;
+	for (uint32_t i = 0; i <= t->ioq->slot_mask; i++) {
+		if (t->ioq->slots[i].bio != bio)
+			continue;
+		*ret_qid = t->ioq->qp.id;
+		*ret_cid = t->ioq->slots[i].cid;
+		return true;
+	}
+	return false;
+}

@@ -9,6 +9,8 @@
 #include "core/base/errbuf.h"
 
 struct bdev;
+struct bdev_chan;
+struct bio;
 struct nvme_ctrlr;
 
 /* Where the block device lies in the namespace. */
@@ -31,6 +33,12 @@ int nvme_bdev_open(struct nvme_ctrlr *ctrlr, uint32_t nsid, const struct nvme_bd
 /* How large a namespace is, in bytes, and its blocks. Errors as of nvme_bdev_open(). */
 int nvme_bdev_size(struct nvme_ctrlr *ctrlr, uint32_t nsid, uint64_t *ret_bytes,
 		   uint32_t *ret_block_bytes, struct errbuf *eb);
+
+/**
+ * nvme_bdev_where - queue and command id of an I/O that the driver holds. False: it waits for a command, is with another
+ * reactor's queue, or @chan is no channel of a namespace. Walks the commands: for inspection, on the channel's reactor.
+ */
+bool nvme_bdev_where(const struct bdev_chan *chan, const struct bio *bio, uint16_t *ret_qid, uint16_t *ret_cid);
 
 /* Read @bytes at @off of a namespace and wait, for what has to be known before a block device is made (partition
  * tables). Whole blocks. Set-up threads. 0 or -errno. */

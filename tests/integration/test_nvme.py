@@ -126,6 +126,24 @@ class Inspect(NvmeCase):
         self.assertGreater(after["data_units_read"], before["data_units_read"])
 
 
+    def test_where_an_io_is(self):
+        address = self.ssd("ssd", ("64M",), "--fault", "op=read,delay=5s,first=3")
+        self.hold(address, "--vhost-user-blk", "s=s.sock")
+        bench = subprocess.Popen([NVRING, "bench", str(self.path("s.sock")), "--ios", "3", "--rw", "randread", "--depth", "3"],
+                                 stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        found = []
+
+        def three():
+            found[:] = [io for io in json.loads(self.cli("where", "-j"))["ios"] if "nvme_qid" in io]
+            return len(found) == 3
+        wait_for("three commands under way", three)
+        ios = list(found)
+        self.assertEqual({(io["layer"], io["driver"], io["disk"]) for io in ios}, {("driver", "nvme", "s")})
+        self.assertTrue(all(io["nvme_qid"] > 0 for io in ios))
+        self.assertEqual(len({(io["nvme_qid"], io["nvme_cid"]) for io in ios}), 3)
+        self.assertEqual(bench.wait(PATIENCE), 0)
+
+
 class Refusals(NvmeCase):
     def test_one_line_and_exit_1(self):
         address = self.ssd()

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "drivers/nvme/nvme_bdev.h"
 #include "tools/nvringd/jsonrpc.h"
 #include "tools/nvringd/rpc_methods.h"
 #include "tools/nvringd/rpc_server.h"
@@ -22,6 +23,7 @@ struct where_io {
 	const struct vdev *dev; /* to be compared only: the export may have gone */
 	uint64_t age_ns, off, len;
 	uint16_t queue, slot;
+	uint16_t nvme_qid, nvme_cid; /* qid 0: no command of an NVMe queue */
 	uint8_t op, holder;
 	uint8_t reactor;
 	const char *driver; /* a constant */
@@ -60,6 +62,7 @@ static void note(struct where *wh, const struct vdev_queue *q, unsigned slot, co
 		.reactor = (uint8_t)wh->at,
 		.driver = chan->bdev->ops->name,
 	};
+	(void)nvme_bdev_where(chan, bio, &wh->ios[wh->n - 1].nvme_qid, &wh->ios[wh->n - 1].nvme_cid);
 }
 
 static void walk_queue(struct vdev_queue *q, void *arg)
@@ -124,6 +127,10 @@ static struct json_object *io_json(struct wiring *w, const struct where_io *io)
 	json_object_object_add(obj, "bytes", rpc_number(io->len));
 	json_object_object_add(obj, "layer", json_object_new_string(holders[io->holder]));
 	json_object_object_add(obj, "driver", json_object_new_string(io->driver));
+	if (io->nvme_qid) {
+		json_object_object_add(obj, "nvme_qid", json_object_new_int(io->nvme_qid));
+		json_object_object_add(obj, "nvme_cid", json_object_new_int(io->nvme_cid));
+	}
 	json_object_object_add(obj, "reactor", json_object_new_int(io->reactor));
 	return obj;
 }
