@@ -67,8 +67,8 @@ void ssd_feat_reset(struct ssd *s, bool power)
 }
 
 /*
- * Host memory buffer. It is used, so that a client which takes it back too early notices: now and
- * then a number is written into its pages, one after the other.
+ * Host memory buffer. It is used, so that a client which takes it back too early notices: with every
+ * I/O command a number is written into one of its pages, one after the other.
  */
 static bool hmb_entry(struct ssd *s, uint32_t i, uint64_t *ret_addr, uint64_t *ret_len)
 {
