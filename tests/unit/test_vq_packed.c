@@ -597,6 +597,33 @@ static void writes_are_logged(void **state)
 	free(want);
 }
 
+/* The front-end takes the log whenever it likes: what is written after that is marked once more. The flags
+ * that publish a batch are. */
+static void the_log_is_taken_before_the_flush(void **state)
+{
+	struct fg_opts o = { .size = 8, .packed = true };
+	uint8_t bits[FG_HIGH_GPA / 32768 + 16] = { 0 }, *want = calloc(1, sizeof(bits));
+	struct dlog log = { .bits = bits, .nbytes = sizeof(bits), .refs = 1 };
+	struct vq_elem *e[VQ_BATCH];
+	struct fg fg;
+
+	(void)state;
+	fg_init(&fg, &o);
+	vq_set_log(&fg.q, &log, 0);
+	for (unsigned i = 0; i < 2; i++)
+		assert_int_equal(vqd_add(&fg.d, &data, 1, false, &fg), 0);
+	vqd_publish(&fg.d);
+	assert_int_equal(vq_pop(&fg.q, e, 2), 2);
+	vq_push(&fg.q, e[0], 1);
+	vq_push(&fg.q, e[1], 1);
+	memset(bits, 0, sizeof(bits));
+	vq_flush(&fg.q);
+	want[FG_RING_GPA / 4096 / 8] |= 1;
+	assert_memory_equal(bits, want, sizeof(bits));
+	fg_fini(&fg);
+	free(want);
+}
+
 static void impossible_queues_are_refused(void **state)
 {
 	struct fg_opts o = { .size = 8, .packed = true };
@@ -643,6 +670,7 @@ int main(void)
 		cmocka_unit_test(notifications),
 		cmocka_unit_test(events_in_every_place),
 		cmocka_unit_test(writes_are_logged),
+		cmocka_unit_test(the_log_is_taken_before_the_flush),
 		cmocka_unit_test(impossible_queues_are_refused),
 	};
 

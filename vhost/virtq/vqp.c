@@ -86,7 +86,10 @@ int vqp_init(struct vq *vq, const struct vq_conf *conf, struct errbuf *eb)
 	return 0;
 }
 
-/* A used descriptor. Flags of the first one of a batch wait for the flush: the driver stops there.
+/*
+ * A used descriptor. Flags of the first one of a batch wait for the flush: the driver stops there.
+ * So does its mark in the dirty log: one that comes before the flags may be gone by then, and the
+ * page copied without them.
  */
 static void vqp_put_used(struct vq *vq, uint16_t at, bool wrap, uint16_t id, uint32_t len)
 {
@@ -95,13 +98,13 @@ static void vqp_put_used(struct vq *vq, uint16_t at, bool wrap, uint16_t id, uin
 
 	d->id = le16_make(id);
 	d->len = le32_make(len);
-	if (vq->batch_open) {
-		d->flags = le16_make(flags);
-	} else {
+	if (!vq->batch_open) {
 		vq->batch_open = true;
 		vq->batch_first = at;
 		vq->batch_first_flags = flags;
+		return;
 	}
+	d->flags = le16_make(flags);
 	if (cc_unlikely(vq->log))
 		vq_log_ring(vq, d, sizeof(*d));
 }
@@ -212,6 +215,8 @@ void vqp_flush(struct vq *vq)
 	barrier_release(); /* everything before the first flags; partner: the driver's read barrier
 			    */
 	vq->packed.desc[vq->batch_first].flags = le16_make(vq->batch_first_flags);
+	if (cc_unlikely(vq->log))
+		vq_log_ring(vq, &vq->packed.desc[vq->batch_first], sizeof(struct virtq_pdesc));
 	if (vq->inflight)
 		vqp_batch_clear(vq, vq->inflight, head, now);
 	vq->batch_open = false;
