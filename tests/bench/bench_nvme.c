@@ -17,11 +17,8 @@
 #include "core/base/mono.h"
 #include "core/bdev.h"
 #include "core/hugemem.h"
-#include "drivers/nvme/nvme_bdev.h"
-#include "drivers/nvme/nvme_ctrlr.h"
-#include "tests/unit/fake_nvme.h"
+#include "tests/bench/bench_ssd.h"
 
-#define DISK_BLOCKS (64u << 10)
 #define DEPTH_MAX   255u
 
 struct conf {
@@ -35,27 +32,15 @@ struct slot {
 	struct iovec iov;
 };
 
-/* The device's side of the one I/O queue: its rings, found through what the driver told the fake controller. */
-struct device {
-	struct nvme_sqe *sq;
-	struct nvme_cqe *cq;
-	uint32_t sq_size, cq_size, head, tail;
-	uint16_t phase;
-	unsigned long sq_doorbells, cq_doorbells;
-	uint32_t last_tail, last_head;
-};
-
 struct bench {
 	struct conf c;
-	struct fake_nvme fake;
-	struct nvme_ctrlr *ctrlr;
 	struct reactor *r;
 	struct bdev *bdev;
 	struct bdev_chan *chan;
 	struct hugemem mem;
 	struct slot *slots;
 	struct bio_queue idle;
-	struct device dev;
+	struct bench_ssd dev;
 	unsigned long started, done, errors;
 	uint64_t ticks, seed;
 };
@@ -85,7 +70,7 @@ static uint64_t next_off(void)
 	b.seed ^= b.seed << 13;
 	b.seed ^= b.seed >> 7;
 	b.seed ^= b.seed << 17;
-	return b.seed % (DISK_BLOCKS * 512ull / b.c.block) * b.c.block;
+	return b.seed % (BENCH_SSD_BLOCKS * 512ull / b.c.block) * b.c.block;
 }
 
 /* The part that counts: hand over what is idle, turn, take what is done. */
@@ -113,51 +98,9 @@ cc_noinline void bench_driver(struct reactor *r)
 	__asm__ __volatile__("" ::: "memory"); /* no tail call: callgrind watches the return */
 }
 
-/* Answers all there is. */
-static void device_turn(void)
-{
-	struct device *d = &b.dev;
-	uint32_t tail = __atomic_load_n(&b.fake.db[2], __ATOMIC_ACQUIRE);
-	uint32_t head = __atomic_load_n(&b.fake.db[3], __ATOMIC_ACQUIRE);
-
-	d->sq_doorbells += tail != d->last_tail;
-	d->cq_doorbells += head != d->last_head;
-	d->last_tail = tail;
-	d->last_head = head;
-	while (d->head != tail) {
-		struct nvme_cqe *cqe = &d->cq[d->tail];
-		uint32_t word = le16_get(d->sq[d->head].cid) | (uint32_t)d->phase << 16;
-
-		d->head = (d->head + 1) % d->sq_size;
-		__atomic_store_n((uint32_t *)(void *)&cqe->cid, htole32(word), __ATOMIC_RELEASE);
-		if (++d->tail == d->cq_size) {
-			d->tail = 0;
-			d->phase ^= 1;
-		}
-	}
-}
-
-static void device_init(void)
-{
-	struct fake_nvme *f = &b.fake;
-
-	/* the fake's thread ends here; from now on we are the device */
-	__atomic_store_n(&f->stop, true, __ATOMIC_RELEASE);
-	(void)pthread_join(f->thread, NULL);
-	f->has_thread = false;
-	b.dev = (struct device){
-		.sq = (void *)(uintptr_t)(f->sq[1].addr - FAKE_NVME_IOVA_OFF),
-		.cq = (void *)(uintptr_t)(f->cq[1].addr - FAKE_NVME_IOVA_OFF),
-		.sq_size = f->sq[1].size,
-		.cq_size = f->cq[1].size,
-		.phase = 1,
-	};
-}
-
 static void bench_open(void)
 {
 	const struct reactor_opts ro = { .name = "bench", .cpu = -1, .mode = REACTOR_POLL };
-	struct nvme_ctrlr_opts co = { .io_timeout_ms = 3600000 };
 	struct errbuf eb = { "" };
 	int err;
 
@@ -171,19 +114,13 @@ static void bench_open(void)
 		err = hugemem_dma_add(&b.mem);
 	if (err)
 		die("memory", err, NULL);
-	fake_nvme_init(&b.fake, DISK_BLOCKS);
-	b.fake.is_mapped = true;
-	fake_nvme_start(&b.fake);
-	co.control = b.r;
-	err = nvme_ctrlr_open(&b.fake.hw, &co, &b.ctrlr, &eb);
-	if (!err)
-		err = nvme_bdev_open(b.ctrlr, 1, &(struct nvme_bdev_opts){ 0 }, &b.bdev, &eb);
+	err = bench_ssd_open(&b.dev, b.r, &b.bdev, &eb);
 	if (!err)
 		err = bdev_chan_get(b.bdev, b.r, &b.chan);
 	if (err)
 		die("controller", err, &eb);
 	reactor_turn(b.r);
-	device_init();
+	bench_ssd_take_over(&b.dev);
 	b.slots = calloc(b.c.depth, sizeof(*b.slots));
 	bio_queue_init(&b.idle);
 	b.seed = 88172645463325252ull;
@@ -216,7 +153,7 @@ static void bench_run(void)
 		from = mono_ticks();
 		bench_driver(b.r);
 		b.ticks += mono_ticks() - from;
-		device_turn();
+		bench_ssd_turn(&b.dev);
 	}
 }
 

@@ -4,8 +4,10 @@
  * fills and empties the ring in between; only what bench_target() does counts. Instructions:
  * tests/bench/instructions.
  *
+ * --nvme: instead of the null bdev, the NVMe driver with a device that answers between two turns.
+ *
  *   bench_path [--packed] [--indirect] [--inflight] [--write] [--event-idx] [--depth N] [--block
- * BYTES] [--ios N] [--idle QUEUES] [--mode poll|adaptive] [--two-regions] [--json]
+ * BYTES] [--ios N] [--idle QUEUES] [--mode poll|adaptive] [--two-regions] [--nvme] [--json]
  *
  * --idle: so many further queues of the same reactor are started and never used.
  * --two-regions: the data lies in another memory region than headers and status, as in a guest of
@@ -18,20 +20,21 @@
 #include <string.h>
 
 #include "core/base/mono.h"
+#include "core/dma.h"
 #include "drivers/null/nullb.h"
+#include "tests/bench/bench_ssd.h"
 #include "tests/ring/ring.h"
 #include "vhost/blk/vblk.h"
 #include "vhost/blk/vblk_spec.h"
 
-#define DISK_SIZE    "64G"
-#define DISK_SECTORS (64ull << 30 >> 9)
+#define DISK_SIZE "64G"
 
 /* Buffers are far from the end of the region, as in a guest. */
 #define MEM_BYTES   (64u << 20)
 #define APART_BYTES (4u << 20) /* rings, headers and status, far from the end of theirs, too */
 
 struct conf {
-	bool packed, indirect, inflight, event_idx, write, two_regions, json;
+	bool packed, indirect, inflight, event_idx, write, two_regions, nvme, json;
 	unsigned depth, block, idle;
 	unsigned long ios;
 	enum reactor_mode mode;
@@ -49,6 +52,8 @@ struct bench {
 	struct conf c;
 	struct reactor *r;
 	struct bdev *bdev;
+	struct bench_ssd ssd;
+	uint64_t sectors;
 	struct vblk *dev;
 	struct vdev_queue *q;
 	struct ring ring;
@@ -124,14 +129,19 @@ static void bench_open(struct bench *b)
 	if (err)
 		die("reactor", err, NULL);
 	reactor_adopt(b->r);
-	err = nullb_open(DISK_SIZE, &b->bdev, &eb);
+	err = b->c.nvme ? bench_ssd_open(&b->ssd, b->r, &b->bdev, &eb)
+			: nullb_open(DISK_SIZE, &b->bdev, &eb);
 	if (err)
-		die("null disk", err, &eb);
+		die("disk", err, &eb);
 	b->bdev->control = b->r;
+	b->sectors = bdev_bytes(b->bdev) >> VBLK_SECTOR_SHIFT;
 	err = vblk_create(b->bdev, &vo, &b->dev, &eb);
 	if (err)
 		die("vblk", err, &eb);
 	err = ring_init(&b->ring, &ring);
+	if (!err)
+		err = dma_region_add(&(struct dma_region){
+			.va = b->ring.mem, .len = b->ring.mem_bytes, .fd = -1 });
 	if (err)
 		die("ring", err, NULL);
 	err = vdev_queue_create(vblk_vdev(b->dev), b->r, b->r, &b->ring.conf, &b->q, &eb);
@@ -140,6 +150,8 @@ static void bench_open(struct bench *b)
 	vdev_queue_start(b->q);
 	idle_open(b);
 	reactor_turn(b->r);
+	if (b->c.nvme)
+		bench_ssd_take_over(&b->ssd);
 	b->slots = (struct slot *)b->ring.data;
 	b->data = b->ring.data + APART_BYTES;
 	b->seed = 88172645463325252ull;
@@ -167,6 +179,7 @@ static void bench_close(struct bench *b)
 	bdev_close(b->bdev, NULL, NULL);
 	for (unsigned i = 0; i < 8; i++)
 		reactor_turn(b->r);
+	(void)dma_region_del(b->ring.mem, b->ring.mem_bytes); /* it was added */
 	ring_fini(&b->ring);
 	reactor_destroy(b->r);
 }
@@ -178,7 +191,7 @@ static uint64_t random_sector(struct bench *b)
 	b->seed ^= b->seed << 13;
 	b->seed ^= b->seed >> 7;
 	b->seed ^= b->seed << 17;
-	return b->seed % (DISK_SECTORS / per_block) * per_block;
+	return b->seed % (b->sectors / per_block) * per_block;
 }
 
 static void submit(struct bench *b, uintptr_t i)
@@ -216,6 +229,8 @@ static void bench_run(struct bench *b)
 		from = mono_ticks();
 		bench_target(b->r);
 		b->target_ticks += mono_ticks() - from;
+		if (b->c.nvme)
+			bench_ssd_turn(&b->ssd);
 		while (vqd_get(&b->ring.vqd, &cookie, &written, &err)) {
 			b->errors += b->slots[(uintptr_t)cookie].status != VBLK_S_OK;
 			inflight--;
@@ -248,6 +263,7 @@ static const struct option options[] = {
 	{ "inflight", no_argument, NULL, 'f' },	   { "write", no_argument, NULL, 'w' },
 	{ "event-idx", no_argument, NULL, 'e' },   { "depth", required_argument, NULL, 'd' },
 	{ "block", required_argument, NULL, 'b' }, { "ios", required_argument, NULL, 'n' },
+	{ "nvme", no_argument, NULL, 'v' },
 	{ "json", no_argument, NULL, 'j' },	   { "idle", required_argument, NULL, 'q' },
 	{ "mode", required_argument, NULL, 'm' },  { "two-regions", no_argument, NULL, 'r' },
 	{ NULL, 0, NULL, 0 },
@@ -265,6 +281,7 @@ static void conf_parse(struct conf *c, int argc, char **argv)
 		c->write |= opt == 'w';
 		c->event_idx |= opt == 'e';
 		c->two_regions |= opt == 'r';
+		c->nvme |= opt == 'v';
 		c->json |= opt == 'j';
 		if (opt == 'd')
 			c->depth = (unsigned)strtoul(optarg, NULL, 0);
@@ -295,6 +312,7 @@ int main(int argc, char **argv)
 	from = mono_ns();
 	bench_run(&b);
 	report(&b, mono_ns() - from);
-	bench_close(&b);
+	if (!b.c.nvme) /* see bench_ssd_take_over() */
+		bench_close(&b);
 	return b.errors != 0;
 }
