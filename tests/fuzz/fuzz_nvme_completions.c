@@ -82,9 +82,11 @@ static void play(struct bdev_chan *chan, const uint8_t *at, size_t left)
 		case 1:
 			reactor_turn(r);
 			break;
-		case 2: /* as a device would: the next entry, the right phase, an id it was given, mostly success */
+		case 2: /* as a device would: the next entry, an id it was given, mostly success */
 			word = le16_get(ioq->qp.sq[at[1] & ioq->qp.sq_mask].cid);
-			word = (word ^ (at[0] & 0x40 ? at[2] : 0)) | (uint32_t)!(lap & 1) << 16 | (at[0] & 0x80 ? (uint32_t)at[3] << 17 : 0);
+			word ^= at[0] & 0x40 ? at[2] : 0;
+			word |= (uint32_t)!(lap & 1) << 16;
+			word |= at[0] & 0x80 ? (uint32_t)at[3] << 17 : 0;
 			memcpy(&cq[tail].cid, &word, sizeof(word));
 			if (++tail == size) {
 				tail = 0;
