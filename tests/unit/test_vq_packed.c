@@ -597,8 +597,8 @@ static void writes_are_logged(void **state)
 	free(want);
 }
 
-/* The front-end takes the log whenever it likes: what is written after that is marked once more. The flags
- * that publish a batch are. */
+/* The front-end takes the log whenever it likes; the flags that publish a batch are marked after
+ * they are written. */
 static void the_log_is_taken_before_the_flush(void **state)
 {
 	struct fg_opts o = { .size = 8, .packed = true };
@@ -619,6 +619,33 @@ static void the_log_is_taken_before_the_flush(void **state)
 	memset(bits, 0, sizeof(bits));
 	vq_flush(&fg.q);
 	want[FG_RING_GPA / 4096 / 8] |= 1;
+	assert_memory_equal(bits, want, sizeof(bits));
+	fg_fini(&fg);
+	free(want);
+}
+
+/* Of a device that died nobody knows what it had marked. */
+static void starting_with_a_log_marks_the_ring(void **state)
+{
+	struct fg_opts o = { .size = 512, .packed = true };
+	uint8_t bits[FG_HIGH_GPA / 32768 + 16] = { 0 }, *want = calloc(1, sizeof(bits));
+	struct dlog log = { .bits = bits, .nbytes = sizeof(bits), .refs = 1 };
+	struct fg fg;
+
+	(void)state;
+	fg_init(&fg, &o);
+	fg_device_drop(&fg);
+	fg.conf.log = &log;
+	fg.conf.log_used_gpa = 0;
+	assert_int_equal(fg_device_start(&fg), 0);
+	want[FG_RING_GPA / 4096 / 8] |= 3; /* 512 descriptors: two pages */
+	want[(FG_RING_GPA + 0xc000) / 4096 / 8] |= 1 << ((FG_RING_GPA + 0xc000) / 4096 % 8);
+	assert_memory_equal(bits, want, sizeof(bits));
+	memset(bits, 0, sizeof(bits));
+	fg_device_drop(&fg);
+	fg.conf.log_used_gpa = UINT64_MAX; /* data only */
+	assert_int_equal(fg_device_start(&fg), 0);
+	memset(want, 0, sizeof(bits));
 	assert_memory_equal(bits, want, sizeof(bits));
 	fg_fini(&fg);
 	free(want);
@@ -671,6 +698,7 @@ int main(void)
 		cmocka_unit_test(events_in_every_place),
 		cmocka_unit_test(writes_are_logged),
 		cmocka_unit_test(the_log_is_taken_before_the_flush),
+		cmocka_unit_test(starting_with_a_log_marks_the_ring),
 		cmocka_unit_test(impossible_queues_are_refused),
 	};
 

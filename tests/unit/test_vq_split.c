@@ -587,6 +587,33 @@ static void writes_are_logged(void **state)
 	free(want);
 }
 
+/* Of a device that died nobody knows what it had marked. */
+static void starting_with_a_log_marks_the_ring(void **state)
+{
+	struct fg_opts o = { .size = 512 };
+	uint8_t bits[FG_HIGH_GPA / 32768 + 16] = { 0 }, *want = calloc(1, sizeof(bits));
+	struct dlog log = { .bits = bits, .nbytes = sizeof(bits), .refs = 1 };
+	struct fg fg;
+
+	(void)state;
+	fg_init(&fg, &o);
+	fg_device_drop(&fg);
+	fg.conf.log = &log;
+	fg.conf.log_used_gpa = FG_RING_GPA + 0xc000;
+	assert_int_equal(fg_device_start(&fg), 0);
+	/* 4 + 512 * 8 bytes: two pages */
+	want[(FG_RING_GPA + 0xc000) / 4096 / 8] |= 3 << ((FG_RING_GPA + 0xc000) / 4096 % 8);
+	assert_memory_equal(bits, want, sizeof(bits));
+	memset(bits, 0, sizeof(bits));
+	fg_device_drop(&fg);
+	fg.conf.log_used_gpa = UINT64_MAX; /* data only */
+	assert_int_equal(fg_device_start(&fg), 0);
+	memset(want, 0, sizeof(bits));
+	assert_memory_equal(bits, want, sizeof(bits));
+	fg_fini(&fg);
+	free(want);
+}
+
 static void impossible_queues_are_refused(void **state)
 {
 	struct fg_opts o = { .size = 8 };
@@ -632,6 +659,7 @@ int main(void)
 		cmocka_unit_test(an_empty_kick_fd_never_blocks),
 		cmocka_unit_test(memory_in_use_is_known),
 		cmocka_unit_test(writes_are_logged),
+		cmocka_unit_test(starting_with_a_log_marks_the_ring),
 		cmocka_unit_test(impossible_queues_are_refused),
 	};
 

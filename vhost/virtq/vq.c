@@ -60,6 +60,24 @@ static void vq_slots_init(struct vq *vq)
 		};
 }
 
+/*
+ * A ring that starts while the log is on: what was written to it just now, and what the process
+ * before may have written without living long enough to mark it.
+ */
+static void vq_log_start(struct vq *vq)
+{
+	uint64_t event = vq->event_idx ? 0 : 2; /* without it the used ring ends before the event */
+
+	if (!vq->log)
+		return;
+	if (vq->is_packed) {
+		vq_log_ring(vq, vq->packed.desc, VIRTQ_DESC_BYTES(vq->size));
+		vq_log_ring(vq, vq->packed.device, sizeof(struct virtq_pevent));
+	} else {
+		vq_log_ring(vq, vq->split.used, VIRTQ_USED_BYTES(vq->size) - event);
+	}
+}
+
 int vq_init(struct vq *vq, const struct vq_conf *conf, void *slots, uint32_t slot_bytes,
 	    struct errbuf *eb)
 {
@@ -98,6 +116,7 @@ int vq_init(struct vq *vq, const struct vq_conf *conf, void *slots, uint32_t slo
 		return err;
 	}
 	vq_set_log(vq, conf->log, conf->log_used_gpa);
+	vq_log_start(vq);
 	return 0;
 }
 
