@@ -238,8 +238,7 @@ static void limits_fill(struct nvme_ctrlr *c, const struct nvme_ns_info *info,
 {
 	const struct nvme_qpair_opts qp = { .entries = c->opts.depth,
 					    .entries_max = c->cap.entries_max };
-	uint64_t list_bytes = CC_MAX(c->info.xfer_bytes_max / NVME_PAGE_BYTES_MIN * sizeof(le64),
-				     NVME_IOQ_LIST_BYTES_MIN);
+	uint32_t list_bytes = nvme_queues_list_bytes(&c->info);
 	bool can_write = !o->read_only && !info->is_write_protected;
 
 	*lim = (struct bdev_limits){
@@ -257,11 +256,14 @@ static void limits_fill(struct nvme_ctrlr *c, const struct nvme_ns_info *info,
 		.has_flush = c->info.has_vwc,
 		.has_fua = true,
 	};
-	/* Without SGLs, pieces meet at page borders. */
+	/* Without SGLs, pieces meet at page borders, and there are never more than pages. With
+	 * them, half of the descriptors are kept for pieces that go from one region of memory into
+	 * the next. */
 	lim->seam_bytes = c->info.has_sgl ? 0 : NVME_PAGE_BYTES_MIN;
-	lim->iovs_max = (uint32_t)CC_MIN(c->info.has_sgl ? list_bytes / sizeof(struct nvme_sgl_desc)
-							 : list_bytes / sizeof(le64),
-					 (uint64_t)BDEV_IOVS_MAX);
+	lim->iovs_max = list_bytes / (uint32_t)sizeof(le64);
+	if (c->info.has_sgl)
+		lim->iovs_max = list_bytes / (2 * (uint32_t)sizeof(struct nvme_sgl_desc));
+	lim->iovs_max = CC_MIN(lim->iovs_max, (uint32_t)BDEV_IOVS_MAX);
 	if (can_write && c->info.oncs & NVME_ONCS_DSM)
 		lim->discard_max = DISCARD_BYTES_MAX;
 	if (can_write && c->info.oncs & NVME_ONCS_WRITE_ZEROES &&

@@ -28,7 +28,8 @@ static inline bool move_is_legal(uint32_t from, enum nvme_ctrlr_state to)
 	case NVME_CTRLR_ABSENT:
 		return to == NVME_CTRLR_READY || to == NVME_CTRLR_CLOSED;
 	case NVME_CTRLR_READY:
-		return to == NVME_CTRLR_RESETTING || to == NVME_CTRLR_FAILED || to == NVME_CTRLR_CLOSED;
+		return to == NVME_CTRLR_RESETTING || to == NVME_CTRLR_FAILED ||
+		       to == NVME_CTRLR_CLOSED;
 	case NVME_CTRLR_RESETTING:
 		return to == NVME_CTRLR_READY || to == NVME_CTRLR_FAILED;
 	case NVME_CTRLR_FAILED:

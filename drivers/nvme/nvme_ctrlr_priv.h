@@ -130,6 +130,9 @@ void nvme_recover_fail(struct nvme_ctrlr *c, const char *why);
 
 /* nvme_queues.c: I/O queues of the reactors */
 
+/* Room for the PRP list or the SGL of one command. */
+uint32_t nvme_queues_list_bytes(const struct nvme_ctrlr_info *info);
+
 /* The queue that @r uses: its own, or when there is none left, another's (*ret_remote). Control
  * thread. */
 int nvme_queues_get(struct nvme_ctrlr *c, struct reactor *r, struct nvme_ioq **ret_ioq,

@@ -80,7 +80,8 @@ static uint32_t slot_take(struct nvme_ioq *q, struct bio *bio)
 	return cid;
 }
 
-/* What the short way needs of a queue and a target, as local variables: entries that are written may alias anything else. */
+/* What the short way needs of a queue and a target, as local variables: entries that are written
+ * may alias anything else. */
 struct cursor {
 	struct nvme_sqe *sq;
 	struct nvme_slot *slots;
@@ -121,7 +122,9 @@ static cc_always_inline void cursor_store(const struct cursor *k, struct nvme_io
 /* A read or write of one piece on two pages at most, and a free slot: true, it is sent. */
 static cc_always_inline bool send_simple(struct cursor *k, struct bio *bio)
 {
-	const struct nvme_xlat known = { .va = k->known_va, .len = k->known_len, .to_iova = k->to_iova };
+	const struct nvme_xlat known = { .va = k->known_va,
+					 .len = k->known_len,
+					 .to_iova = k->to_iova };
 	uint64_t len = bio->len;
 	struct nvme_prps prps;
 	sqe_word *slot;
@@ -137,7 +140,8 @@ static cc_always_inline bool send_simple(struct cursor *k, struct bio *bio)
 	slot[1] = SLOT_WORD(cid);
 	sqe_store(&k->sq[k->tail++ & k->sq_mask], k->head[bio->op] | cid << 16, &prps,
 		  k->first_lba + (bio->off >> k->shift),
-		  ((uint32_t)(len >> k->shift) - 1) | (uint32_t)(bio->flags & BIO_FUA) << FUA_SHIFT);
+		  ((uint32_t)(len >> k->shift) - 1) | (uint32_t)(bio->flags & BIO_FUA)
+							      << FUA_SHIFT);
 	return true;
 }
 
@@ -301,7 +305,8 @@ void nvme_ioq_submit(struct bdev_chan *chan, struct bio *bio)
 }
 
 /* From @bio on, one by one. */
-static cc_noinline void submit_rest(struct nvme_ioq *q, const struct nvme_target *t, struct bio *bio)
+static cc_noinline void submit_rest(struct nvme_ioq *q, const struct nvme_target *t,
+				    struct bio *bio)
 {
 	struct bio *next;
 
@@ -380,7 +385,8 @@ static cc_noinline bool ioq_reap_odd(struct nvme_ioq *q, uint32_t word)
 	return true;
 }
 
-/* Reaps up to POLL_MAX. Those that succeeded are collected per channel and end in this turn's flush. */
+/* Reaps up to POLL_MAX. Those that succeeded are collected per channel and end in this turn's
+ * flush. */
 static cc_always_inline unsigned ioq_reap(struct nvme_ioq *q)
 {
 	uint32_t head = q->qp.cq_head, first = head, word, nfree = q->nfree;

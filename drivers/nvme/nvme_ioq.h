@@ -26,8 +26,9 @@
 struct nvme_ctrlr;
 struct nvme_ioq;
 
-#define NVME_RETRIES_MAX	4u  /* of one I/O */
-#define NVME_IOQ_LIST_BYTES_MIN 64u /* room of a command, whatever the device transfers at once */
+#define NVME_RETRIES_MAX	4u    /* of one I/O */
+#define NVME_IOQ_LIST_BYTES_MIN 64u   /* room of a command, whatever the device transfers at once */
+#define NVME_IOQ_SGL_BYTES_MIN	1024u /* the same with SGLs: 64 descriptors */
 
 /* A namespace as a channel sees it: chan->drv. Made before the channel starts, constant afterwards.
  */

@@ -57,10 +57,12 @@ static int hw_read(struct nvme_hw *hw, uint32_t off, unsigned bytes, uint64_t *r
 	int err;
 
 	if (bytes == 8) {
-		err = vfio_dev_region_read(entry_of(hw)->dev, VFIO_DEV_BAR0, off, &v64, sizeof(v64));
+		err = vfio_dev_region_read(entry_of(hw)->dev, VFIO_DEV_BAR0, off, &v64,
+					   sizeof(v64));
 		*ret_value = err ? 0 : le64_get(v64);
 	} else {
-		err = vfio_dev_region_read(entry_of(hw)->dev, VFIO_DEV_BAR0, off, &v32, sizeof(v32));
+		err = vfio_dev_region_read(entry_of(hw)->dev, VFIO_DEV_BAR0, off, &v32,
+					   sizeof(v32));
 		*ret_value = err ? 0 : le32_get(v32);
 	}
 	return err;
@@ -72,7 +74,8 @@ static int hw_write(struct nvme_hw *hw, uint32_t off, unsigned bytes, uint64_t v
 	const le64 v64 = le64_make(value);
 
 	if (bytes == 8)
-		return vfio_dev_region_write(entry_of(hw)->dev, VFIO_DEV_BAR0, off, &v64, sizeof(v64));
+		return vfio_dev_region_write(entry_of(hw)->dev, VFIO_DEV_BAR0, off, &v64,
+					     sizeof(v64));
 	return vfio_dev_region_write(entry_of(hw)->dev, VFIO_DEV_BAR0, off, &v32, sizeof(v32));
 }
 
@@ -148,10 +151,12 @@ static int hw_check(struct entry *e, struct errbuf *eb)
 	int err = vfio_dev_region_read(e->dev, VFIO_DEV_CONFIG, CLASS_OFF, class, sizeof(class));
 
 	if (err)
-		return errbuf_set(eb, err, "%s: configuration space: %s", e->address, strerror(-err));
-	code = class[0] | (uint32_t)class[1] << 8 | (uint32_t)class[2] << 16;
+		return errbuf_set(eb, err, "%s: configuration space: %s", e->address,
+				  strerror(-err));
+	code = class[0] | (uint32_t) class[1] << 8 | (uint32_t) class[2] << 16;
 	if (code != NVME_PCI_CLASS)
-		return errbuf_set(eb, -ENOTSUP, "%s is no NVMe controller: its class is %06x, not %06x",
+		return errbuf_set(eb, -ENOTSUP,
+				  "%s is no NVMe controller: its class is %06x, not %06x",
 				  e->address, code, NVME_PCI_CLASS);
 	if (bar_bytes < NVME_REG_DOORBELLS + 2 * sizeof(le32))
 		return errbuf_set(eb, -ENOTSUP, "%s is no NVMe controller: its BAR0 has %llu bytes",
@@ -204,8 +209,8 @@ static int address_parse(const char *text, char *ret_address, struct errbuf *eb)
 	int end = 0;
 
 	if (len >= NVME_ADDRESS_MAX)
-		return errbuf_set(eb, -EINVAL, "address '%.40s…' is longer than %d characters", text,
-				  NVME_ADDRESS_MAX - 1);
+		return errbuf_set(eb, -EINVAL, "address '%.40s…' is longer than %d characters",
+				  text, NVME_ADDRESS_MAX - 1);
 	if (!strncmp(text, VFIO_USER_PREFIX, strlen(VFIO_USER_PREFIX))) {
 		if (len == strlen(VFIO_USER_PREFIX))
 			return errbuf_set(eb, -EINVAL, "the socket is missing (vfio-user:SOCKET)");
@@ -216,12 +221,14 @@ static int address_parse(const char *text, char *ret_address, struct errbuf *eb)
 		domain = 0;
 		end = 0;
 		if (sscanf(text, "%2x:%2x.%1x%n", &bus, &dev, &fn, &end) != 3 || text[end])
-			return errbuf_set(eb, -EINVAL,
-					  "'%s' is no PCI address (0000:01:00.0) and no vfio-user:SOCKET",
-					  text);
+			return errbuf_set(
+				eb, -EINVAL,
+				"'%s' is no PCI address (0000:01:00.0) and no vfio-user:SOCKET",
+				text);
 	}
 	if (dev > 31 || fn > 7)
-		return errbuf_set(eb, -EINVAL, "PCI address '%s': devices go to 1f, functions to 7", text);
+		return errbuf_set(eb, -EINVAL, "PCI address '%s': devices go to 1f, functions to 7",
+				  text);
 	(void)snprintf(ret_address, NVME_ADDRESS_MAX, "%04x:%02x:%02x.%x", domain, bus, dev, fn);
 	return 0;
 }

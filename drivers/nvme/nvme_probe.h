@@ -26,12 +26,12 @@ void nvme_probe_put(struct nvme_ctrlr *ctrlr);
 /* An open controller by its address, with a reference, or NULL. Any thread but a reactor of the data path. */
 struct nvme_ctrlr *nvme_probe_find(const char *address);
 
-/* Calls fn for each open controller until it returns false. Within fn the controller stays open; no nvme_probe_ function
- * may be called there. */
+/* Calls fn for each open controller until it returns false. Within fn the controller stays open; no
+ * nvme_probe_ function may be called there. */
 void nvme_probe_for_each(bool (*fn)(struct nvme_ctrlr *ctrlr, void *arg), void *arg);
 
-/* Until the last controller has been closed: disks give theirs back behind bdev_close(), on threads of their own. At the
- * end of a program, before the reactors that used them stop. */
+/* Until the last controller has been closed: disks give theirs back behind bdev_close(), on threads
+ * of their own. At the end of a program, before the reactors that used them stop. */
 void nvme_probe_wait_closed(void);
 
 #endif

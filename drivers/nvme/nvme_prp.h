@@ -34,9 +34,9 @@ static inline void nvme_xlat_init(struct nvme_xlat *x, const struct dma_domain *
 }
 
 /*
- * Forgets the range when the registry has changed since. Before the buffers of an I/O are looked up,
- * or of several that are there already: the memory of an I/O stays where it is until its end, so a
- * range that held when it was submitted holds for it.
+ * Forgets the range when the registry has changed since. Before the buffers of an I/O are looked
+ * up, or of several that are there already: the memory of an I/O stays where it is until its end,
+ * so a range that held when it was submitted holds for it.
  */
 static cc_always_inline void nvme_xlat_check(struct nvme_xlat *x)
 {

@@ -16,6 +16,13 @@
 #include "drivers/nvme/nvme_admin.h"
 #include "drivers/nvme/nvme_ctrlr_priv.h"
 
+uint32_t nvme_queues_list_bytes(const struct nvme_ctrlr_info *info)
+{
+	uint32_t prps = info->xfer_bytes_max / NVME_PAGE_BYTES_MIN * (uint32_t)sizeof(le64);
+
+	return CC_MAX(prps, info->has_sgl ? NVME_IOQ_SGL_BYTES_MIN : NVME_IOQ_LIST_BYTES_MIN);
+}
+
 static unsigned queues_max(const struct nvme_ctrlr *c)
 {
 	return c->queues > 1 ? c->queues - 1 : c->queues;
@@ -44,8 +51,7 @@ static int queue_alloc(struct nvme_ctrlr *c, struct reactor *r, struct nvme_ioq 
 			.entries = c->opts.depth,
 			.entries_max = c->cap.entries_max,
 			.stride = c->cap.stride,
-			.list_bytes = CC_MAX(c->info.xfer_bytes_max / NVME_PAGE_BYTES_MIN * (uint32_t)sizeof(le64),
-					     NVME_IOQ_LIST_BYTES_MIN),
+			.list_bytes = nvme_queues_list_bytes(&c->info),
 		},
 		.timeout_ns = c->opts.io_timeout_ms * MONO_NS_PER_MS,
 		.retry_ms = c->info.retry_ms,

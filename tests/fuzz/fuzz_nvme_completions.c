@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Fuzzes completion entries: a device that posts anything at any time, into the completion queue of an I/O queue with
- * commands under way. Whatever it says, each I/O ends at most once, none of those it has never seen ends, and when the
- * controller is failed in the end, all do.
+ * Fuzzes completion entries: a device that posts anything at any time, into the completion queue of
+ * an I/O queue with commands under way. Whatever it says, each I/O ends at most once, none of those
+ * it has never seen ends, and when the controller is failed in the end, all do.
  */
 #include <stdint.h>
 #include <stdlib.h>
@@ -61,12 +61,17 @@ static void start(struct bdev_chan *chan, unsigned i)
 		return;
 	io->is_busy = true;
 	io->iov = (struct iovec){ (char *)mem.va + i * IO_BYTES, IO_BYTES };
-	io->bio = (struct bio){ .op = i & 1, .off = i * IO_BYTES, .len = IO_BYTES, .iov = &io->iov, .iovcnt = 1,
+	io->bio = (struct bio){ .op = i & 1,
+				.off = i * IO_BYTES,
+				.len = IO_BYTES,
+				.iov = &io->iov,
+				.iovcnt = 1,
 				.done = on_done };
 	bdev_submit(chan, &io->bio);
 }
 
-/* Two bytes an action: post an entry (where, id, status, phase), start an I/O, or let the driver look. */
+/* Two bytes an action: post an entry (where, id, status, phase), start an I/O, or let the driver
+ * look. */
 static void play(struct bdev_chan *chan, const uint8_t *at, size_t left)
 {
 	struct nvme_cqe *cq = ioq->qp.cq;
@@ -85,7 +90,7 @@ static void play(struct bdev_chan *chan, const uint8_t *at, size_t left)
 		case 2: /* as a device would: the next entry, an id it was given, mostly success */
 			word = le16_get(ioq->qp.sq[at[1] & ioq->qp.sq_mask].cid);
 			word ^= at[0] & 0x40 ? at[2] : 0;
-			word |= (uint32_t)!(lap & 1) << 16;
+			word |= (uint32_t) !(lap & 1) << 16;
 			word |= at[0] & 0x80 ? (uint32_t)at[3] << 17 : 0;
 			memcpy(&cq[tail].cid, &word, sizeof(word));
 			if (++tail == size) {
@@ -149,7 +154,11 @@ static void queue_open(void)
 {
 	static const uint32_t retry_ms[4] = { 0, 1, 2, 3 };
 	const struct nvme_ioq_opts o = {
-		.qp = { .id = 3, .entries = 8, .entries_max = 16, .stride = FAKE_NVME_STRIDE, .list_bytes = 64 },
+		.qp = { .id = 3,
+			.entries = 8,
+			.entries_max = 16,
+			.stride = FAKE_NVME_STRIDE,
+			.list_bytes = 64 },
 		.timeout_ns = 3600 * MONO_NS_PER_SEC,
 		.retry_ms = retry_ms,
 		.vector = -1,

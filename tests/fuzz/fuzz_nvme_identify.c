@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Fuzzes what a lying device says of itself: Identify pages, descriptor lists, namespace lists, capabilities. */
+/* Fuzzes what a lying device says of itself: Identify pages, descriptor lists, namespace lists,
+ * capabilities. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The NVMe driver inside a guest: a namespace as a disk on a reactor of its own, which sleeps when it can.
+ * The NVMe driver inside a guest: a namespace as a disk on a reactor of its own, which sleeps when
+ * it can.
  *
  *   nvme_disk ADDRESS NSID ACTION…
  *
- * Actions, in order: "id"; "write SEED", "verify SEED" (the first 32 MiB, stamped); "sleep" (single reads, the reactor asleep in
- * between); "resets N" (under I/O); "removal" (I/O until the device is taken away); "file SEED PATH" (the stamps, no device).
- * A line for each on standard output; "error: …" and status 1 for the first that fails.
+ * Actions, in order: "id"; "write SEED", "verify SEED" (the first 32 MiB, stamped); "sleep" (single
+ * reads, the reactor asleep in between); "resets N" (under I/O); "removal" (I/O until the device is
+ * taken away); "file SEED PATH" (the stamps, no device). A line for each on standard output;
+ * "error: …" and status 1 for the first that fails.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -55,7 +57,8 @@ static void die(const char *what, int err, const struct errbuf *eb)
 static void stamp(char *buf, unsigned seed, unsigned idx)
 {
 	for (unsigned i = 0; i < IO_BYTES / sizeof(uint64_t); i++)
-		((uint64_t *)(void *)buf)[i] = ((uint64_t)seed << 40) ^ ((uint64_t)idx << 16) ^ (i * 0x9e3779b97f4a7c15ull);
+		((uint64_t *)(void *)buf)[i] = ((uint64_t)seed << 40) ^ ((uint64_t)idx << 16) ^
+					       (i * 0x9e3779b97f4a7c15ull);
 }
 
 static bool is_stamped(const char *buf, unsigned seed, unsigned idx)
@@ -75,8 +78,12 @@ static void io_next(struct io *io)
 	/* two pieces, cut inside a page */
 	io->iov[0] = (struct iovec){ io->buf, 4096 + 512 };
 	io->iov[1] = (struct iovec){ io->buf + 4096 + 512, IO_BYTES - 4096 - 512 };
-	io->bio = (struct bio){ .op = (uint8_t)d.op, .off = (uint64_t)idx * IO_BYTES, .len = IO_BYTES, .iov = io->iov,
-				.iovcnt = 2, .done = on_done };
+	io->bio = (struct bio){ .op = (uint8_t)d.op,
+				.off = (uint64_t)idx * IO_BYTES,
+				.len = IO_BYTES,
+				.iov = io->iov,
+				.iovcnt = 2,
+				.done = on_done };
 	if (d.op == BIO_WRITE)
 		stamp(io->buf, d.seed, idx);
 	bdev_submit(d.chan, &io->bio);
@@ -87,7 +94,8 @@ static void on_done(struct bio *bio)
 	struct io *io = container_of(bio, struct io, bio);
 
 	d.errors += bio->status != 0;
-	if (!bio->status && d.op == BIO_READ && !is_stamped(io->buf, d.seed, (unsigned)(bio->off / IO_BYTES)))
+	if (!bio->status && d.op == BIO_READ &&
+	    !is_stamped(io->buf, d.seed, (unsigned)(bio->off / IO_BYTES)))
 		d.different++;
 	if (d.next < AREA_BYTES / IO_BYTES || (d.endless && !d.errors))
 		io_next(io);
@@ -203,7 +211,8 @@ static void file(unsigned seed, const char *path)
 
 static void open_disk(const char *address, unsigned nsid)
 {
-	const struct reactor_opts co = { .name = "control", .cpu = -1 }, da = { .name = "data", .cpu = -1 };
+	const struct reactor_opts co = { .name = "control", .cpu = -1 },
+				  da = { .name = "data", .cpu = -1 };
 	struct nvme_ctrlr_opts opts = { 0 };
 	struct errbuf eb = { "" };
 	int err = reactor_create(&co, &d.control);
@@ -265,8 +274,8 @@ int main(int argc, char **argv)
 	open_disk(argv[1], (unsigned)atol(argv[2]));
 	for (int i = 3; i < argc; i++) {
 		if (!strcmp(argv[i], "id"))
-			printf("id %.4s %u-byte blocks %llu bytes\n", nvme_ctrlr_id(d.ctrlr)->sn, d.bdev->lim.block_bytes,
-			       (unsigned long long)bdev_bytes(d.bdev));
+			printf("id %.4s %u-byte blocks %llu bytes\n", nvme_ctrlr_id(d.ctrlr)->sn,
+			       d.bdev->lim.block_bytes, (unsigned long long)bdev_bytes(d.bdev));
 		else if (!strcmp(argv[i], "write"))
 			pass(BIO_WRITE, (unsigned)atol(argv[++i]));
 		else if (!strcmp(argv[i], "verify"))

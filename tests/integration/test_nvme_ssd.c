@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The NVMe driver against nvring-ssd over vfio-user: another process, real sockets, real mappings. */
+/* The NVMe driver against nvring-ssd over vfio-user: another process, real sockets, real mappings.
+ */
 #include <errno.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -56,7 +57,9 @@ static pid_t spawn(char *const argv[])
 
 static void ctl(const char *a, const char *b, const char *c)
 {
-	char *argv[] = { (char *)"nvring-ssd", (char *)"ctl", ssd.ctl, (char *)a, (char *)b, (char *)c, NULL };
+	char *argv[] = {
+		(char *)"nvring-ssd", (char *)"ctl", ssd.ctl, (char *)a, (char *)b, (char *)c, NULL
+	};
 	int status;
 
 	assert_int_equal(waitpid(spawn(argv), &status, 0) > 0, 1);
@@ -76,8 +79,13 @@ static void await_file(const char *path)
 /* @extra: further arguments, NULL at the end. */
 static void ssd_start(const char *const *extra)
 {
-	char ns[160], *argv[ARGS_MAX] = { (char *)"nvring-ssd", (char *)"--socket", ssd.sock, (char *)"--ctl", ssd.ctl,
-					  (char *)"--ns", ns };
+	char ns[160], *argv[ARGS_MAX] = { (char *)"nvring-ssd",
+					  (char *)"--socket",
+					  ssd.sock,
+					  (char *)"--ctl",
+					  ssd.ctl,
+					  (char *)"--ns",
+					  ns };
 	unsigned n = 7;
 
 	(void)snprintf(ssd.dir, sizeof(ssd.dir), "/tmp/nvring-test-XXXXXX");
@@ -135,7 +143,9 @@ static void ssd_open(const char *const *extra, enum reactor_mode mode, uint32_t 
 	while (nvme_probe_get(ssd.address, &co, &ssd.c, &eb))
 		if (mono_ns() > until)
 			fail_msg("%s", eb.text);
-	if (nvme_bdev_open(ssd.c, 1, &(struct nvme_bdev_opts){ .release = give_back, .release_arg = ssd.c }, &ssd.bdev, &eb))
+	if (nvme_bdev_open(ssd.c, 1,
+			   &(struct nvme_bdev_opts){ .release = give_back, .release_arg = ssd.c },
+			   &ssd.bdev, &eb))
 		fail_msg("%s", eb.text);
 	assert_int_equal(bdev_bytes(ssd.bdev), DISK_BYTES);
 	bdev_listener_add(ssd.bdev, &ssd.listener, on_resized);
@@ -195,8 +205,11 @@ static void start(unsigned i, enum bio_op op, uint64_t off, uint64_t len)
 {
 	struct io *io = &ios[i];
 
-	*io = (struct io){ .iov = { { buf_of(i), len / 2 }, { buf_of(i) + len / 2, len - len / 2 } } };
-	io->bio = (struct bio){ .op = (uint8_t)op, .off = off, .len = len, .iov = io->iov, .done = on_done };
+	*io = (struct io){ .iov = { { buf_of(i), len / 2 },
+				    { buf_of(i) + len / 2, len - len / 2 } } };
+	io->bio = (struct bio){
+		.op = (uint8_t)op, .off = off, .len = len, .iov = io->iov, .done = on_done
+	};
 	io->bio.iovcnt = op == BIO_READ || op == BIO_WRITE ? 2 : 0;
 	bdev_submit(ssd.chan, &io->bio);
 }
@@ -227,12 +240,14 @@ static void write_and_verify(unsigned seed)
 					memset(buf_of(i), (int)(seed + round * NIOS + i), IO_BYTES);
 				else
 					memset(buf_of(i), 0, IO_BYTES);
-				start(i, pass ? BIO_READ : BIO_WRITE, ((uint64_t)round * NIOS + i) * 3 * IO_BYTES, IO_BYTES);
+				start(i, pass ? BIO_READ : BIO_WRITE,
+				      ((uint64_t)round * NIOS + i) * 3 * IO_BYTES, IO_BYTES);
 			}
 			for (unsigned i = 0; i < NIOS; i++) {
 				assert_int_equal(wait_for(i), 0);
 				for (unsigned k = 0; k < IO_BYTES; k += 511)
-					assert_int_equal((uint8_t)buf_of(i)[k], (uint8_t)(seed + round * NIOS + i));
+					assert_int_equal((uint8_t)buf_of(i)[k],
+							 (uint8_t)(seed + round * NIOS + i));
 			}
 		}
 	}
@@ -241,8 +256,13 @@ static void write_and_verify(unsigned seed)
 static void data_over_each_way(void **state)
 {
 	static const char *const ways[][4] = {
-		{ NULL }, { "--no-mmap", NULL }, { "--sgl", NULL }, { "--dbbuf", NULL },
-		{ "--no-mmap", "--dbbuf", NULL }, { "--hmb", "1M,4M", NULL }, { "--queues", "1", NULL },
+		{ NULL },
+		{ "--no-mmap", NULL },
+		{ "--sgl", NULL },
+		{ "--dbbuf", NULL },
+		{ "--no-mmap", "--dbbuf", NULL },
+		{ "--hmb", "1M,4M", NULL },
+		{ "--queues", "1", NULL },
 		{ "--mqes", "2", NULL },
 	};
 
