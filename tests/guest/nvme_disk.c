@@ -6,7 +6,7 @@
  *   nvme_disk ADDRESS NSID ACTION…
  *
  * Actions, in order: "id"; "write SEED", "verify SEED" (the first 32 MiB, stamped); "sleep" (single
- * reads, the reactor asleep in between); "resets N" (under I/O); "removal" (I/O until the device is
+ * reads, the reactor asleep in between); "reset"; "resets N" (under I/O); "removal" (I/O until the device is
  * taken away); "file SEED PATH" (the stamps, no device). A line for each on standard output;
  * "error: …" and status 1 for the first that fails.
  */
@@ -184,6 +184,16 @@ static void resets(unsigned n)
 	printf("resets %u\n", n);
 }
 
+static void reset_idle(void)
+{
+	struct errbuf eb = { "" };
+	int err = nvme_ctrlr_reset(d.ctrlr, false, &eb);
+
+	if (err)
+		die("reset", err, &eb);
+	printf("reset\n");
+}
+
 static void removal(void)
 {
 	printf("unplug\n");
@@ -282,6 +292,8 @@ int main(int argc, char **argv)
 			pass(BIO_READ, (unsigned)atol(argv[++i]));
 		else if (!strcmp(argv[i], "sleep"))
 			sleeps();
+		else if (!strcmp(argv[i], "reset"))
+			reset_idle();
 		else if (!strcmp(argv[i], "resets"))
 			resets((unsigned)atol(argv[++i]));
 		else if (!strcmp(argv[i], "removal"))

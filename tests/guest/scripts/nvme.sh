@@ -22,7 +22,8 @@ grep -q "^id n0.* 512-byte blocks 67108864 bytes" /run/disk.out || fail "id"
 grep -q "closed, 0 regions left" /run/disk.out || fail "regions are left"
 disk "write and verify" "$SSD" 1 write 6 verify 6
 disk "interrupts" "$SSD" 1 sleep
-disk "resets under I/O" "$SSD" 1 resets 10
+# Not under I/O: QEMU 7.2 now and then uses a request after it has freed it, and dies. Resets under I/O are in nvme_faults and nvme_ssd.
+disk "resets" "$SSD" 1 write 7 reset verify 7 reset reset write 8 reset verify 8
 disk "again" "$SSD" 1 write 6
 
 pci_driver "$SSD" nvme
