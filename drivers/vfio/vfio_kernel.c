@@ -5,6 +5,7 @@
  *   sysfs: function ─► group ─ vfio_group_open ─► group fd ─ vfio_type1_open ─► container fd:
  * MAP_DMA, UNMAP_DMA │ └ GET_DEVICE_FD ─► device fd: regions, interrupts, reset
  */
+#include <assert.h>
 #include <errno.h>
 #include <linux/vfio.h>
 #include <stdio.h>
@@ -52,21 +53,21 @@ static void kernel_post(struct vfio_dev *dev, unsigned region, uint64_t off, uin
 
 static int irqs_set(int device, unsigned index, const int *fds, unsigned n)
 {
-	struct {
-		struct vfio_irq_set set;
-		int fds[VFIO_DEV_VECTORS_MAX];
-	} irqs;
+	/* struct vfio_irq_set ends in an array of any length */
+	uint32_t words[sizeof(struct vfio_irq_set) / sizeof(uint32_t) + VFIO_DEV_VECTORS_MAX];
+	struct vfio_irq_set *set = (struct vfio_irq_set *)words;
 
-	irqs.set = (struct vfio_irq_set){
-		.argsz = (uint32_t)(sizeof(irqs.set) + n * sizeof(int)),
+	assert(n <= VFIO_DEV_VECTORS_MAX);
+	*set = (struct vfio_irq_set){
+		.argsz = (uint32_t)(sizeof(*set) + n * sizeof(int)),
 		.flags = VFIO_IRQ_SET_ACTION_TRIGGER |
 			 (n ? VFIO_IRQ_SET_DATA_EVENTFD : VFIO_IRQ_SET_DATA_NONE),
 		.index = index,
 		.count = n,
 	};
 	if (n)
-		memcpy(irqs.set.data, fds, n * sizeof(int));
-	return ioctl(device, VFIO_DEVICE_SET_IRQS, &irqs) < 0 ? -errno : 0;
+		memcpy(set->data, fds, n * sizeof(int));
+	return ioctl(device, VFIO_DEVICE_SET_IRQS, set) < 0 ? -errno : 0;
 }
 
 static int kernel_set_vectors(struct vfio_dev *dev, const int *fds, unsigned n)

@@ -105,11 +105,18 @@ static int serve_region_info(struct vs *s, struct message *m, struct message *r)
 	static const uint64_t bytes[VFIO_PCI_NUM_REGIONS] = {
 		VS_BAR0_BYTES, 0, VS_PAGE, 0, 0, 0, 0, VS_CONFIG_BYTES
 	};
+	/* the kernel's struct of the capability ends in an array of areas: its head, and one of them */
 	struct {
 		struct vfio_region_info info;
-		struct vfio_region_info_cap_sparse_mmap sparse;
+		struct vfio_info_cap_header header;
+		uint32_t nr_areas, reserved;
 		struct vfio_region_sparse_mmap_area area;
 	} reply = { 0 };
+
+	static_assert(sizeof(reply) == sizeof(reply.info) +
+					       sizeof(struct vfio_region_info_cap_sparse_mmap) +
+					       sizeof(reply.area),
+		      "as it is on the wire");
 
 	memcpy(&reply.info, m->body, sizeof(reply.info));
 	if (reply.info.index >= VFIO_PCI_NUM_REGIONS)
@@ -121,9 +128,9 @@ static int serve_region_info(struct vs *s, struct message *m, struct message *r)
 		reply.info.flags |= VFIO_REGION_INFO_FLAG_MMAP | VFIO_REGION_INFO_FLAG_CAPS;
 		reply.info.argsz = sizeof(reply);
 		reply.info.cap_offset = sizeof(reply.info);
-		reply.sparse.header.id = VFIO_REGION_INFO_CAP_SPARSE_MMAP;
-		reply.sparse.header.version = 1;
-		reply.sparse.nr_areas = 1;
+		reply.header.id = VFIO_REGION_INFO_CAP_SPARSE_MMAP;
+		reply.header.version = 1;
+		reply.nr_areas = 1;
 		reply.area = (struct vfio_region_sparse_mmap_area){ VS_PAGE, VS_PAGE };
 		r->fds[r->nfds++] = s->region_fd;
 	}
