@@ -9,6 +9,7 @@ import re
 import signal
 import socket
 import struct
+import time
 import subprocess
 import unittest
 
@@ -367,6 +368,21 @@ class Clients(SsdCase):
         self.assertEqual((client.reg32(CSTS), client.reg32(0x14), client.reg64(0x28)), (0, 0, 0))
         client.enable()
         client.read(client.queue(), 0, 8)
+
+    def test_what_the_dead_have_sent_ends_with_them(self):
+        """A write that was held back must not land on what the next client writes."""
+        ssd = self.start("--fault", "op=write-zeroes,first=1,delay=300ms")
+        client = self.connect(ssd).enable()
+        queue = client.queue()
+        client.submit(queue, 8, nsid=1, dws=[0, 0, 7])  # needs none of its memory
+        client.read(queue, 8, 1)  # so it has been fetched
+        self.drop(client)
+        client = self.connect(ssd).enable()  # refused as long as the other is not gone
+        queue = client.queue()
+        client.write(queue, 0, pattern(4096))
+        time.sleep(0.5)
+        self.assertEqual(client.read(queue, 0, 8), pattern(4096))
+        self.assertEqual((ssd.do("faults")["faults"][0]["fired"], ssd.do("counters")["clients"]), (1, 2))
 
     def test_memory_that_shrinks(self):
         ssd = self.start()
