@@ -9,14 +9,13 @@ STEPS = {0: "", 1: "reading", 2: "what it read is not what the host wrote", 3: "
          5: "what it read back is not what it wrote"}
 
 
-class BootSector(case.GuestCase):
-    """SeaBIOS knows split rings only; packed=on must not keep it from its disk."""
-
-    def boot(self, **properties):
+class Boot(case.GuestCase):
+    def boot(self, on_ssd=False, **properties):
         image = self.image(bootsector.IMAGE_MIB)
         bootsector.prepare(image)
         socket = self.folder / "vol0.sock"
-        running = self.serve(server.Export("vol0", image, [socket]))
+        ssd = self.ssd(image) if on_ssd else None
+        running = self.serve(server.Export("vol0", image, [socket], uri=ssd and ssd.uri(1)))
         vm = self.vm(memory_mib=64)
         vm.add_disk(socket, bootindex=0, **properties)
         vm.add("-device", "isa-debug-exit,iobase=0xf4,iosize=4").start()
@@ -26,7 +25,13 @@ class BootSector(case.GuestCase):
             step = STEPS.get(code >> 1, f"QEMU ended with {code}")
             raise GuestError(f"boot sector: {step}\n{vm.console.tail()}\n{running.tail()}")
         self.settle(running, vm)
+        if ssd:
+            ssd.stop()
         self.assertTrue(bootsector.written(image), "the image holds what the guest wrote")
+
+
+class BootSector(Boot):
+    """SeaBIOS knows split rings only; packed=on must not keep it from its disk."""
 
     def test_one_queue(self):
         self.boot(num_queues=1)
@@ -36,6 +41,15 @@ class BootSector(case.GuestCase):
 
     def test_packed_offered(self):
         self.boot(num_queues=2, packed="on")
+
+
+class OnSsd(Boot):
+    """The whole way through the NVMe driver, to a software SSD."""
+
+    needs = frozenset({"nvme"})
+
+    def test_two_queues(self):
+        self.boot(on_ssd=True, num_queues=2)
 
 
 if __name__ == "__main__":

@@ -100,6 +100,14 @@ class GuestCase(unittest.TestCase):
         export = server.Export("vol0", self.image(size_mib), [socket], **options)
         return self.serve(export), socket
 
+    def ssd(self, *images, name="ssd", **options):
+        """A running software SSD with IMAGES as namespaces; it must also end well."""
+        if not shutil.which(server.Ssd.program):
+            raise Unavailable("NVRING_SSD names no program")
+        made = server.Ssd(self.folder, images, name=name, **options)
+        self.addCleanup(made.abandon)
+        return made.start()
+
     def vm(self, name="vm", **options):
         made = Vm(self.folder, name, **options)
         self.addCleanup(made.stop)

@@ -10,6 +10,7 @@ from .errors import GuestError
 ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 RESULT = re.compile(r"GUEST-RC (\d+)$")
 DISASTER = re.compile(r"Kernel panic|BUG: |Oops: |blocked for more than|I/O error, dev|Looped descriptor")
+IO_ERROR = re.compile(r"I/O error, dev")
 TAIL_LINES = 40
 
 
@@ -65,9 +66,10 @@ class Console:
         """All matches of PATTERN so far."""
         return [found for line in list(self.lines) if (found := re.search(pattern, line))]
 
-    def disaster(self):
-        """The first line that tells of a kernel in trouble."""
-        return next((line for line in self.lines if DISASTER.search(line)), None)
+    def disaster(self, io_errors=False):
+        """The first line that tells of a kernel in trouble; with IO_ERRORS set those are expected."""
+        return next((line for line in self.lines if DISASTER.search(line) and
+                     not (io_errors and IO_ERROR.search(line))), None)
 
     def result(self):
         """The exit status of the guest's script, None before it has ended."""

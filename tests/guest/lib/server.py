@@ -103,7 +103,7 @@ class Nvringd(Server):
     """Our daemon."""
 
     program = os.environ.get("NVRINGD", "nvringd")
-    abilities = frozenset({"resize", "packed", "crash", "migrate", "slots", "serial", "inspect"})
+    abilities = frozenset({"resize", "packed", "crash", "migrate", "slots", "serial", "inspect", "nvme"})
 
     @property
     def rpc_path(self):
@@ -149,26 +149,44 @@ class Ssd(Server):
 
     program = os.environ.get("NVRING_SSD", "nvring-ssd")
 
-    def __init__(self, folder, images, options=()):
+    def __init__(self, folder, images, options=(), name="ssd"):
         super().__init__(folder, [])
-        self.log = folder / "ssd.log"
+        self.name = name
+        self.log = folder / f"{name}.log"
         self.images = images
         self.options = list(options)
 
     @property
     def socket(self):
-        return self.folder / "ssd.sock"
+        return self.folder / f"{self.name}.sock"
 
     def listens_on(self):
-        return [self.socket]
+        return [self.socket, self.folder / f"{self.name}.ctl"]
 
-    def uri(self, nsid):
-        """For nvringd: the namespace through the NVMe driver."""
-        return f"nvme+vfio-user:{self.socket}/{nsid}"
+    def uri(self, nsid, options=""):
+        """For nvringd: the namespace through the NVMe driver; OPTIONS as in the URI."""
+        return f"nvme+vfio-user:{self.socket}/{nsid}" + (f"?{options}" if options else "")
 
     def argv(self):
         namespaces = [word for image in self.images for word in ("--ns", f"file={image}")]
-        return [self.program, "--socket", self.socket, *namespaces, *self.options]
+        return [self.program, "--socket", self.socket, "--ctl", self.folder / f"{self.name}.ctl", *namespaces,
+                *self.options]
+
+    def ctl(self, *words):
+        """A control command; its answer."""
+        done = subprocess.run([self.program, "ctl", self.folder / f"{self.name}.ctl", *map(str, words)], text=True,
+                              check=False, timeout=30, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        if done.returncode:
+            raise GuestError(f"nvring-ssd ctl {' '.join(map(str, words))}: {done.stdout}")
+        return json.loads(done.stdout)
+
+    def fault(self, rule):
+        """Adds RULE; its number."""
+        return self.ctl("fault", rule)["id"]
+
+    def fired(self, rule):
+        """How often the rule of that number has."""
+        return next(entry["fired"] for entry in self.ctl("faults")["faults"] if entry["id"] == rule)
 
 
 class StorageDaemon(Server):

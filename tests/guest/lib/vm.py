@@ -170,15 +170,18 @@ class Vm:
         if found[0].startswith("GUEST-RC"):
             raise GuestError(f"the guest's script ended before MARK {name}\n{self.console.tail()}")
 
-    def finish(self, timeout):
-        """Waits for the guest to end by itself; its script must have returned 0."""
+    def finish(self, timeout, io_errors=False):
+        """Waits for the guest to end by itself; its script must have returned 0, its kernel have seen no errors.
+
+        With IO_ERRORS set those of disks are expected.
+        """
         self.console.wait(r"GUEST-RC \d+", timeout)
         process.wait(self.process, "QEMU", 60)
         self.console.join(10)
         if self.console.result() != 0:
             raise GuestError(f"guest script: exit {self.console.result()}\n{self.console.tail()}")
-        if self.console.disaster():
-            raise GuestError(f"guest kernel: {self.console.disaster()}\n{self.console.tail()}")
+        if self.console.disaster(io_errors):
+            raise GuestError(f"guest kernel: {self.console.disaster(io_errors)}\n{self.console.tail()}")
 
     def stop(self):
         """Ends QEMU whatever it does; fine in any state."""
