@@ -138,10 +138,14 @@ uint32_t nvme_queues_list_bytes(const struct nvme_ctrlr_info *info);
 int nvme_queues_get(struct nvme_ctrlr *c, struct reactor *r, struct nvme_ioq **ret_ioq,
 		    bool *ret_remote);
 void nvme_queues_put(struct nvme_ctrlr *c, struct nvme_ioq *q);
+/* How many there are; they stay until the controller is closed. Any thread. */
+unsigned nvme_queues_count(struct nvme_ctrlr *c);
 /* fn on each queue's reactor. Set-up thread, or the queues' own reactor. */
 void nvme_queues_call(struct nvme_ctrlr *c, void (*fn)(void *ioq));
 /* Make all queues known to the device again. life_lock is held. */
 int nvme_queues_create_all(struct nvme_ctrlr *c, struct errbuf *eb);
+/* All that have been created since the last time begin, and no others. life_lock is held. */
+void nvme_queues_thaw(struct nvme_ctrlr *c);
 /* The controller has been disabled and has forgotten them. life_lock is held. */
 void nvme_queues_lost(struct nvme_ctrlr *c);
 /* Off their reactors, and known to no device. */

@@ -106,7 +106,8 @@ struct nvme_ioq {
 	struct reactor_msg start_msg;
 	struct nvme_qpair_opts qp_opts;
 	int vector, irq_fd; /* -1: polled */
-	bool is_created;    /* the device knows it; keeper or set-up thread, under ctrlr->lock */
+	bool is_created;    /* the device knows it; under ctrlr->life_lock, atomic: the keeper looks without */
+	bool is_new;	    /* created, not thawed yet; under ctrlr->life_lock */
 	unsigned nusers;
 };
 

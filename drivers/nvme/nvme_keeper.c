@@ -69,7 +69,9 @@ static uint32_t take_reports(struct nvme_ctrlr *c, uint32_t *ret_naborts)
  * completion. */
 static void abort_commands(struct nvme_ctrlr *c)
 {
-	for (unsigned i = 0; i < c->nioqs; i++) {
+	unsigned n = nvme_queues_count(c);
+
+	for (unsigned i = 0; i < n; i++) {
 		struct nvme_ioq *q = c->ioqs[i];
 		uint32_t report = __atomic_fetch_and(&q->report, ~(uint32_t)NVME_REPORT_ABORT,
 						     __ATOMIC_ACQ_REL);
@@ -88,19 +90,18 @@ static void abort_commands(struct nvme_ctrlr *c)
 static void create_late(struct nvme_ctrlr *c)
 {
 	struct errbuf eb = { "" };
+	int err;
 
 	pthread_mutex_lock(&c->life_lock);
-	for (unsigned i = 0; i < c->nioqs && !nvme_check_ready(c); i++) {
-		struct nvme_ioq *q = c->ioqs[i];
-
-		if (q->is_created)
-			continue;
-		if (nvme_queues_create_all(c, &eb))
-			log_error("%s: %s", c->name, eb.text);
-		else
-			reactor_call(q->reactor, nvme_ioq_thaw, q);
+	err = nvme_check_ready(c);
+	if (!err) {
+		err = nvme_queues_create_all(c, &eb);
+		nvme_queues_thaw(c);
 	}
 	pthread_mutex_unlock(&c->life_lock);
+	/* I/O waits for them already: it works after a reset, or it ends with the controller. */
+	if (err && eb.text[0])
+		(void)nvme_recover_reset(c, false, eb.text, NULL);
 }
 
 static bool has_late_queues(struct nvme_ctrlr *c)
@@ -109,7 +110,7 @@ static bool has_late_queues(struct nvme_ctrlr *c)
 
 	pthread_mutex_lock(&c->lock);
 	for (unsigned i = 0; i < c->nioqs; i++)
-		has |= !c->ioqs[i]->is_created;
+		has |= !__atomic_load_n(&c->ioqs[i]->is_created, __ATOMIC_RELAXED);
 	pthread_mutex_unlock(&c->lock);
 	return has;
 }

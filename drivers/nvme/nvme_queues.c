@@ -81,7 +81,8 @@ static int queue_create(struct nvme_ctrlr *c, struct nvme_ioq *q, struct errbuf 
 	nvme_qpair_reset(&q->qp);
 	nvme_dbbuf_attach(c, &q->qp);
 	err = nvme_admin_create_queues(&c->admin, &q->qp, q->vector, eb);
-	q->is_created = !err;
+	__atomic_store_n(&q->is_created, !err, __ATOMIC_RELAXED);
+	q->is_new = !err;
 	return err;
 }
 
@@ -96,6 +97,7 @@ static int queue_enter(struct nvme_ctrlr *c, struct nvme_ioq *q)
 		err = -ENODEV;
 	} else {
 		c->ioqs[c->nioqs++] = q;
+		q->is_new = false;
 		reactor_send(q->reactor, &q->start_msg,
 			     q->is_created ? queue_start_and_thaw : queue_start);
 	}
@@ -171,7 +173,7 @@ void nvme_queues_put(struct nvme_ctrlr *c, struct nvme_ioq *q)
 	q->nusers--;
 }
 
-static unsigned queues_count(struct nvme_ctrlr *c)
+unsigned nvme_queues_count(struct nvme_ctrlr *c)
 {
 	unsigned n;
 
@@ -191,7 +193,7 @@ static void call_on(struct reactor *r, void (*fn)(void *arg), void *arg)
 
 void nvme_queues_call(struct nvme_ctrlr *c, void (*fn)(void *ioq))
 {
-	unsigned n = queues_count(c);
+	unsigned n = nvme_queues_count(c);
 
 	for (unsigned i = 0; i < n; i++)
 		call_on(c->ioqs[i]->reactor, fn, c->ioqs[i]);
@@ -201,10 +203,25 @@ int nvme_queues_create_all(struct nvme_ctrlr *c, struct errbuf *eb)
 {
 	int err = 0;
 
-	for (unsigned i = 0; i < queues_count(c) && !err; i++)
+	for (unsigned i = 0; i < nvme_queues_count(c) && !err; i++)
 		if (!c->ioqs[i]->is_created)
 			err = queue_create(c, c->ioqs[i], eb);
 	return err;
+}
+
+/* One that has come since create_all() is not thawed: the device does not know it yet. */
+void nvme_queues_thaw(struct nvme_ctrlr *c)
+{
+	unsigned n = nvme_queues_count(c);
+
+	for (unsigned i = 0; i < n; i++) {
+		struct nvme_ioq *q = c->ioqs[i];
+
+		if (!q->is_new)
+			continue;
+		q->is_new = false;
+		call_on(q->reactor, nvme_ioq_thaw, q);
+	}
 }
 
 /* The queue of set-up threads. life_lock is held. */
@@ -271,8 +288,10 @@ int nvme_queues_exec(struct nvme_ctrlr *c, struct nvme_passthru *cmd)
 void nvme_queues_lost(struct nvme_ctrlr *c)
 {
 	sync_drop(c);
-	for (unsigned i = 0; i < queues_count(c); i++)
-		c->ioqs[i]->is_created = false;
+	for (unsigned i = 0; i < nvme_queues_count(c); i++) {
+		__atomic_store_n(&c->ioqs[i]->is_created, false, __ATOMIC_RELAXED);
+		c->ioqs[i]->is_new = false;
+	}
 }
 
 void nvme_queues_close(struct nvme_ctrlr *c)

@@ -88,7 +88,7 @@ static int reset(struct nvme_ctrlr *c, bool subsystem, struct errbuf *eb)
 		return err;
 	}
 	nvme_set_state(c, NVME_CTRLR_READY);
-	nvme_queues_call(c, nvme_ioq_thaw);
+	nvme_queues_thaw(c);
 	return 0;
 }
 

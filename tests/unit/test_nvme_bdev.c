@@ -468,6 +468,82 @@ static void more_reactors_than_queues_and_resets(void **state)
 	many_reactors(shuffling, true);
 }
 
+/* Holds the life of the controller with a command that is not answered. */
+static void *hold_main(void *arg)
+{
+	static uint8_t block[512];
+	struct nvme_passthru cmd = {
+		.opc = NVME_NVM_READ, .nsid = 1, .data = block, .data_bytes = sizeof(block)
+	};
+
+	*(int *)arg = nvme_ctrlr_io_passthru(rig.c, &cmd);
+	return NULL;
+}
+
+/* Queues that are asked for while something else is going on are made by the keeper, all of them. */
+static void late_queues(unsigned nrefused)
+{
+	enum {
+		NLATE = 3
+	};
+	static struct worker_io w[NLATE];
+	struct reactor *reactors[NLATE];
+	struct bdev_chan *chans[NLATE];
+	pthread_t holder;
+	int held_err = -1;
+
+	rig_open(NULL);
+	memset(w, 0, sizeof(w));
+	fake_nvme_rule(&rig.f, (struct fake_nvme_rule){
+				       .any_opc = true, .count = 1, .deed = FAKE_NVME_SILENT });
+	assert_int_equal(pthread_create(&holder, NULL, hold_main, &held_err), 0);
+	while (fake_nvme_count(&rig.f, &rig.f.nheld) < 1)
+		reactor_turn(rig.r);
+	for (unsigned i = 0; i < NLATE; i++) {
+		const struct reactor_opts ro = { .name = "data", .cpu = -1 };
+
+		assert_int_equal(reactor_create(&ro, &reactors[i]), 0);
+		assert_int_equal(reactor_start(reactors[i]), 0);
+		assert_int_equal(bdev_chan_get(rig.bdev, reactors[i], &chans[i]), 0);
+		w[i] = (struct worker_io){
+			.chan = chans[i], .left = 10, .buf = buf_of(i), .off = (uint64_t)i << 20
+		};
+		reactor_call(reactors[i], worker_start_io, &w[i]);
+	}
+	fake_nvme_rule(&rig.f, (struct fake_nvme_rule){ .is_admin = true,
+							.opc = NVME_ADM_CREATE_SQ,
+							.skip = 1,
+							.count = nrefused,
+							.deed = FAKE_NVME_STATUS,
+							.status = NVME_SC_INTERNAL });
+	fake_nvme_release(&rig.f);
+	for (unsigned i = 0; i < NLATE; i++) {
+		for (uint64_t n = 0;
+		     n < TURNS_MAX && !__atomic_load_n(&w[i].done, __ATOMIC_ACQUIRE); n++)
+			reactor_turn(rig.r);
+		assert_int_equal(w[i].done, 1);
+		assert_int_equal(w[i].nfailed, 0);
+	}
+	(void)pthread_join(holder, NULL);
+	assert_int_equal(held_err, 0);
+	assert_int_equal(fake_nvme_count(&rig.f, &rig.f.nenables), 1 + nrefused);
+	for (unsigned i = 0; i < NLATE; i++)
+		bdev_chan_put(chans[i]);
+	rig_release();
+	for (unsigned i = 0; i < NLATE; i++) {
+		reactor_stop(reactors[i]);
+		reactor_join(reactors[i]);
+		reactor_destroy(reactors[i]);
+	}
+	rig_fini();
+}
+
+static void queues_that_come_late_all_run(void **state)
+{
+	late_queues(0);
+	late_queues(1);
+}
+
 static void released(void *arg)
 {
 	__atomic_store_n((bool *)arg, true, __ATOMIC_RELEASE);
@@ -511,6 +587,7 @@ int main(void)
 		cmocka_unit_test(a_format_with_other_blocks_stops_the_disk),
 		cmocka_unit_test(more_reactors_than_queues),
 		cmocka_unit_test(more_reactors_than_queues_and_resets),
+		cmocka_unit_test(queues_that_come_late_all_run),
 		cmocka_unit_test(the_controller_is_given_back_behind_the_disk),
 	};
 
