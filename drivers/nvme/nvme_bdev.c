@@ -139,6 +139,18 @@ static uint64_t bytes_now(const struct nvme_bdev *nb, const struct nvme_ns_info 
 	return nb->opts.bytes ? CC_MIN(nb->opts.bytes, left) : left;
 }
 
+/* While nobody resets the controller: -ENODEV then means the namespace, or a controller that has
+ * failed. */
+static int ns_look_at_rest(struct nvme_bdev *nb, struct nvme_ns_info *ret_info, struct errbuf *eb)
+{
+	int err;
+
+	pthread_mutex_lock(&nb->ctrlr->life_lock);
+	err = ns_look(nb->ctrlr, nb->nsid, ret_info, eb);
+	pthread_mutex_unlock(&nb->ctrlr->life_lock);
+	return err;
+}
+
 static int nvme_resize(struct bdev *bdev, uint64_t bytes, uint64_t *ret_bytes, struct errbuf *eb)
 {
 	struct nvme_bdev *nb = nvme_bdev_of(bdev);
@@ -150,11 +162,11 @@ static int nvme_resize(struct bdev *bdev, uint64_t bytes, uint64_t *ret_bytes, s
 			eb, -EOPNOTSUPP,
 			"the size of %s is that of namespace %u of %s; a new one is noticed",
 			bdev->name, nb->nsid, nb->ctrlr->name);
-	err = ns_look(nb->ctrlr, nb->nsid, &info, eb);
+	err = ns_look_at_rest(nb, &info, eb);
 	if (err && err != -ENODEV && err != -ENOTSUP)
 		return err;
-	*ret_bytes = err || nvme_check_ready(nb->ctrlr) ? 0 : bytes_now(nb, &info);
-	if (err && !nvme_check_ready(nb->ctrlr))
+	*ret_bytes = err ? 0 : bytes_now(nb, &info);
+	if (err && nvme_ctrlr_state(nb->ctrlr) != NVME_CTRLR_FAILED)
 		log_error("%s: namespace %u can be used no longer: %s", nb->ctrlr->name, nb->nsid,
 			  eb->text);
 	else if (!err && info.shift != nb->shift)

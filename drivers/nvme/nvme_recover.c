@@ -89,6 +89,7 @@ static int reset(struct nvme_ctrlr *c, bool subsystem, struct errbuf *eb)
 	}
 	nvme_set_state(c, NVME_CTRLR_READY);
 	nvme_queues_thaw(c);
+	nvme_tell_changed(c); /* an event about it may have been lost */
 	return 0;
 }
 

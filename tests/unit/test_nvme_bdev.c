@@ -362,6 +362,71 @@ static void a_format_with_other_blocks_stops_the_disk(void **state)
 	rig_close();
 }
 
+static void *reset_main(void *arg)
+{
+	__atomic_store_n((int *)arg, nvme_ctrlr_reset(rig.c, false, NULL), __ATOMIC_RELEASE);
+	return NULL;
+}
+
+struct looked {
+	bool done;
+	int err;
+};
+
+static void on_looked(void *arg, int err, const char *why)
+{
+	*(struct looked *)arg = (struct looked){ .done = true, .err = err };
+}
+
+/* Whoever looks while the controller is being reset sees the namespace, not that there is none. */
+static void a_look_during_a_reset_waits_for_its_end(void **state)
+{
+	struct looked looked = { 0 };
+	pthread_t thread;
+	int err = 1; /* not yet */
+
+	rig_open(NULL);
+	fake_nvme_rule(&rig.f, (struct fake_nvme_rule){ .is_admin = true,
+							.opc = NVME_ADM_IDENTIFY,
+							.count = 1,
+							.deed = FAKE_NVME_SILENT });
+	assert_int_equal(pthread_create(&thread, NULL, reset_main, &err), 0);
+	for (uint64_t n = 0; n < TURNS_MAX && fake_nvme_count(&rig.f, &rig.f.nheld) < 1; n++)
+		reactor_turn(rig.r);
+	assert_int_equal(nvme_ctrlr_state(rig.c), NVME_CTRLR_RESETTING);
+	bdev_resize(rig.bdev, 0, on_looked, &looked);
+	for (unsigned n = 0; n < 10000 && !looked.done; n++) {
+		reactor_turn(rig.r);
+		(void)usleep(10);
+	}
+	fake_nvme_release(&rig.f);
+	for (uint64_t n = 0; n < TURNS_MAX && !looked.done; n++)
+		reactor_turn(rig.r);
+	for (uint64_t n = 0; n < TURNS_MAX && __atomic_load_n(&err, __ATOMIC_ACQUIRE) == 1; n++)
+		reactor_turn(rig.r);
+	assert_int_equal(err, 0);
+	(void)pthread_join(thread, NULL);
+	assert_true(looked.done);
+	assert_int_equal(looked.err, 0);
+	assert_int_equal(bdev_bytes(rig.bdev), (uint64_t)BLOCKS * 512);
+	rig_close();
+}
+
+/* The event about it may be lost with the admin queue. */
+static void a_size_that_changed_before_a_reset_is_noticed(void **state)
+{
+	rig_open(NULL);
+	pthread_mutex_lock(&rig.f.lock);
+	rig.f.ns[0].blocks = BLOCKS / 2;
+	pthread_mutex_unlock(&rig.f.lock);
+	assert_int_equal(nvme_ctrlr_reset(rig.c, false, NULL), 0);
+	for (uint64_t n = 0; n < TURNS_MAX / 100 && !rig.nresized; n++)
+		reactor_turn(rig.r);
+	assert_int_equal(rig.nresized, 1);
+	assert_int_equal(bdev_bytes(rig.bdev), (uint64_t)BLOCKS / 2 * 512);
+	rig_close();
+}
+
 /*
  * More reactors than queues
  */
@@ -588,6 +653,8 @@ int main(void)
 		cmocka_unit_test(more_reactors_than_queues),
 		cmocka_unit_test(more_reactors_than_queues_and_resets),
 		cmocka_unit_test(queues_that_come_late_all_run),
+		cmocka_unit_test(a_look_during_a_reset_waits_for_its_end),
+		cmocka_unit_test(a_size_that_changed_before_a_reset_is_noticed),
 		cmocka_unit_test(the_controller_is_given_back_behind_the_disk),
 	};
 
