@@ -185,6 +185,15 @@ class Refusals(NvmeCase):
         self.cli("export", "delete", "s")
         self.nvme("format", "s", "--force")
 
+    def test_another_spelling_is_guarded_as_well(self):
+        address = self.ssd()
+        encoded = address.replace("ssd.sock", "%73sd.sock")
+        self.start("--disk", f"s=nvme+{encoded}/1", "--disk", f"f=fault:@fault:@nvme+{address}/2",
+                   "--vhost-user-blk", "s=s.sock", "--vhost-user-blk", "f=f.sock")
+        for target, disk in ((f"{address}/1", "s"), ("s", "s"), (f"{address}/2", "f"), ("f", "f")):
+            self.assertIn(f'disk "{disk}"', self.one_line("format", target, "--force"))
+        self.assertEqual(json.loads(self.cli("rpc", "bdev_nvme_get_controllers"))[0]["disks"], ["s", "f"])
+
     def test_rpc_parameters(self):
         address = self.ssd()
         daemon = self.hold(address)

@@ -84,12 +84,49 @@ static void paths_become_uris(void **state)
 	assert_int_equal(diskuri_from_text("ram:1234G", buf, 9), -ENAMETOOLONG);
 }
 
+static const struct {
+	const char *uri, *address; /* NULL: not on NVMe */
+	uint32_t nsid;
+} nvmes[] = {
+	{ "nvme:0000:01:00.0/1", "0000:01:00.0", 1 },
+	{ "nvme:01:00.0/12?part=1", "0000:01:00.0", 12 },
+	{ "nvme:0000:0A:00.0/1?ro=1", "0000:0a:00.0", 1 },
+	{ "nvme%2e:01:00.0/1", NULL, 0 },
+	{ "nvme:01:00%2e0/%31", "0000:01:00.0", 1 },
+	{ "nvme+vfio-user:/a/b/3", "vfio-user:/a/b", 3 },
+	{ "nvme+vfio-user:/%61/b%3Fc/3?part=name:a/9", "vfio-user:/a/b?c", 3 },
+	{ "fault:read@nvme+vfio-user:a/1", "vfio-user:a", 1 },
+	{ "fault:@fault:@nvme:01:00.0/1", "0000:01:00.0", 1 },
+	{ "fault:@ram:1M", NULL, 0 },
+	{ "file:/a/1", NULL, 0 },
+	{ "nvme:01:00.0", NULL, 0 },
+	{ "nvme:01:00.0/0", NULL, 0 },
+	{ "nvme:01:00.0/1x", NULL, 0 },
+	{ "nvme:nowhere/1", NULL, 0 },
+};
+
+static void one_controller_has_one_name(void **state)
+{
+	char buf[64], small[11];
+	uint32_t nsid = 0;
+
+	for (size_t i = 0; i < sizeof(nvmes) / sizeof(nvmes[0]); i++) {
+		assert_int_equal(diskuri_nvme(nvmes[i].uri, buf, sizeof(buf), &nsid), nvmes[i].address ? 0 : -ENOTSUP);
+		if (!nvmes[i].address)
+			continue;
+		assert_string_equal(buf, nvmes[i].address);
+		assert_int_equal(nsid, nvmes[i].nsid);
+	}
+	assert_int_equal(diskuri_nvme("nvme+vfio-user:a/1", small, sizeof(small), &nsid), -ENAMETOOLONG);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(cpu_lists_are_read_and_written),
 		cmocka_unit_test(sizes_are_short),
 		cmocka_unit_test(paths_become_uris),
+		cmocka_unit_test(one_controller_has_one_name),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -8,6 +8,11 @@
 #include <string.h>
 
 #include "core/base/cc.h"
+#include "core/base/errbuf.h"
+#include "drivers/pcie/pcie.h"
+#include "drivers/uri.h"
+
+#define NVME_PATH_MAX 512 /* more than any address and namespace have, each character encoded */
 
 bool diskuri_is_uri(const char *text)
 {
@@ -41,26 +46,50 @@ int diskuri_from_text(const char *text, char *buf, size_t len)
 	return (size_t)snprintf(buf, len, "%s", text) < len ? 0 : -ENAMETOOLONG;
 }
 
-int diskuri_nvme(const char *uri, char *ret_address, size_t len, uint32_t *ret_nsid)
+/* Behind every "fault:RULES@", as the catalogue takes them off. */
+static const char *lowest_uri(const char *uri)
 {
-	const char *at = uri, *end, *slash;
-	unsigned long nsid;
+	while (strncmp(uri, "fault:", 6) == 0 && strchr(uri, '@'))
+		uri = strchr(uri, '@') + 1;
+	return uri;
+}
 
-	if (strncmp(uri, "fault:", 6) == 0 && strchr(uri, '@'))
-		at = strchr(uri, '@') + 1;
-	if (strncmp(at, "nvme+vfio-user:", 15) == 0 || strncmp(at, "nvme:", 5) == 0)
-		at += 5;
-	else
+/* "PATH/NSID" without its options and decoded, cut at the last slash. 0 or -ENOTSUP. */
+static int split_nsid(const char *text, char *path, size_t len, uint32_t *ret_nsid)
+{
+	char plain[NVME_PATH_MAX];
+	unsigned long nsid;
+	struct errbuf eb;
+	char *slash, *end;
+
+	if ((size_t)snprintf(plain, sizeof(plain), "%.*s", (int)strcspn(text, "?"), text) >= sizeof(plain) ||
+	    uri_parse(plain, path, len, NULL, 0, &eb))
 		return -ENOTSUP;
-	end = at + strcspn(at, "?");
-	slash = memrchr(at, '/', (size_t)(end - at));
-	nsid = slash ? strtoul(slash + 1, NULL, 10) : 0;
-	if (nsid == 0 || nsid > UINT32_MAX)
+	slash = strrchr(path, '/');
+	if (!slash)
 		return -ENOTSUP;
-	if ((size_t)(slash - at) >= len)
-		return -ENAMETOOLONG;
-	memcpy(ret_address, at, (size_t)(slash - at));
-	ret_address[slash - at] = '\0';
+	nsid = strtoul(slash + 1, &end, 10);
+	if (*end || nsid == 0 || nsid > UINT32_MAX)
+		return -ENOTSUP;
+	*slash = '\0';
 	*ret_nsid = (uint32_t)nsid;
 	return 0;
+}
+
+int diskuri_nvme(const char *uri, char *ret_address, size_t len, uint32_t *ret_nsid)
+{
+	static const char pci[] = "nvme:", user[] = "nvme+vfio-user:";
+	const char *at = lowest_uri(uri);
+	bool is_user = strncmp(at, user, strlen(user)) == 0;
+	char path[NVME_PATH_MAX], bdf[PCIE_BDF_MAX];
+	int err;
+
+	if (!is_user && strncmp(at, pci, strlen(pci)) != 0)
+		return -ENOTSUP;
+	err = split_nsid(at + strlen(is_user ? user : pci), path, sizeof(path), ret_nsid);
+	if (err || (!is_user && pcie_bdf_parse(path, bdf)))
+		return -ENOTSUP;
+	return (size_t)snprintf(ret_address, len, "%s%s", is_user ? "vfio-user:" : "", is_user ? path : bdf) < len ?
+		       0 :
+		       -ENAMETOOLONG;
 }

@@ -17,8 +17,9 @@ int diskuri_from_path(const char *path, char *buf, size_t len);
 int diskuri_from_text(const char *text, char *buf, size_t len);
 
 /**
- * diskuri_nvme - the controller's address ("0000:01:00.0", "vfio-user:SOCKET") and the namespace of a disk on NVMe, also
- * below a fault: disk. 0, -ENOTSUP (another kind of disk), -ENAMETOOLONG. Pure.
+ * diskuri_nvme - the controller's address ("0000:01:00.0", "vfio-user:SOCKET") and the namespace of a disk on NVMe,
+ * also below fault: disks. In the driver's own spelling, so that an address written in another way is the same one.
+ * 0, -ENOTSUP (another kind of disk), -ENAMETOOLONG. Pure.
  */
 int diskuri_nvme(const char *uri, char *ret_address, size_t len, uint32_t *ret_nsid);
 
