@@ -213,6 +213,7 @@ class Refusals(NvmeCase):
                                    ({"data_len": 1 << 30}, -32602, "data_len"),
                                    ({"metadata": "AAAA"}, -32602, "metadata"),
                                    ({"cmdbuf": fmt, "data_len": 0}, -1, "was not allowed"),
+                                   ({"data_len": 4092}, -32602, "moves 4096 bytes"),
                                    ({"bogus": 1}, -32602, "bogus")):
             with self.assertRaises(RpcError) as caught:
                 daemon.call("bdev_nvme_send_cmd", **{**good, **change})

@@ -55,7 +55,7 @@ static void consent(void **state)
 	const struct nvmecmd_allow none = { 0 }, all = { true, true };
 
 	for (unsigned opc = 0; opc < 256; opc++) {
-		const struct nvme_passthru cmd = { .opc = (uint8_t)opc, .cdw10 = 1 };
+		const struct nvme_passthru cmd = { .opc = (uint8_t)opc, .cdw10 = 1, .data_bytes = 4096 };
 		enum nvmecmd_class class = nvmecmd_classify(&cmd, NULL);
 		struct errbuf eb = { "" };
 
@@ -63,6 +63,45 @@ static void consent(void **state)
 				 class == NVMECMD_READ ? 0 : class == NVMECMD_DENIED ? -EPERM : -EACCES);
 		assert_int_equal(eb.text[0] == '\0', class == NVMECMD_READ);
 		assert_int_equal(nvmecmd_check(&cmd, &all, &eb), class == NVMECMD_DENIED ? -EPERM : 0);
+	}
+}
+
+/* A device that is told of more data than there are pages for goes astray. */
+static void no_more_data_than_there_is_room(void **state)
+{
+	const struct nvmecmd_allow all = { true, true };
+	struct {
+		struct nvme_passthru cmd;
+		uint32_t bytes; /* the fewest that are enough */
+	} rows[] = {
+		{ { .opc = NVME_ADM_IDENTIFY }, 4096 },
+		{ { .opc = NVME_ADM_GET_LOG_PAGE, .cdw10 = 127u << 16 | 2 }, 512 },
+		{ { .opc = NVME_ADM_GET_LOG_PAGE, .cdw10 = 0xffffu << 16 | 7, .cdw11 = 1 }, 512 * 1024 },
+		{ { .opc = NVME_ADM_GET_FEATURES, .cdw10 = NVME_FEAT_APST }, 256 },
+		{ { .opc = NVME_ADM_GET_FEATURES, .cdw10 = NVME_FEAT_APST | NVME_FEAT_SEL(3) }, 0 },
+		{ { .opc = NVME_ADM_GET_FEATURES, .cdw10 = NVME_FEAT_HMB }, 4096 },
+		{ { .opc = NVME_ADM_GET_FEATURES, .cdw10 = NVME_FEAT_HOST_ID }, 8 },
+		{ { .opc = NVME_ADM_GET_FEATURES, .cdw10 = NVME_FEAT_HOST_ID, .cdw11 = 1 }, 16 },
+		{ { .opc = NVME_ADM_GET_FEATURES, .cdw10 = NVME_FEAT_TEMP_THRESH }, 0 },
+		{ { .opc = NVME_ADM_SET_FEATURES, .cdw10 = NVME_FEAT_SAVE | NVME_FEAT_TIMESTAMP }, 8 },
+		{ { .opc = NVME_ADM_NS_MGMT }, 4096 },
+		{ { .opc = NVME_ADM_NS_MGMT, .cdw10 = 1 }, 0 },
+		{ { .opc = NVME_ADM_NS_ATTACH, .cdw10 = 1 }, 4096 },
+		{ { .opc = NVME_ADM_FW_DOWNLOAD, .cdw10 = 1023 }, 4096 },
+		{ { .opc = NVME_ADM_SECURITY_RECV, .cdw11 = 513 }, 513 },
+		{ { .opc = NVME_ADM_GET_LBA_STATUS, .cdw12 = 31 }, 128 },
+	};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct errbuf eb = { "" };
+
+		rows[i].cmd.data_bytes = rows[i].bytes;
+		assert_int_equal(nvmecmd_check(&rows[i].cmd, &all, &eb), 0);
+		if (!rows[i].bytes)
+			continue;
+		rows[i].cmd.data_bytes--;
+		assert_int_equal(nvmecmd_check(&rows[i].cmd, &all, &eb), -EINVAL);
+		assert_non_null(strstr(eb.text, "too short"));
 	}
 }
 
@@ -134,6 +173,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(each_command_has_its_class),
 		cmocka_unit_test(consent),
+		cmocka_unit_test(no_more_data_than_there_is_room),
 		cmocka_unit_test(victims),
 		cmocka_unit_test(a_command_survives_the_journey),
 		cmocka_unit_test(base64url),

@@ -7,28 +7,6 @@
 
 #include "tools/nvring/nvv.h"
 
-/* Bytes that come with a feature; 0: none, its value is all. */
-static uint32_t feature_bytes(unsigned fid)
-{
-	switch (fid) {
-	case NVME_FEAT_LBA_RANGE:
-	case 0x7d: /* metadata, 5.27.1.20 ff. */
-	case 0x7e:
-	case 0x7f:
-		return 4096;
-	case NVME_FEAT_APST:
-		return 256;
-	case NVME_FEAT_TIMESTAMP:
-		return 8;
-	case NVME_FEAT_HOST_BEHAVIOR:
-		return NVME_HOST_BEHAVIOR_BYTES;
-	case NVME_FEAT_HOST_ID:
-		return 16;
-	default:
-		return 0;
-	}
-}
-
 /* The namespace: of the target only for features that namespaces have of their own, 5.27 figure 317. */
 static uint32_t feature_ns(const struct nvv *v, uint64_t fid)
 {
@@ -86,7 +64,7 @@ int cli_nvme_get_feature(struct cli *cli)
 		rc = cli_error(CLI_FAILED, "--feature-id has to be given");
 	if (!rc && (nvv_number(&v, "feature-id", UINT8_MAX, &fid) || nvv_number(&v, "sel", 3, &sel) ||
 		    nvv_number(&v, "cdw11", UINT32_MAX, &cdw11) ||
-		    (bytes = feature_bytes((unsigned)fid),
+		    (bytes = nvmecmd_feature_bytes((uint8_t)fid),
 		     nvv_number(&v, "data-len", sizeof(data), &bytes))))
 		rc = CLI_FAILED;
 	if (fid == NVME_FEAT_HOST_ID && !cli_opt(cli, "cdw11"))
@@ -125,7 +103,7 @@ int cli_nvme_set_feature(struct cli *cli)
 		rc = CLI_FAILED;
 	if (!rc && path)
 		rc = nvv_read_file(path, 4096, &data, &len);
-	bytes = feature_bytes((unsigned)fid);
+	bytes = nvmecmd_feature_bytes((uint8_t)fid);
 	if (!rc && len < bytes)
 		rc = cli_error(CLI_FAILED, "feature %#x comes with %u bytes: --data FILE", (unsigned)fid,
 			       (unsigned)bytes);

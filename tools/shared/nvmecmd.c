@@ -12,6 +12,11 @@
 #define OPC_LOCKDOWN	  0x24
 #define OPC_VENDOR	  0xc0
 
+#define FEAT_PREDICTABLE_LATENCY 0x13
+#define FEAT_METADATA_CTRLR_MORE 0x7d
+#define FEAT_METADATA_CTRLR	 0x7e
+#define FEAT_METADATA_NS	 0x7f
+
 /* Where the opcode alone says it. What is not here is denied. */
 static const struct {
 	uint8_t opc;
@@ -129,6 +134,69 @@ uint32_t nvmecmd_victim(const struct nvme_passthru *cmd, uint8_t fna)
 	return cmd->nsid ? cmd->nsid : NVME_NSID_ALL;
 }
 
+uint32_t nvmecmd_feature_bytes(uint8_t fid)
+{
+	switch (fid) {
+	case NVME_FEAT_LBA_RANGE:
+	case NVME_FEAT_HMB: /* when it is read, 5.27.1.10 */
+	case FEAT_METADATA_CTRLR_MORE:
+	case FEAT_METADATA_CTRLR:
+	case FEAT_METADATA_NS:
+		return 4096;
+	case NVME_FEAT_APST:
+		return 256;
+	case NVME_FEAT_TIMESTAMP:
+		return 8;
+	case FEAT_PREDICTABLE_LATENCY:
+	case NVME_FEAT_HOST_BEHAVIOR:
+		return NVME_HOST_BEHAVIOR_BYTES;
+	case NVME_FEAT_HOST_ID:
+		return 16;
+	default:
+		return 0;
+	}
+}
+
+static uint64_t feature_told_bytes(const struct nvme_passthru *cmd)
+{
+	uint8_t fid = cmd->cdw10 & 0xff;
+
+	if (cmd->opc == NVME_ADM_GET_FEATURES && (cmd->cdw10 >> 8 & 7) == 3)
+		return 0; /* SEL: supported capabilities, in dword 0 */
+	if (fid == NVME_FEAT_HOST_ID && !(cmd->cdw11 & 1))
+		return 8; /* EXHID: or all 16 */
+	return nvmecmd_feature_bytes(fid);
+}
+
+/* The data that the device will move, as far as the command itself says so. */
+static uint64_t told_bytes(const struct nvme_passthru *cmd)
+{
+	switch (cmd->opc) {
+	case NVME_ADM_IDENTIFY:
+		return NVME_ID_BYTES;
+	case NVME_ADM_GET_LOG_PAGE: /* NUMDU, NUMDL */
+		return ((uint64_t)(cmd->cdw11 & 0xffff) << 16 | cmd->cdw10 >> 16) * 4 + 4;
+	case NVME_ADM_GET_FEATURES:
+	case NVME_ADM_SET_FEATURES:
+		return feature_told_bytes(cmd);
+	case NVME_ADM_NS_MGMT: /* SEL 0: create */
+		return cmd->cdw10 & 0xf ? 0 : NVME_ID_BYTES;
+	case NVME_ADM_NS_ATTACH:
+		return NVME_ID_BYTES;
+	case NVME_ADM_FW_DOWNLOAD:
+	case NVME_ADM_DIRECTIVE_SEND:
+	case NVME_ADM_DIRECTIVE_RECV: /* NUMD */
+		return (uint64_t)cmd->cdw10 * 4 + 4;
+	case NVME_ADM_SECURITY_SEND:
+	case NVME_ADM_SECURITY_RECV: /* TL, AL */
+		return cmd->cdw11;
+	case NVME_ADM_GET_LBA_STATUS: /* MNDW */
+		return (uint64_t)cmd->cdw12 * 4 + 4;
+	default:
+		return 0;
+	}
+}
+
 int nvmecmd_check(const struct nvme_passthru *cmd, const struct nvmecmd_allow *allow,
 		  struct errbuf *eb)
 {
@@ -141,6 +209,10 @@ int nvmecmd_check(const struct nvme_passthru *cmd, const struct nvmecmd_allow *a
 	if (class != NVMECMD_READ && !allow->write)
 		return errbuf_set(eb, -EACCES, "%s (opcode 0x%02x) changes the device, and that was not allowed",
 				  name, cmd->opc);
+	/* Beyond the data's pages the device would follow what no longer is a page's address. */
+	if (told_bytes(cmd) > cmd->data_bytes)
+		return errbuf_set(eb, -EINVAL, "%s (opcode 0x%02x) moves %llu bytes: data of %u bytes is too short", name,
+				  cmd->opc, (unsigned long long)told_bytes(cmd), cmd->data_bytes);
 	return 0;
 }
 

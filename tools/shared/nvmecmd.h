@@ -40,7 +40,11 @@ const char *nvmecmd_name(uint8_t opc);
 /* Whom a NVMECMD_DESTROY hurts: one namespace, or NVME_NSID_ALL. @fna: of Identify Controller. Pure. */
 uint32_t nvmecmd_victim(const struct nvme_passthru *cmd, uint8_t fna);
 
-/* May it be sent? 0; -EPERM (the driver's own), -EACCES (writes, and nobody has agreed) with eb. Pure. */
+/* Bytes that come with a feature; 0: none, its value is all. Pure. */
+uint32_t nvmecmd_feature_bytes(uint8_t fid);
+
+/* May it be sent? 0; -EPERM (the driver's own), -EACCES (writes, and nobody has agreed), -EINVAL (says itself that it
+ * moves more than data_bytes) with eb. Pure. */
 int nvmecmd_check(const struct nvme_passthru *cmd, const struct nvmecmd_allow *allow,
 		  struct errbuf *eb);
 
