@@ -39,8 +39,8 @@ static int address_split(char *path, bool is_user, struct nvme_disk_uri *ret, st
 				  is_user ? "SOCKET" : "0000:01:00.0");
 	nsid = strtoul(slash + 1, &end, 10);
 	if (*end || slash[1] < '0' || slash[1] > '9' || nsid == 0 || nsid >= NVME_NSID_ALL)
-		return errbuf_set(eb, -EINVAL, "'%.32s' is no namespace: a number from 1",
-				  slash + 1);
+		return errbuf_set(eb, -EINVAL, "'%.32s' is no namespace: a number from 1 comes last (%s/1)", slash + 1,
+				  is_user ? "SOCKET" : "0000:01:00.0");
 	*slash = '\0';
 	if ((size_t)snprintf(ret->address, sizeof(ret->address), "%s%s",
 			     is_user ? "vfio-user:" : "", path) >= sizeof(ret->address))

@@ -13,6 +13,7 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -254,6 +255,10 @@ static int version_negotiate(struct vfio_user *u, struct errbuf *eb)
 				  "%s: no answer: is it a vfio-user server, and is no other client "
 				  "connected to it?",
 				  u->dev.name);
+	if (err == -EBUSY && !u->conn.dead)
+		return errbuf_set(eb, err,
+				  "%s: in use: its server has another client already, and takes one at a time",
+				  u->dev.name);
 	if (err)
 		return errbuf_set(eb, -EPROTO, "%s: not a vfio-user server: %.300s", u->dev.name,
 				  u->conn.dead ? u->conn.why.text : "it refuses our version");
@@ -426,6 +431,16 @@ static int socket_connect(int fd, const struct sockaddr_un *addr)
 	return 0;
 }
 
+/* Nobody can be connected to: of a socket that was left behind, and of what is none, connect() says the same. */
+static int explain_connect(const char *path, int err, struct errbuf *eb)
+{
+	struct stat st;
+
+	if (stat(path, &st) == 0 && !S_ISSOCK(st.st_mode))
+		return errbuf_set(eb, -ENOTSOCK, "%s: not a socket", path);
+	return errbuf_set(eb, err, "%s: %s: is the vfio-user server running?", path, strerror(-err));
+}
+
 int vfio_user_open(const char *path, struct vfio_dev **ret_dev, struct errbuf *eb)
 {
 	struct sockaddr_un addr = { .sun_family = AF_UNIX };
@@ -442,8 +457,7 @@ int vfio_user_open(const char *path, struct vfio_dev **ret_dev, struct errbuf *e
 	err = socket_connect(fd, &addr);
 	if (err) {
 		close(fd);
-		return errbuf_set(eb, err, "%s: %s: is the vfio-user server running?", path,
-				  strerror(-err));
+		return explain_connect(path, err, eb);
 	}
 	return vfio_user_open_fd(fd, &(struct vfio_user_opts){ .name = path }, ret_dev, eb);
 }

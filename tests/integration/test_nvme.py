@@ -154,6 +154,7 @@ class Refusals(NvmeCase):
                            (("id-ns", address), "there are: 1, 2"),
                            (("id-ns", address, "-n", "0xfffffffe"), "NVMe status: Invalid Namespace or Format"),
                            (("id-ctrl", self.path("nothing.sock")), "nothing.sock"),
+                           (("id-ctrl", self.path("ssd-1.img")), "not a socket"),
                            (("id-ctrl", "0000:1f:1f.7"), "0000:1f:1f.7"),
                            (("id-ctrl", "nodisk"), "no daemon"),
                            (("id-ctrl", "/dev/nvme7"), "/dev/nvme7"),
@@ -174,6 +175,13 @@ class Refusals(NvmeCase):
         self.assertIn("no such disk", self.one_line("id-ctrl", "w"))
         self.assertIn("holds 0 controllers", self.one_line("id-ctrl", "/dev/nvme0"))
         self.assertIn("holds no NVMe controller", self.cli("exec", "--", "true", status=1))
+
+    def test_another_client_has_it(self):
+        address = self.ssd()
+        self.hold(address)
+        said = self.refused("--no-rpc", "--disk", f"s=nvme+{address}/1")
+        self.assertIn("another client", said)
+        self.assertEqual(said.count("\n"), 1, said)
 
     def test_what_is_exported_is_not_destroyed(self):
         address = self.ssd()

@@ -121,7 +121,8 @@ int nvv_confirm(struct nvv *v, const char *fmt, ...)
 	va_end(ap);
 	if (!cli_opt(v->cli, "force")) {
 		if (!isatty(STDIN_FILENO) || !isatty(STDERR_FILENO))
-			return cli_error(CLI_FAILED, "%s (--force does it without being asked)", question);
+			return cli_error(CLI_FAILED, "%s; not done: nobody at a terminal to ask (--force does it without)",
+					 question);
 		if (!ask(question))
 			return cli_error(CLI_FAILED, "nothing was done");
 	}
