@@ -78,8 +78,7 @@ static int ns_look(struct nvme_ctrlr *c, uint32_t nsid, struct nvme_ns_info *ret
 	int err = page ? nvme_check_ready(c) : -ENOMEM;
 
 	if (err)
-		errbuf_write(eb, "the controller is %s",
-			     nvme_ctrlr_state_name(nvme_ctrlr_state(c)));
+		nvme_explain_state(c, eb);
 	if (!err && (nsid == 0 || nsid == NVME_NSID_ALL))
 		err = errbuf_set(eb, -ENODEV, "there is no such number");
 	if (!err)

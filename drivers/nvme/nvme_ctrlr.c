@@ -74,6 +74,16 @@ int nvme_check_ready(const struct nvme_ctrlr *c)
 	return nvme_ctrlr_state(c) == NVME_CTRLR_READY ? 0 : -ENODEV;
 }
 
+void nvme_explain_state(const struct nvme_ctrlr *c, struct errbuf *eb)
+{
+	enum nvme_ctrlr_state state = nvme_ctrlr_state(c);
+
+	if (state == NVME_CTRLR_FAILED)
+		errbuf_write(eb, "the controller has failed: delete all its disks, then create them anew");
+	else
+		errbuf_write(eb, "the controller is %s: try again", nvme_ctrlr_state_name(state));
+}
+
 /* The message that the namespaces may have changed. It may still be under way when the controller
  * is closed. */
 struct nvme_changed {

@@ -167,4 +167,7 @@ void nvme_tell_changed(struct nvme_ctrlr *c);
 /* -ENODEV unless it is ready. */
 int nvme_check_ready(const struct nvme_ctrlr *c);
 
+/* Why it is not ready, and the mend. */
+void nvme_explain_state(const struct nvme_ctrlr *c, struct errbuf *eb);
+
 #endif

@@ -103,8 +103,7 @@ int nvme_recover_reset(struct nvme_ctrlr *c, bool subsystem, const char *why, st
 	pthread_mutex_lock(&c->life_lock);
 	err = nvme_check_ready(c);
 	if (err) {
-		errbuf_write(eb, "the controller is %s",
-			     nvme_ctrlr_state_name(nvme_ctrlr_state(c)));
+		nvme_explain_state(c, eb);
 	} else if (subsystem && !c->cap.has_nssr) {
 		err = errbuf_set(eb, -ENOTSUP, "it offers no subsystem reset (CAP.NSSRS)");
 	} else {

@@ -229,6 +229,38 @@ class Refusals(NvmeCase):
             self.assertIn(said, caught.exception.message)
 
 
+class Gone(NvmeCase):
+    """The SSD's process is killed under the daemon."""
+
+    def test_the_others_are_seen(self):
+        gone, there = self.ssd("gone", ("64M",)), self.ssd("there", ("32M",))
+        daemon = self.start("--disk", f"g=nvme+{gone}/1", "--disk", f"h=nvme+{gone}/1", "--disk", f"t=nvme+{there}/1")
+        self.ssds[0].kill()
+        self.ssds[0].wait()
+        wait_for("the loss noticed", lambda: daemon.call("bdev_nvme_get_controllers", name=gone)[0]["ctrlrs"][0]["state"] == "failed")
+        listed = self.cli("nvme", "list", "-o", "json", status=None)
+        self.assertIn("delete all its disks", listed)
+        self.assertIn("THERE", listed)
+        self.assertNotIn("GONE", listed)
+        self.assertIn("THERE", self.exec("nvme", "list"))
+        for args in (("smart-log", "g"), ("reset", "g", "--force"), ("ns-rescan", "g"), ("format", "g", "--force")):
+            self.assertIn("delete all its disks", self.one_line(*args))
+
+    def test_back_again(self):
+        address = self.ssd("ssd", ("64M",))
+        daemon = self.start("--disk", f"g=nvme+{address}/1", "--disk", f"h=nvme+{address}/1")
+        self.ssds[0].kill()
+        self.ssds[0].wait()
+        wait_for("the loss noticed", lambda: daemon.call("bdev_nvme_get_controllers")[0]["ctrlrs"][0]["state"] == "failed")
+        self.path("ssd.sock").unlink()
+        self.ssd("ssd", ("64M",))
+        self.cli("disk", "delete", "g")
+        self.assertIn("delete all its disks", self.cli("disk", "create", "g", f"nvme+{address}/1", status=1))
+        self.cli("disk", "delete", "h")
+        self.cli("disk", "create", "g", f"nvme+{address}/1")
+        self.assertEqual(self.json("id-ctrl", "g")["sn"].strip(), "SSD")
+
+
 class Manage(NvmeCase):
     def check_changes(self, target):
         self.assertIn("--force", self.one_line("set-feature", target, "-f", "4", "-v", "0x150"))

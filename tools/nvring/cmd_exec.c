@@ -117,7 +117,8 @@ static int make_folder(struct run *r, struct errbuf *eb)
 {
 	const char *tmp = getenv("TMPDIR");
 	char sysfs[PATH_MAX + 8];
-	int err = 0;
+	unsigned nfailed = 0;
+	int err;
 
 	snprintf(r->folder, sizeof(r->folder), "%s/nvring-exec-XXXXXX", tmp && *tmp ? tmp : "/tmp");
 	if (!mkdtemp(r->folder)) {
@@ -128,9 +129,17 @@ static int make_folder(struct run *r, struct errbuf *eb)
 	snprintf(sysfs, sizeof(sysfs), "%s/sys", r->folder);
 	if (mkdir(sysfs, 0700))
 		return errbuf_set(eb, -errno, "%s: %s", sysfs, strerror(errno));
-	for (unsigned i = 0; i < r->devs.n && !err; i++)
-		err = exec_sysfs_make(sysfs, r->devs.dev[i].number, r->devs.dev[i].t, eb);
-	return err ? err : exec_serve_listen(r->folder, &r->listener, eb);
+	for (unsigned i = 0; i < r->devs.n; i++) {
+		int rc = exec_sysfs_make(sysfs, r->devs.dev[i].number, r->devs.dev[i].t, eb);
+
+		/* one of several that has failed does not hide the others */
+		if (rc && r->devs.n > 1)
+			cli_error(0, "%s", eb->text);
+		nfailed += rc != 0;
+	}
+	if (nfailed == r->devs.n)
+		return -ENODEV;
+	return exec_serve_listen(r->folder, &r->listener, eb);
 }
 
 /* In the child. Does not come back. */

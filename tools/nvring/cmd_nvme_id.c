@@ -191,12 +191,16 @@ static int list_held(struct listing *l, struct cli *cli, struct errbuf *eb)
 	char (*held)[NVME_ADDRESS_MAX] = calloc(NVT_CTRLRS_MAX, sizeof(*held));
 	int n = held ? nvt_held(cli, held, eb) : errbuf_set(eb, -ENOMEM, "out of memory"), err = 0;
 
-	for (int i = 0; i < n && !err; i++) {
+	/* one that has failed does not hide the others */
+	for (int i = 0; i < n; i++) {
 		struct nvt *t = NULL;
+		struct errbuf why;
+		int rc = nvt_open(cli, held[i], &t, &why);
 
-		err = nvt_open(cli, held[i], &t, eb);
-		if (!err)
-			err = list_ctrlr(l, t, i, eb);
+		if (!rc)
+			rc = list_ctrlr(l, t, i, &why);
+		if (rc && !err)
+			err = errbuf_set(eb, rc, "%s", why.text);
 		nvt_close(t);
 	}
 	free(held);
@@ -225,11 +229,11 @@ int cli_nvme_list(struct cli *cli)
 		table_print(l.table);
 	obj = json_object_new_object();
 	json_object_object_add(obj, "Devices", l.devices);
-	if (err || !v.json)
+	if (v.json && (!err || json_object_array_length(l.devices)))
+		(void)nvv_show_json(obj);
+	else
 		json_object_put(obj);
-	if (err)
-		return nvv_fail(&eb);
-	return v.json ? nvv_show_json(obj) : CLI_OK;
+	return err ? nvv_fail(&eb) : CLI_OK;
 }
 
 /*

@@ -265,9 +265,9 @@ int nvt_admin(struct nvt *t, struct nvme_passthru *cmd, struct errbuf *eb)
 	if (!t->ctrlr)
 		return admin_by_daemon(t, cmd, eb);
 	err = nvmecmd_run(t->ctrlr, cmd);
-	return err ? errbuf_set(eb, err, "%s: the controller does not answer: %s", t->address,
-				strerror(-err)) :
-		     0;
+	if (err)
+		nvmecmd_explain(t->ctrlr, err, eb);
+	return err;
 }
 
 int nvt_read_reg(struct nvt *t, uint32_t off, unsigned bytes, uint64_t *ret_value,

@@ -51,6 +51,8 @@ static int job_work(struct worker *worker)
 		return errbuf_set(&job->eb, -ENODEV, "the controller has gone");
 	job->id = *nvme_ctrlr_id(ctrlr);
 	err = job->work(ctrlr, job);
+	if (err && !job->eb.text[0])
+		nvmecmd_explain(ctrlr, err, &job->eb);
 	nvme_probe_put(ctrlr);
 	return err;
 }
@@ -61,8 +63,6 @@ static void job_done(struct worker *worker, int err)
 	struct wiring *w = job->w;
 
 	w->busy--;
-	if (err && !job->eb.text[0])
-		errbuf_write(&job->eb, "%s: the controller does not answer: %s", job->name, strerror(-err));
 	if (err)
 		rpc_fail(job->call, JSONRPC_STATE, "%s", job->eb.text);
 	else

@@ -51,6 +51,9 @@ int nvmecmd_check(const struct nvme_passthru *cmd, const struct nvmecmd_allow *a
 /* Carry out @cmd, already checked; Property Get reads the register itself. Blocks. As nvme_ctrlr_passthru(). */
 int nvmecmd_run(struct nvme_ctrlr *ctrlr, struct nvme_passthru *cmd);
 
+/* Why a command (or rescan) on @ctrlr came to @err, for people. */
+void nvmecmd_explain(const struct nvme_ctrlr *ctrlr, int err, struct errbuf *eb);
+
 /* The 64 bytes that travel, and back; the data is not in them. Pure. */
 void nvmecmd_to_sqe(const struct nvme_passthru *cmd, struct nvme_sqe *ret);
 void nvmecmd_from_sqe(const struct nvme_sqe *sqe, struct nvme_passthru *ret);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* A command on its way to the driver. */
 #include <errno.h>
+#include <string.h>
 
 #include "tools/shared/nvmecmd.h"
 
@@ -28,4 +29,17 @@ int nvmecmd_run(struct nvme_ctrlr *ctrlr, struct nvme_passthru *cmd)
 	if (cmd->opc == NVME_ADM_GET_LOG_PAGE && (cmd->cdw10 & 0xff) == NVME_LOG_CHANGED_NS)
 		cmd->cdw10 |= NVME_LOG_RAE;
 	return nvme_ctrlr_passthru(ctrlr, cmd);
+}
+
+void nvmecmd_explain(const struct nvme_ctrlr *ctrlr, int err, struct errbuf *eb)
+{
+	enum nvme_ctrlr_state state = nvme_ctrlr_state(ctrlr);
+	const char *name = nvme_ctrlr_name(ctrlr);
+
+	if (err == -ENODEV && state == NVME_CTRLR_FAILED)
+		errbuf_write(eb, "%s: the controller has failed: delete all its disks, then create them anew", name);
+	else if (err == -ENODEV)
+		errbuf_write(eb, "%s: the controller is %s: try again", name, nvme_ctrlr_state_name(state));
+	else
+		errbuf_write(eb, "%s: the controller does not answer: %s", name, strerror(-err));
 }
