@@ -98,6 +98,8 @@ int nvme_disable(struct nvme_ctrlr *c, struct errbuf *eb);
 void nvme_shutdown(struct nvme_ctrlr *c);
 /* By a function level reset when disabling does not work. */
 int nvme_force_off(struct nvme_ctrlr *c, struct errbuf *eb);
+/* A function that somebody else resets (sysfs) reads as zeros until that is over: wait for it. */
+void nvme_await_registers(struct nvme_ctrlr *c);
 
 /* nvme_features.c: what nvme_enable() asks for once the admin queue works. */
 int nvme_set_features(struct nvme_ctrlr *c, struct errbuf *eb);

@@ -14,6 +14,7 @@
 #define POLL_NS_MAX	  2000000ull
 #define SLOW_READY_MS	  2300u /* NVME_QUIRK_SLOW_READY */
 #define FUNCTION_RESET_MS 100u	/* PCIe 6.6.2: after it, before the first access */
+#define BACK_MS		  1000u /* until registers are back from a reset that was not ours */
 #define CRTO_UNIT_MS	  500u
 
 static void sleep_ns(uint64_t ns)
@@ -106,6 +107,15 @@ void nvme_shutdown(struct nvme_ctrlr *c)
 				c->info.shutdown_ms, true);
 	if (err && err != -ENODEV)
 		log_warn("%s: shutdown not confirmed by the device: %s", c->name, strerror(-err));
+}
+
+void nvme_await_registers(struct nvme_ctrlr *c)
+{
+	uint64_t until = mono_ns() + BACK_MS * MONO_NS_PER_MS, cap = 0;
+
+	while ((nvme_reg_read64(c->hw, NVME_REG_CAP, &cap) || cap != c->cap.raw) &&
+	       mono_ns() < until)
+		sleep_ns(POLL_NS_MAX);
 }
 
 static int read_cap(struct nvme_ctrlr *c, struct errbuf *eb)

@@ -75,6 +75,7 @@ static int reset(struct nvme_ctrlr *c, bool subsystem, struct errbuf *eb)
 	stop_queues(c);
 	if (subsystem)
 		err = reset_subsystem(c);
+	nvme_await_registers(c);
 	if (!err)
 		err = nvme_force_off(c, eb);
 	if (!err) {

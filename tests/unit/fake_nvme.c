@@ -32,6 +32,16 @@ static struct fake_nvme *fake_of(struct nvme_hw *hw)
 	return container_of(hw, struct fake_nvme, hw);
 }
 
+static bool is_zero(struct fake_nvme *f)
+{
+	unsigned left = __atomic_load_n(&f->zero_reads, __ATOMIC_RELAXED);
+
+	while (left && !__atomic_compare_exchange_n(&f->zero_reads, &left, left - 1, false,
+						    __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+		continue;
+	return left;
+}
+
 static int hw_read(struct nvme_hw *hw, uint32_t off, unsigned bytes, uint64_t *ret_value)
 {
 	struct fake_nvme *f = fake_of(hw);
@@ -39,6 +49,8 @@ static int hw_read(struct nvme_hw *hw, uint32_t off, unsigned bytes, uint64_t *r
 	(void)__atomic_fetch_add(&f->nmmio_reads, 1, __ATOMIC_RELAXED);
 	if (flag(f->is_gone))
 		*ret_value = bytes == 8 ? UINT64_MAX : UINT32_MAX;
+	else if (is_zero(f))
+		*ret_value = 0;
 	else
 		*ret_value = bytes == 8 ? reg_get64(f, off) : reg_get(f, off);
 	return 0;

@@ -73,7 +73,8 @@ struct fake_nvme {
 	/* how it fails; any time, atomic */
 	bool never_ready, cfs_at_enable, never_stops, abort_refused, abort_useless, shuffles,
 		no_reset, no_shutdown;
-	bool event_wanted; /* shadow doorbells: it sleeps, and wants to be told */
+	unsigned zero_reads; /* so many reads of registers find zeros: somebody else resets it */
+	bool event_wanted;   /* shadow doorbells: it sleeps, and wants to be told */
 	struct fake_nvme_rule rules[FAKE_NVME_RULES];
 	/* what it saw; under lock, or when it is stopped */
 	unsigned violations, ncompleted, nreads, nwrites, nflushes, nzeroes, nranges, nfua, nsgl,

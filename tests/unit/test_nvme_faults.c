@@ -165,6 +165,20 @@ static void a_fatal_status_is_reset(void **state)
 	rig_close();
 }
 
+/* By sysfs, say: its registers are away for a while, then it has forgotten all. */
+static void a_reset_by_others_is_waited_for(void **state)
+{
+	rig_open(NULL);
+	fake_nvme_rule(&rig.f, (struct fake_nvme_rule){
+				       .any_opc = true, .count = NIOS, .deed = FAKE_NVME_SILENT });
+	start_all();
+	__atomic_store_n(&rig.f.zero_reads, 50, __ATOMIC_RELAXED);
+	wait_all(0);
+	assert_int_equal(fake_nvme_count(&rig.f, &rig.f.nenables), 2);
+	assert_int_equal(nerrors, 0);
+	rig_close();
+}
+
 /* One line, all I/O ends, that controller only. */
 static void failed_for_good(void)
 {
@@ -289,6 +303,7 @@ int main(void)
 		cmocka_unit_test(a_stuck_device_is_reset_and_all_is_sent_again),
 		cmocka_unit_test(a_command_that_always_hangs_ends_with_an_error),
 		cmocka_unit_test(a_fatal_status_is_reset),
+		cmocka_unit_test(a_reset_by_others_is_waited_for),
 		cmocka_unit_test(a_lying_device_fails),
 		cmocka_unit_test(removal_ends_all_io),
 		cmocka_unit_test(a_device_that_never_comes_back_fails),
