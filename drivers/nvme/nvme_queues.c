@@ -138,19 +138,37 @@ static int queue_add(struct nvme_ctrlr *c, struct reactor *r, struct nvme_ioq **
 	return 0;
 }
 
+/* Of a controller that has failed: a queue whose I/O ends with errors, so that whoever comes now is
+ * told so, too. Control thread. */
+static int queue_add_dead(struct nvme_ctrlr *c, struct reactor *r, struct nvme_ioq **ret_ioq)
+{
+	struct nvme_ioq *q;
+	int err = queue_alloc(c, r, &q);
+
+	if (err)
+		return err;
+	nvme_ioq_kill(q);
+	pthread_mutex_lock(&c->lock);
+	c->ioqs[c->nioqs++] = q;
+	reactor_send(r, &q->start_msg, queue_start);
+	pthread_mutex_unlock(&c->lock);
+	*ret_ioq = q;
+	return 0;
+}
+
 int nvme_queues_get(struct nvme_ctrlr *c, struct reactor *r, struct nvme_ioq **ret_ioq,
 		    bool *ret_remote)
 {
 	struct nvme_ioq *q = NULL;
 	int err;
 
-	if (nvme_ctrlr_state(c) == NVME_CTRLR_FAILED)
-		return -ENODEV;
 	for (unsigned i = 0; i < c->nioqs && !q; i++)
 		if (c->ioqs[i]->reactor == r)
 			q = c->ioqs[i];
 	if (!q && c->nioqs < queues_max(c)) {
-		err = queue_add(c, r, &q);
+		err = nvme_ctrlr_state(c) == NVME_CTRLR_FAILED ? -ENODEV : queue_add(c, r, &q);
+		if (err && nvme_ctrlr_state(c) == NVME_CTRLR_FAILED)
+			err = queue_add_dead(c, r, &q);
 		/* the device gives less than it said: as if there were no more */
 		if (err && (err == -ENODEV || c->nioqs == 0))
 			return err;

@@ -609,6 +609,32 @@ static void queues_that_come_late_all_run(void **state)
 	late_queues(1);
 }
 
+/* A reactor that has no queue when the controller fails: its I/O ends with errors, too. */
+static void who_comes_to_a_failed_controller_is_told(void **state)
+{
+	const struct reactor_opts ro = { .name = "data", .cpu = -1 };
+	struct worker_io w = { .left = 10, .buf = buf_of(0) };
+	struct reactor *reactor;
+
+	rig_open(NULL);
+	fake_nvme_remove(&rig.f, true);
+	wait_state(NVME_CTRLR_FAILED);
+	assert_int_equal(reactor_create(&ro, &reactor), 0);
+	assert_int_equal(reactor_start(reactor), 0);
+	assert_int_equal(bdev_chan_get(rig.bdev, reactor, &w.chan), 0);
+	reactor_call(reactor, worker_start_io, &w);
+	for (uint64_t n = 0; n < TURNS_MAX && !__atomic_load_n(&w.done, __ATOMIC_ACQUIRE); n++)
+		reactor_turn(rig.r);
+	assert_int_equal(w.done, 1);
+	assert_int_equal(w.nfailed, 10);
+	bdev_chan_put(w.chan);
+	rig_release();
+	reactor_stop(reactor);
+	reactor_join(reactor);
+	reactor_destroy(reactor);
+	rig_fini();
+}
+
 static void released(void *arg)
 {
 	__atomic_store_n((bool *)arg, true, __ATOMIC_RELEASE);
@@ -653,6 +679,7 @@ int main(void)
 		cmocka_unit_test(more_reactors_than_queues),
 		cmocka_unit_test(more_reactors_than_queues_and_resets),
 		cmocka_unit_test(queues_that_come_late_all_run),
+		cmocka_unit_test(who_comes_to_a_failed_controller_is_told),
 		cmocka_unit_test(a_look_during_a_reset_waits_for_its_end),
 		cmocka_unit_test(a_size_that_changed_before_a_reset_is_noticed),
 		cmocka_unit_test(the_controller_is_given_back_behind_the_disk),
