@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -33,7 +34,8 @@ struct stretch {
 	int fd;
 	uint64_t nblocks;
 	uint32_t *generation; /* per block; 0: never written */
-	uint64_t *buffer;
+	uint64_t *from;	      /* of writes */
+	uint64_t *into;	      /* of reads: from now on written to by the device alone */
 };
 
 static struct stretch stretches[THREADS_MAX];
@@ -90,10 +92,10 @@ static void write_run(struct stretch *s, uint64_t first, uint64_t count)
 	for (uint64_t i = 0; i < count; i++) {
 		s->generation[first + i]++;
 		for (unsigned k = 0; k < BLOCK_STAMPS; k++)
-			s->buffer[i * BLOCK_STAMPS + k] = stamp(s, first + i, k);
+			s->from[i * BLOCK_STAMPS + k] = stamp(s, first + i, k);
 	}
 	start = now_ns();
-	n = pwrite(s->fd, s->buffer, bytes, offset_of(s, first));
+	n = pwrite(s->fd, s->from, bytes, offset_of(s, first));
 	if (n != (ssize_t)bytes)
 		complain(s, n < 0 ? strerror(errno) : "short write", first);
 	account(start);
@@ -105,8 +107,7 @@ static void read_run(struct stretch *s, uint64_t first, uint64_t count)
 	uint64_t start = now_ns();
 	ssize_t n;
 
-	memset(s->buffer, 0xee, bytes);
-	n = pread(s->fd, s->buffer, bytes, offset_of(s, first));
+	n = pread(s->fd, s->into, bytes, offset_of(s, first));
 	if (n != (ssize_t)bytes) {
 		complain(s, n < 0 ? strerror(errno) : "short read", first);
 		return;
@@ -116,7 +117,7 @@ static void read_run(struct stretch *s, uint64_t first, uint64_t count)
 		if (!s->generation[first + i])
 			continue;
 		for (unsigned k = 0; k < BLOCK_STAMPS; k++) {
-			if (s->buffer[i * BLOCK_STAMPS + k] == stamp(s, first + i, k))
+			if (s->into[i * BLOCK_STAMPS + k] == stamp(s, first + i, k))
 				continue;
 			complain(s, "other data than written", first + i);
 			return;
@@ -146,10 +147,46 @@ static void *work(void *arg)
 	return NULL;
 }
 
+/* There to stay. */
+static uint64_t *buffer(void)
+{
+	size_t bytes = (size_t)RUN_BLOCKS_MAX * BLOCK_BYTES;
+	void *made = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
+			  MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE | MAP_LOCKED, -1, 0);
+
+	if (made == MAP_FAILED)
+		return NULL;
+	memset(made, 0xee, bytes);
+	return made;
+}
+
+/* Where @at lies in the guest's memory; 0: only root may know. */
+static uint64_t page_number(int pagemap, const void *at)
+{
+	uint64_t entry = 0;
+	off_t place = (off_t)((uintptr_t)at / BLOCK_BYTES * sizeof(entry));
+
+	if (pread(pagemap, &entry, sizeof(entry), place) != sizeof(entry))
+		return 0;
+	return entry & ((1ull << 55) - 1);
+}
+
+/* A migration is judged by these pages: what is not the same there on the other side was lost by
+ * the device, not by the CPU. */
+static void tell_pages(const struct stretch *s)
+{
+	int pagemap = open("/proc/self/pagemap", O_RDONLY);
+
+	printf("VERIFIER into");
+	for (unsigned i = 0; i < RUN_BLOCKS_MAX; i++)
+		printf(" %llx",
+		       (unsigned long long)page_number(pagemap, s->into + i * BLOCK_STAMPS));
+	printf("\n");
+	close(pagemap);
+}
+
 static bool prepare(struct stretch *s, unsigned id, const char *path, uint64_t mib)
 {
-	void *buffer = NULL;
-
 	s->id = id;
 	s->seed = id * 7919 + 1;
 	s->nblocks = mib * (1048576 / BLOCK_BYTES);
@@ -159,10 +196,11 @@ static bool prepare(struct stretch *s, unsigned id, const char *path, uint64_t m
 		perror(path);
 		return false;
 	}
-	if (!s->generation ||
-	    posix_memalign(&buffer, BLOCK_BYTES, RUN_BLOCKS_MAX * BLOCK_BYTES) != 0)
+	s->from = buffer();
+	s->into = buffer();
+	if (!s->generation || !s->from || !s->into)
 		return false;
-	s->buffer = buffer;
+	tell_pages(s);
 	return true;
 }
 
