@@ -120,7 +120,7 @@ void nvme_await_registers(struct nvme_ctrlr *c)
 
 static int read_cap(struct nvme_ctrlr *c, struct errbuf *eb)
 {
-	uint32_t vs = 0, crto;
+	uint32_t vs = 0, crto, stride = c->cap.stride; /* 0: the first time */
 	uint64_t cap = 0;
 	int err = nvme_reg_read64(c->hw, NVME_REG_CAP, &cap);
 
@@ -129,6 +129,10 @@ static int read_cap(struct nvme_ctrlr *c, struct errbuf *eb)
 	if (err)
 		return explain(c, err, "", 0, eb);
 	err = nvme_cap_parse(cap, vs, c->hw->doorbells_bytes, &c->cap, eb);
+	/* the doorbells of the queues that there are, and their shadows, lie where they lie */
+	if (!err && stride && stride != c->cap.stride)
+		return errbuf_set(eb, -EPROTO, "its doorbells are %u bytes apart, and were %u (CAP.DSTRD)",
+				  c->cap.stride, stride);
 	/* 3.1.3.21: with CRMS the real time to become ready is in CRTO.CRWMT */
 	if (!err && NVME_CAP_CRMS(cap) && !nvme_reg_read(c->hw, NVME_REG_CRTO, &crto))
 		c->cap.ready_ms = CC_MAX(c->cap.ready_ms, (crto & 0xffff) * CRTO_UNIT_MS);

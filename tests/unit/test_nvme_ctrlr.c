@@ -351,6 +351,19 @@ static void another_device_after_the_reset_is_refused(void **state)
 	close_it(o);
 }
 
+/* Doorbells keep the places that they were given: queues and shadow pages are made for them. */
+static void doorbells_that_move_in_a_reset_are_refused(void **state)
+{
+	struct open *o = open_it(plain);
+	struct errbuf eb = { "" };
+
+	o->f.regs[NVME_REG_CAP / 4 + 1] |= 1; /* CAP.DSTRD */
+	assert_int_equal(nvme_ctrlr_reset(o->c, false, &eb), -EPROTO);
+	assert_non_null(strstr(eb.text, "CAP.DSTRD"));
+	assert_int_equal(nvme_ctrlr_state(o->c), NVME_CTRLR_FAILED);
+	close_it(o);
+}
+
 static void wants_memory(struct fake_nvme *f)
 {
 	f->hmpre = 2048; /* 8 MiB */
@@ -426,6 +439,7 @@ int main(void)
 		cmocka_unit_test(a_subsystem_reset_where_offered),
 		cmocka_unit_test(a_reset_that_fails_is_the_end),
 		cmocka_unit_test(another_device_after_the_reset_is_refused),
+		cmocka_unit_test(doorbells_that_move_in_a_reset_are_refused),
 		cmocka_unit_test(host_memory_is_lent_until_the_end),
 		cmocka_unit_test(peek_reads_blocks),
 		cmocka_unit_test(compare_verify_and_copy),
