@@ -143,15 +143,19 @@ static int read_cap(struct nvme_ctrlr *c, struct errbuf *eb)
 }
 
 /* Before CC.EN: there are controllers that deliver only the vectors that were enabled before. */
-static void set_vectors(struct nvme_ctrlr *c)
+static int set_vectors(struct nvme_ctrlr *c, struct errbuf *eb)
 {
 	int err = c->nvectors ? c->hw->ops->set_vectors(c->hw, c->vector_fds, c->nvectors) : 0;
 
 	if (!err)
-		return;
+		return 0;
+	/* the queues there are sleep until an interrupt */
+	if (nvme_queues_count(c))
+		return errbuf_set(eb, err, "its interrupts cannot be set up again: %s", strerror(-err));
 	if (err != -ENOTSUP)
 		log_warn("%s: no interrupts (%s): it is polled", c->name, strerror(-err));
 	c->nvectors = 0;
+	return 0;
 }
 
 static int start(struct nvme_ctrlr *c, struct errbuf *eb)
@@ -159,12 +163,13 @@ static int start(struct nvme_ctrlr *c, struct errbuf *eb)
 	const struct nvme_qpair *qp = &c->admin.qp;
 	uint32_t cc =
 		NVME_CC_CSS(c->cap.css) | NVME_CC_IOSQES(6) | NVME_CC_IOCQES(4) | NVME_CC_MPS(0);
-	int err;
+	int err = set_vectors(c, eb);
 
+	if (err)
+		return err;
 	nvme_syncq_reset(&c->admin);
 	c->nevents = 0;
 	c->nrequests = 0;
-	set_vectors(c);
 	err = nvme_reg_write(c->hw, NVME_REG_AQA, NVME_AQA(qp->sq_mask, qp->cq_mask));
 	if (!err)
 		err = nvme_reg_write64(c->hw, NVME_REG_ASQ, qp->sq_iova);

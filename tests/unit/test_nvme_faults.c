@@ -294,6 +294,21 @@ static void an_idle_queue_sleeps_until_the_interrupt(void **state)
 	rig_close();
 }
 
+/* Queues that sleep until an interrupt would sleep for ever. */
+static void a_reset_without_its_interrupts_fails(void **state)
+{
+	struct errbuf eb = { "" };
+
+	rig_open_with(with_vectors, &(struct nvme_bdev_opts){ 0 }, REACTOR_INTERRUPT);
+	assert_int_equal(do_io(BIO_READ, 0, buf_of(0), IO_BYTES), 0);
+	rig.f.nvectors = 0; /* it takes none any more */
+	assert_int_equal(nvme_ctrlr_reset(rig.c, false, &eb), -ENOTSUP);
+	assert_non_null(strstr(eb.text, "interrupts"));
+	wait_state(NVME_CTRLR_FAILED);
+	assert_int_equal(do_io(BIO_READ, 0, buf_of(0), IO_BYTES), -EIO);
+	rig_close();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -309,6 +324,7 @@ int main(void)
 		cmocka_unit_test(a_device_that_never_comes_back_fails),
 		cmocka_unit_test(a_reset_under_io_loses_nothing),
 		cmocka_unit_test(an_idle_queue_sleeps_until_the_interrupt),
+		cmocka_unit_test(a_reset_without_its_interrupts_fails),
 	};
 
 	mono_init();
