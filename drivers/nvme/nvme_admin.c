@@ -82,12 +82,11 @@ static int queue_exec(struct nvme_syncq *q, struct nvme_passthru *cmd, uint64_t 
 	return admin_check(nvme_syncq_exec_prps(q, cmd, &prps), cmd, what, eb);
 }
 
-static void queue_delete(struct nvme_syncq *q, uint8_t opc, uint16_t id)
+static int queue_delete(struct nvme_syncq *q, uint8_t opc, uint16_t id)
 {
 	struct nvme_passthru cmd = { .opc = opc, .cdw10 = id };
 
-	/* the controller is disabled next in any case */
-	(void)nvme_syncq_exec(q, &cmd);
+	return nvme_admin_exec(q, &cmd, "Delete I/O Queue", NULL);
 }
 
 int nvme_admin_create_queues(struct nvme_syncq *q, const struct nvme_qpair *qp, int vector,
@@ -112,14 +111,15 @@ int nvme_admin_create_queues(struct nvme_syncq *q, const struct nvme_qpair *qp, 
 		return err;
 	err = queue_exec(q, &sq, qp->sq_iova, "Create I/O Submission Queue", eb);
 	if (err)
-		queue_delete(q, NVME_ADM_DELETE_CQ, qp->id);
+		(void)queue_delete(q, NVME_ADM_DELETE_CQ, qp->id); /* empty, whether it goes or not */
 	return err;
 }
 
-void nvme_admin_delete_queues(struct nvme_syncq *q, const struct nvme_qpair *qp)
+int nvme_admin_delete_queues(struct nvme_syncq *q, const struct nvme_qpair *qp)
 {
-	queue_delete(q, NVME_ADM_DELETE_SQ, qp->id);
-	queue_delete(q, NVME_ADM_DELETE_CQ, qp->id);
+	int err = queue_delete(q, NVME_ADM_DELETE_SQ, qp->id);
+
+	return err ? err : queue_delete(q, NVME_ADM_DELETE_CQ, qp->id);
 }
 
 int nvme_admin_abort(struct nvme_syncq *q, uint16_t sqid, uint16_t cid)

@@ -21,8 +21,8 @@ int nvme_admin_set_feature(struct nvme_syncq *q, uint8_t fid, uint32_t cdw11, ui
 /* Both queues of @qp; @vector < 0: no interrupts. Undone on failure. */
 int nvme_admin_create_queues(struct nvme_syncq *q, const struct nvme_qpair *qp, int vector,
 			     struct errbuf *eb);
-/* As far as the device goes along. */
-void nvme_admin_delete_queues(struct nvme_syncq *q, const struct nvme_qpair *qp);
+/* 0, or not both have gone: the device may still use their memory. */
+int nvme_admin_delete_queues(struct nvme_syncq *q, const struct nvme_qpair *qp);
 
 /* 0: the command has been aborted, its completion comes or is there. -EBUSY: not aborted. */
 int nvme_admin_abort(struct nvme_syncq *q, uint16_t sqid, uint16_t cid);

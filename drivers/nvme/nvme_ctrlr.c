@@ -274,17 +274,18 @@ int nvme_ctrlr_open(struct nvme_hw *hw, const struct nvme_ctrlr_opts *opts,
 	return 0;
 }
 
-/* Politely, as 3.6.1 wants it: queues first, then the shutdown, then off. */
+/* Politely, as 3.6.1 wants it: queues first, then the shutdown, then off. Each command may take its
+ * whole time: the first that fails is the last, because off it goes in any case. */
 static void ctrlr_shut_down(struct nvme_ctrlr *c)
 {
 	struct errbuf eb = { "" };
+	int err = c->sync_io ? nvme_admin_delete_queues(&c->admin, &c->sync_io->qp) : 0;
 
-	if (c->sync_io)
-		nvme_admin_delete_queues(&c->admin, &c->sync_io->qp);
-	for (unsigned i = 0; i < c->nioqs; i++)
+	for (unsigned i = 0; i < c->nioqs && !err; i++)
 		if (c->ioqs[i]->is_created)
-			nvme_admin_delete_queues(&c->admin, &c->ioqs[i]->qp);
-	nvme_hmb_disable(c);
+			err = nvme_admin_delete_queues(&c->admin, &c->ioqs[i]->qp);
+	if (!err)
+		nvme_hmb_disable(c);
 	nvme_shutdown(c);
 	if (nvme_force_off(c, &eb))
 		log_warn("%s: %s", c->name, eb.text);

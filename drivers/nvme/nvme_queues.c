@@ -295,10 +295,10 @@ int nvme_queues_exec(struct nvme_ctrlr *c, struct nvme_passthru *cmd)
 		err = sync_open(c);
 	if (!err)
 		err = nvme_syncq_exec(c->sync_io, cmd);
-	if (c->sync_io && c->queues == 1 && err != -ETIMEDOUT) {
-		nvme_admin_delete_queues(&c->admin, &c->sync_io->qp);
+	/* a device that does not give the queue back may still write to it: then it stays */
+	if (c->sync_io && c->queues == 1 && err != -ETIMEDOUT &&
+	    !nvme_admin_delete_queues(&c->admin, &c->sync_io->qp))
 		sync_drop(c);
-	}
 	pthread_mutex_unlock(&c->life_lock);
 	return err;
 }

@@ -533,6 +533,38 @@ static void more_reactors_than_queues_and_resets(void **state)
 	many_reactors(shuffling, true);
 }
 
+/* One timeout of the admin queue is enough to know it. */
+static void a_silent_device_is_not_asked_for_each_queue(void **state)
+{
+	struct reactor *reactors[NREACTORS];
+	struct bdev_chan *chans[NREACTORS];
+
+	ctrlr_opts = (struct nvme_ctrlr_opts){ .admin_timeout_ms = 300 };
+	rig_open(NULL);
+	for (unsigned i = 0; i < NREACTORS; i++) {
+		const struct reactor_opts ro = { .name = "data", .cpu = -1 };
+
+		assert_int_equal(reactor_create(&ro, &reactors[i]), 0);
+		assert_int_equal(reactor_start(reactors[i]), 0);
+		assert_int_equal(bdev_chan_get(rig.bdev, reactors[i], &chans[i]), 0);
+	}
+	for (unsigned i = 0; i < NREACTORS; i++)
+		bdev_chan_put(chans[i]);
+	fake_nvme_rule(&rig.f, (struct fake_nvme_rule){ .is_admin = true,
+							.any_opc = true,
+							.count = 100,
+							.deed = FAKE_NVME_SILENT });
+	rig_release();
+	assert_int_equal(rig.f.rules[0].count, 99);
+	for (unsigned i = 0; i < NREACTORS; i++) {
+		reactor_stop(reactors[i]);
+		reactor_join(reactors[i]);
+		reactor_destroy(reactors[i]);
+	}
+	rig_fini();
+	ctrlr_opts = (struct nvme_ctrlr_opts){ 0 };
+}
+
 /* Holds the life of the controller with a command that is not answered. */
 static void *hold_main(void *arg)
 {
@@ -680,6 +712,7 @@ int main(void)
 		cmocka_unit_test(more_reactors_than_queues_and_resets),
 		cmocka_unit_test(queues_that_come_late_all_run),
 		cmocka_unit_test(who_comes_to_a_failed_controller_is_told),
+		cmocka_unit_test(a_silent_device_is_not_asked_for_each_queue),
 		cmocka_unit_test(a_look_during_a_reset_waits_for_its_end),
 		cmocka_unit_test(a_size_that_changed_before_a_reset_is_noticed),
 		cmocka_unit_test(the_controller_is_given_back_behind_the_disk),
