@@ -57,13 +57,23 @@ static void list_others(struct nvme_ctrlr *c, char *text, size_t size)
 	free(nsids);
 }
 
+static int ns_identify(struct nvme_ctrlr *c, uint32_t cns, uint32_t nsid, void *page,
+		       struct errbuf *eb)
+{
+	int err = nvme_admin_identify(&c->admin, cns, nsid, page, eb);
+
+	nvme_report(c, err);
+	return err;
+}
+
 static int ns_check_csi(struct nvme_ctrlr *c, uint32_t nsid, void *page, struct errbuf *eb)
 {
 	struct nvme_ns_ids ids;
+	int err = ns_identify(c, NVME_CNS_NS_DESC_LIST, nsid, page, eb);
 
 	/* Since 1.3, and older devices refuse it: NVM it is. */
-	if (nvme_admin_identify(&c->admin, NVME_CNS_NS_DESC_LIST, nsid, page, NULL))
-		return 0;
+	if (err)
+		return err == -ETIMEDOUT || err == -EPROTO ? err : 0;
 	nvme_ns_descs_parse(page, &ids);
 	if (ids.csi == 0)
 		return 0;
@@ -84,7 +94,7 @@ static int ns_look(struct nvme_ctrlr *c, uint32_t nsid, struct nvme_ns_info *ret
 	if (!err)
 		err = ns_check_csi(c, nsid, page, eb);
 	if (!err)
-		err = nvme_admin_identify(&c->admin, NVME_CNS_NS, nsid, page, eb);
+		err = ns_identify(c, NVME_CNS_NS, nsid, page, eb);
 	if (!err)
 		err = nvme_ns_info_parse(page, ret_info, eb);
 	free(page);
@@ -357,6 +367,8 @@ int nvme_bdev_peek(struct nvme_ctrlr *ctrlr, uint32_t nsid, uint64_t off, void *
 	if (err)
 		return err;
 	step = CC_MIN(ctrlr->info.xfer_bytes_max, NVME_SYNCQ_DATA_BYTES);
+	if (step < 1u << info.shift)
+		return -ENOTSUP; /* not even one block: nvme_bdev_open() refuses it, too */
 	if ((off | bytes) & ((1u << info.shift) - 1) || off > info.bytes ||
 	    bytes > info.bytes - off)
 		return -EINVAL;

@@ -326,9 +326,10 @@ static bool is_ours_alone(const struct nvme_passthru *cmd)
 	}
 }
 
-/* The keeper sees to a device that does not answer, or answers something else. */
-static void passthru_report(struct nvme_ctrlr *c, int err)
+void nvme_report(struct nvme_ctrlr *c, int err)
 {
+	if (err != -ETIMEDOUT && err != -EPROTO)
+		return;
 	(void)__atomic_fetch_or(&c->report, err == -EPROTO ? NVME_REPORT_LIE : NVME_REPORT_RESET,
 				__ATOMIC_RELEASE);
 	nvme_ctrlr_wake_keeper(c);
@@ -343,18 +344,13 @@ int nvme_ctrlr_passthru(struct nvme_ctrlr *c, struct nvme_passthru *cmd)
 	if (is_ours_alone(cmd))
 		return -EPERM;
 	err = nvme_syncq_exec(&c->admin, cmd);
-	if (err == -ETIMEDOUT || err == -EPROTO)
-		passthru_report(c, err);
+	nvme_report(c, err);
 	return err;
 }
 
 int nvme_ctrlr_io_passthru(struct nvme_ctrlr *c, struct nvme_passthru *cmd)
 {
-	int err = c->opts.no_io ? -EINVAL : nvme_queues_exec(c, cmd);
-
-	if (err == -ETIMEDOUT || err == -EPROTO)
-		passthru_report(c, err);
-	return err;
+	return c->opts.no_io ? -EINVAL : nvme_queues_exec(c, cmd);
 }
 
 int nvme_ctrlr_read_reg(struct nvme_ctrlr *c, uint32_t off, unsigned bytes, uint64_t *ret_value)

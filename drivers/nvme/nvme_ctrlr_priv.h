@@ -166,6 +166,9 @@ void nvme_listen(struct nvme_ctrlr *c, struct nvme_ns_listener *l);
 void nvme_unlisten(struct nvme_ns_listener *l);
 /* The listeners hear of it on the control thread. */
 void nvme_tell_changed(struct nvme_ctrlr *c);
+/* The keeper sees to a device that has not answered in time (a reset: what was given up keeps its slot
+ * and its data until then), or that answers something else (the end). Other errors are nothing to it. */
+void nvme_report(struct nvme_ctrlr *c, int err);
 /* -ENODEV unless it is ready. */
 int nvme_check_ready(const struct nvme_ctrlr *c);
 

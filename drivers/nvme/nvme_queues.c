@@ -128,6 +128,7 @@ static int queue_add(struct nvme_ctrlr *c, struct reactor *r, struct nvme_ioq **
 		pthread_mutex_unlock(&c->life_lock);
 	else
 		nvme_ctrlr_wake_keeper(c);
+	nvme_report(c, err);
 	if (err) {
 		log_error("%s: no I/O queue for another reactor: %s", c->name,
 			  eb.text[0] ? eb.text : strerror(-err));
@@ -300,6 +301,7 @@ int nvme_queues_exec(struct nvme_ctrlr *c, struct nvme_passthru *cmd)
 	    !nvme_admin_delete_queues(&c->admin, &c->sync_io->qp))
 		sync_drop(c);
 	pthread_mutex_unlock(&c->life_lock);
+	nvme_report(c, err);
 	return err;
 }
 

@@ -427,6 +427,34 @@ static void a_size_that_changed_before_a_reset_is_noticed(void **state)
 	rig_close();
 }
 
+/* What a set-up thread has given up, the keeper ends: the next one finds a queue that works. */
+static void commands_given_up_end_in_a_reset(void **state)
+{
+	static const struct fake_nvme_rule rules[] = {
+		{ .opc = NVME_NVM_READ, .count = 1, .deed = FAKE_NVME_SILENT },
+		{ .is_admin = true, .opc = NVME_ADM_IDENTIFY, .count = 1, .deed = FAKE_NVME_SILENT },
+		{ .is_admin = true, .opc = NVME_ADM_CREATE_SQ, .count = 1, .deed = FAKE_NVME_SILENT },
+	};
+	int err;
+
+	for (unsigned i = 0; i < ARRAY_SIZE(rules); i++) {
+		ctrlr_opts = (struct nvme_ctrlr_opts){ .io_timeout_ms = 300, .admin_timeout_ms = 300 };
+		rig_open(NULL);
+		fake_nvme_rule(&rig.f, rules[i]);
+		err = nvme_bdev_peek(rig.c, 1, 0, buf_of(0), IO_BYTES);
+		assert_int_equal(err, -ETIMEDOUT);
+		for (uint64_t n = 0;
+		     n < TURNS_MAX / 100 && fake_nvme_count(&rig.f, &rig.f.nenables) < 2; n++)
+			reactor_turn(rig.r);
+		assert_int_equal(fake_nvme_count(&rig.f, &rig.f.nenables), 2);
+		wait_state(NVME_CTRLR_READY);
+		assert_int_equal(do_io(BIO_READ, 0, buf_of(0), IO_BYTES), 0); /* the reset needs our turns */
+		assert_int_equal(nvme_bdev_peek(rig.c, 1, 0, buf_of(0), IO_BYTES), 0);
+		rig_close();
+	}
+	ctrlr_opts = (struct nvme_ctrlr_opts){ 0 };
+}
+
 /*
  * More reactors than queues
  */
@@ -712,6 +740,7 @@ int main(void)
 		cmocka_unit_test(more_reactors_than_queues_and_resets),
 		cmocka_unit_test(queues_that_come_late_all_run),
 		cmocka_unit_test(who_comes_to_a_failed_controller_is_told),
+		cmocka_unit_test(commands_given_up_end_in_a_reset),
 		cmocka_unit_test(a_silent_device_is_not_asked_for_each_queue),
 		cmocka_unit_test(a_look_during_a_reset_waits_for_its_end),
 		cmocka_unit_test(a_size_that_changed_before_a_reset_is_noticed),

@@ -397,6 +397,22 @@ static void peek_reads_blocks(void **state)
 	close_it(o);
 }
 
+static void large_blocks(struct fake_nvme *f)
+{
+	f->mdts = 1; /* 8 KiB */
+	f->ns[0].shift = 14;
+}
+
+static void peek_needs_a_transfer_of_a_block(void **state)
+{
+	struct open *o = open_it(large_blocks);
+	static uint8_t buf[16384];
+
+	assert_int_equal(nvme_bdev_peek(o->c, 1, 0, buf, sizeof(buf)), -ENOTSUP);
+	assert_int_equal(o->f.nreads, 0);
+	close_it(o);
+}
+
 static void compare_verify_and_copy(void **state)
 {
 	struct open *o = open_it(plain);
@@ -442,6 +458,7 @@ int main(void)
 		cmocka_unit_test(doorbells_that_move_in_a_reset_are_refused),
 		cmocka_unit_test(host_memory_is_lent_until_the_end),
 		cmocka_unit_test(peek_reads_blocks),
+		cmocka_unit_test(peek_needs_a_transfer_of_a_block),
 		cmocka_unit_test(compare_verify_and_copy),
 	};
 
