@@ -256,8 +256,8 @@ static int sync_open(struct nvme_ctrlr *c)
 
 	if (c->sync_io)
 		return 0;
-	if (c->queues == 1 && c->nioqs)
-		return -EBUSY; /* the only queue is a reactor's */
+	if (nvme_queues_count(c) >= c->queues)
+		return -EBUSY; /* the last queue is a reactor's */
 	q = calloc(1, sizeof(*q));
 	err = q ? nvme_syncq_init(q, c->hw, &o) : -ENOMEM;
 	if (err) {

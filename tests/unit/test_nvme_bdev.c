@@ -561,6 +561,31 @@ static void more_reactors_than_queues_and_resets(void **state)
 	many_reactors(shuffling, true);
 }
 
+/* A device that gives fewer queues after a reset: none is left for set-up threads, and the last is in use. */
+static void the_last_queue_is_nobody_elses(void **state)
+{
+	const struct reactor_opts ro = { .name = "data", .cpu = -1 };
+	struct bdev_chan *chan;
+	struct reactor *r;
+
+	rig_open(with_dbbuf);
+	assert_int_equal(reactor_create(&ro, &r), 0);
+	assert_int_equal(reactor_start(r), 0);
+	assert_int_equal(bdev_chan_get(rig.bdev, r, &chan), 0);
+	pthread_mutex_lock(&rig.f.lock);
+	rig.f.queues_max = 2;
+	pthread_mutex_unlock(&rig.f.lock);
+	assert_int_equal(nvme_ctrlr_reset(rig.c, false, NULL), 0);
+	assert_int_equal(nvme_bdev_peek(rig.c, 1, 0, buf_of(0), IO_BYTES), -EBUSY);
+	assert_int_equal(do_io(BIO_READ, 0, buf_of(0), IO_BYTES), 0);
+	bdev_chan_put(chan);
+	rig_release();
+	reactor_stop(r);
+	reactor_join(r);
+	reactor_destroy(r);
+	rig_fini();
+}
+
 /* One timeout of the admin queue is enough to know it. */
 static void a_silent_device_is_not_asked_for_each_queue(void **state)
 {
@@ -740,6 +765,7 @@ int main(void)
 		cmocka_unit_test(more_reactors_than_queues_and_resets),
 		cmocka_unit_test(queues_that_come_late_all_run),
 		cmocka_unit_test(who_comes_to_a_failed_controller_is_told),
+		cmocka_unit_test(the_last_queue_is_nobody_elses),
 		cmocka_unit_test(commands_given_up_end_in_a_reset),
 		cmocka_unit_test(a_silent_device_is_not_asked_for_each_queue),
 		cmocka_unit_test(a_look_during_a_reset_waits_for_its_end),
