@@ -100,7 +100,11 @@ static void handle(struct nvme_ctrlr *c, uint32_t dw0)
 
 	switch (NVME_AER_TYPE(dw0)) {
 	case NVME_AER_ERROR:
-		log_warn("%s: reports an error (event 0x%x)", c->name, dw0);
+		/* the 1st, 2nd, 4th, 8th …: it may report as many as it likes */
+		c->nerror_events++;
+		if (CC_IS_POW2(c->nerror_events))
+			log_warn("%s: reports an error (event 0x%x, %u so far)", c->name, dw0,
+				 c->nerror_events);
 		(void)nvme_admin_get_log(&c->admin, NVME_LOG_ERROR, NVME_NSID_ALL, &log,
 					 sizeof(log));
 		break;

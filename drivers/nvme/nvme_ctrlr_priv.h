@@ -85,6 +85,7 @@ struct nvme_ctrlr {
 	unsigned nevents, nrequests;
 	bool events_refused;  /* the device takes no (more) event requests */
 	uint8_t smart_logged; /* critical warnings that have been told */
+	uint32_t nerror_events; /* the keeper's */
 	struct nvme_changed *changed;
 };
 

@@ -15,12 +15,14 @@
 
 struct nvme_rig rig;
 struct nvme_ctrlr_opts ctrlr_opts;
-unsigned nerrors;
+unsigned nerrors, nwarnings;
 
 static void count_errors(enum log_level level, const char *tag, const char *text)
 {
 	if (level == LOG_LEVEL_ERROR)
 		(void)__atomic_fetch_add(&nerrors, 1, __ATOMIC_RELAXED);
+	else if (level == LOG_LEVEL_WARN)
+		(void)__atomic_fetch_add(&nwarnings, 1, __ATOMIC_RELAXED);
 }
 
 char *buf_of(unsigned i)
@@ -41,6 +43,7 @@ void rig_open_with(void (*make)(struct fake_nvme *f), const struct nvme_bdev_opt
 
 	memset(&rig, 0, sizeof(rig));
 	nerrors = 0;
+	nwarnings = 0;
 	log_set_sink(count_errors);
 	assert_int_equal(reactor_create(&ro, &rig.r), 0);
 	reactor_adopt(rig.r);

@@ -35,7 +35,7 @@ struct nvme_rig {
 
 extern struct nvme_rig rig;
 extern struct nvme_ctrlr_opts ctrlr_opts; /* for the next rig_open(); control is the rig's */
-extern unsigned nerrors;		  /* lines of level error since rig_open() */
+extern unsigned nerrors, nwarnings;	  /* lines of that level since rig_open() */
 
 void rig_open(void (*make)(struct fake_nvme *f));
 void rig_open_with(void (*make)(struct fake_nvme *f), const struct nvme_bdev_opts *opts,

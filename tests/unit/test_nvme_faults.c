@@ -294,6 +294,28 @@ static void an_idle_queue_sleeps_until_the_interrupt(void **state)
 	rig_close();
 }
 
+/* A device may report as many errors as it likes. */
+static void error_events_do_not_flood_the_log(void **state)
+{
+	enum {
+		NEVENTS = 200
+	};
+	unsigned before;
+
+	rig_open(with_vectors);
+	before = fake_nvme_count(&rig.f, &rig.f.ncompleted);
+	for (unsigned i = 0; i < NEVENTS; i++) {
+		fake_nvme_event(&rig.f, NVME_AER_ERROR | NVME_LOG_ERROR << 16);
+		/* the event itself, and the log page that is read for it */
+		for (uint64_t n = 0; n < TURNS_MAX && fake_nvme_count(&rig.f, &rig.f.ncompleted) <
+							      before + 2 * (i + 1);
+		     n++)
+			reactor_turn(rig.r);
+	}
+	assert_in_range(__atomic_load_n(&nwarnings, __ATOMIC_RELAXED), 1, 8);
+	rig_close();
+}
+
 /* Queues that sleep until an interrupt would sleep for ever. */
 static void a_reset_without_its_interrupts_fails(void **state)
 {
@@ -325,6 +347,7 @@ int main(void)
 		cmocka_unit_test(a_reset_under_io_loses_nothing),
 		cmocka_unit_test(an_idle_queue_sleeps_until_the_interrupt),
 		cmocka_unit_test(a_reset_without_its_interrupts_fails),
+		cmocka_unit_test(error_events_do_not_flood_the_log),
 	};
 
 	mono_init();
