@@ -348,6 +348,11 @@ int nvme_ctrlr_passthru(struct nvme_ctrlr *c, struct nvme_passthru *cmd)
 	return err;
 }
 
+void nvme_ctrlr_hurry(struct nvme_ctrlr *c)
+{
+	nvme_syncq_hurry(&c->admin);
+}
+
 int nvme_ctrlr_io_passthru(struct nvme_ctrlr *c, struct nvme_passthru *cmd)
 {
 	return c->opts.no_io ? -EINVAL : nvme_queues_exec(c, cmd);

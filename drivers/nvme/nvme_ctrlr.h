@@ -86,6 +86,9 @@ int nvme_ctrlr_passthru(struct nvme_ctrlr *ctrlr, struct nvme_passthru *cmd);
  */
 int nvme_ctrlr_io_passthru(struct nvme_ctrlr *ctrlr, struct nvme_passthru *cmd);
 
+/* The end is near: no admin command is waited for longer than the controller's default any more. Any thread. */
+void nvme_ctrlr_hurry(struct nvme_ctrlr *ctrlr);
+
 /* A register below the doorbells; 4 or 8 bytes. Not on the data path. */
 int nvme_ctrlr_read_reg(struct nvme_ctrlr *ctrlr, uint32_t off, unsigned bytes, uint64_t *ret_value);
 

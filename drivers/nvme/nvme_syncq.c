@@ -251,15 +251,28 @@ static int syncq_fetch(struct nvme_syncq *q, struct nvme_syncq_slot *s, struct n
 	return q->is_dead ? -ENODEV : q->is_lying ? -EPROTO : -ETIMEDOUT;
 }
 
+void nvme_syncq_hurry(struct nvme_syncq *q)
+{
+	__atomic_store_n(&q->in_haste, true, __ATOMIC_RELAXED);
+}
+
+static bool is_overdue(const struct nvme_syncq *q, const struct nvme_passthru *cmd, uint64_t since)
+{
+	uint64_t ms = cmd->timeout_ms ? cmd->timeout_ms : q->timeout_ms;
+
+	if (__atomic_load_n(&q->in_haste, __ATOMIC_RELAXED))
+		ms = CC_MIN(ms, (uint64_t)q->timeout_ms);
+	return mono_ns() - since >= ms * MONO_NS_PER_MS;
+}
+
 static int syncq_wait(struct nvme_syncq *q, struct nvme_syncq_slot *s, struct nvme_passthru *cmd)
 {
-	uint64_t timeout_ms = cmd->timeout_ms ? cmd->timeout_ms : q->timeout_ms;
-	uint64_t until = mono_ns() + timeout_ms * MONO_NS_PER_MS;
+	uint64_t since = mono_ns();
 	struct timespec ts = { 0, WAIT_SLEEP_NS };
 	int err;
 
 	for (unsigned i = 0;; i++) {
-		bool is_last = mono_ns() >= until;
+		bool is_last = is_overdue(q, cmd, since);
 
 		pthread_mutex_lock(&q->lock);
 		if (!q->is_dead)

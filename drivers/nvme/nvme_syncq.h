@@ -43,6 +43,7 @@ struct nvme_syncq {
 	bool data_mapped;
 	struct nvme_xlat xlat; /* of the data */
 	uint32_t timeout_ms;   /* of a command that does not say */
+	bool in_haste;	       /* and of one that says more */
 	nvme_syncq_event_fn event;
 	void *event_arg;
 };
@@ -55,6 +56,9 @@ void nvme_syncq_fini(struct nvme_syncq *q);
 void nvme_syncq_reset(struct nvme_syncq *q);
 /* From now on everything ends with -ENODEV. Any thread. */
 void nvme_syncq_kill(struct nvme_syncq *q);
+
+/* From now on nothing is waited for longer than the queue's own timeout, not even what is under way. Any thread. */
+void nvme_syncq_hurry(struct nvme_syncq *q);
 
 /* Carry out and wait, at most cmd->timeout_ms (0: the queue's). See nvme_ctrlr_passthru(); also
  * -EPROTO: the device lies, -EBUSY: the data page is lost to a command that was given up. */

@@ -11,7 +11,7 @@ import struct
 import subprocess
 import unittest
 
-from daemon_rig import NVRING, PATIENCE, DaemonCase, RpcError, wait_for
+from daemon_rig import NVRING, PATIENCE, Client, DaemonCase, RpcError, wait_for
 from shim_server import same
 
 NVRING_SSD = os.environ.get("NVRING_SSD", "nvring-ssd")
@@ -309,6 +309,21 @@ class Manage(NvmeCase):
         self.hold(address)
         self.nvme("sanitize", "s", "-a", "start-block-erase", "--force")
         wait_for("the end of sanitize", lambda: self.json("sanitize-log", "s")["s"]["sstat"]["status"].startswith("(1)"))
+
+    def test_the_end_waits_for_no_command(self):
+        address = self.ssd("ssd", ("64M",), "--ctl", self.path("ctl"))
+        daemon = self.hold(address)
+        subprocess.run([NVRING_SSD, "ctl", self.path("ctl"), "fault", "op=0x02,queue=admin,drop"], check=True,
+                       stdout=subprocess.DEVNULL, timeout=PATIENCE)
+        log = base64.urlsafe_b64encode(struct.pack("<B3xI32xI20x", 2, 0xffffffff, 127 << 16 | 2)).decode()
+        with Client(daemon.rpc) as client:
+            client.send({"jsonrpc": "2.0", "id": 1, "method": "bdev_nvme_send_cmd",
+                         "params": {"name": address, "cmd_type": "admin", "data_direction": "c2h", "cmdbuf": log,
+                                    "data_len": 512, "timeout_ms": 3600000}})
+            wait_for("the command", lambda: json.loads(subprocess.run(
+                [NVRING_SSD, "ctl", self.path("ctl"), "faults"], check=True, stdout=subprocess.PIPE,
+                timeout=PATIENCE).stdout)["faults"][0]["fired"])
+            self.assertEqual(daemon.stop()[0], 0)
 
     def test_reset_under_io(self):
         address = self.ssd()

@@ -280,6 +280,19 @@ static void a_command_given_up_keeps_its_data(void **state)
 	close_it(o);
 }
 
+/* Not the hour that the sender would wait. */
+static void in_a_hurry_the_default_is_the_limit(void **state)
+{
+	struct open *o = open_it(plain);
+	struct nvme_passthru cmd = { .opc = 0xc0, .timeout_ms = 3600 * 1000 };
+
+	nvme_ctrlr_hurry(o->c);
+	assert_int_equal(nvme_ctrlr_passthru(o->c, &cmd), 0);
+	fake_nvme_rule(&o->f, (struct fake_nvme_rule){ .is_admin = true, .opc = 0xc0, .count = 1, .deed = FAKE_NVME_SILENT });
+	assert_int_equal(nvme_ctrlr_passthru(o->c, &cmd), -ETIMEDOUT);
+	close_it(o);
+}
+
 static void a_reset_brings_it_back(void **state)
 {
 	struct open *o = open_it(plain);
@@ -451,6 +464,7 @@ int main(void)
 		cmocka_unit_test(a_shutdown_without_answer_ends_in_time),
 		cmocka_unit_test(passthru_carries_data_both_ways),
 		cmocka_unit_test(a_command_given_up_keeps_its_data),
+		cmocka_unit_test(in_a_hurry_the_default_is_the_limit),
 		cmocka_unit_test(a_reset_brings_it_back),
 		cmocka_unit_test(a_subsystem_reset_where_offered),
 		cmocka_unit_test(a_reset_that_fails_is_the_end),

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "drivers/nvme/nvme_probe.h"
 #include "tools/nvringd/cpulist.h"
 #include "tools/nvringd/notify.h"
 #include "tools/nvringd/rpc_server.h"
@@ -159,6 +160,12 @@ void wiring_run(struct wiring *w)
 	reactor_run(w->control);
 }
 
+static bool hurry(struct nvme_ctrlr *ctrlr, void *arg)
+{
+	nvme_ctrlr_hurry(ctrlr);
+	return true;
+}
+
 void wiring_stop(struct wiring *w)
 {
 	if (w->stopping)
@@ -167,6 +174,7 @@ void wiring_stop(struct wiring *w)
 	notify_send("STOPPING=1\nSTATUS=waiting for I/O to end");
 	rpc_server_destroy(w->rpc);
 	w->rpc = NULL;
+	nvme_probe_for_each(hurry, NULL); /* who sent a command that takes an hour has gone */
 	wiring_step(w);
 }
 
