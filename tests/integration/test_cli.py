@@ -27,6 +27,15 @@ def words():
             for line in lines}
 
 
+def complete(*line):
+    """What bash offers for the last word."""
+    script = ('source "$0"; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _nvring; printf "%s\\n" "${COMPREPLY[@]}"')
+    done = subprocess.run(["bash", "-c", script, str(ROOT / "tools/completion/nvring"), *line],
+                          stdout=subprocess.PIPE, text=True, check=True, timeout=PATIENCE,
+                          env={**os.environ, "PATH": f"{pathlib.Path(NVRING).parent}:{os.environ['PATH']}"})
+    return set(done.stdout.split())
+
+
 class Commands(DaemonCase):
     def test_a_walk_through(self):
         self.start("--disk", "v=ram:8M", "--vhost-user-blk", "v=v.sock")
@@ -140,6 +149,13 @@ class Commands(DaemonCase):
         self.assertNotEqual(done.returncode, 0)
 
 
+class Names(DaemonCase):
+    def test_completion_asks_the_daemon_that_is_meant(self):
+        self.start("--disk", "v=ram:8M")
+        self.assertEqual(complete("nvring", "-s", str(self.path("rpc.sock")), "disk", "delete", ""), {"v"})
+        self.assertEqual(complete("nvring", "-s", str(self.path("no.sock")), "disk", "delete", ""), set())
+
+
 class Words(unittest.TestCase):
     """One table of commands stands behind all of it."""
 
@@ -170,24 +186,19 @@ class Words(unittest.TestCase):
         for option in set(re.findall(r"--[a-z][a-z-]+", helped)):
             self.assertIn(option, page)
 
-    def complete(self, *line):
-        script = ('source "$0"; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _nvring; printf "%s\\n" "${COMPREPLY[@]}"')
-        done = subprocess.run(["bash", "-c", script, str(ROOT / "tools/completion/nvring"), *line],
-                              stdout=subprocess.PIPE, text=True, check=True, timeout=PATIENCE,
-                              env={**os.environ, "PATH": f"{pathlib.Path(NVRING).parent}:{os.environ['PATH']}"})
-        return set(done.stdout.split())
-
     def test_completion(self):
         first = {command.split()[0] for command in words()}
-        self.assertEqual(self.complete("nvring", ""), first)
-        self.assertEqual(self.complete("nvring", "sta"), {"status"})
-        self.assertEqual(self.complete("nvring", "disk", ""),
+        self.assertEqual(complete("nvring", ""), first)
+        self.assertEqual(complete("nvring", "sta"), {"status"})
+        self.assertEqual(complete("nvring", "disk", ""),
                          {c.split()[1] for c in words() if c.startswith("disk ")})
-        self.assertLessEqual({"--size", "--read-only", "--json"}, self.complete("nvring", "disk", "create", "--"))
-        self.assertEqual(self.complete("nvring", "disk", "create", "--si"), {"--size"})
-        self.assertLessEqual({"--verify", "--depth"}, self.complete("nvring", "bench", "--"))
-        self.assertEqual(self.complete("nvring", "reactor", "mode", "a"), {"adaptive"})
-        self.assertEqual(self.complete("nvring", "log", "n"), {"notice"})
+        self.assertLessEqual({"--size", "--read-only", "--json"}, complete("nvring", "disk", "create", "--"))
+        self.assertEqual(complete("nvring", "disk", "create", "--si"), {"--size"})
+        self.assertLessEqual({"--verify", "--depth"}, complete("nvring", "bench", "--"))
+        self.assertEqual(complete("nvring", "reactor", "mode", "a"), {"adaptive"})
+        self.assertEqual(complete("nvring", "log", "n"), {"notice"})
+        self.assertEqual(complete("nvring", "nvme", "format", "disk0", "--force-"), {"--force-exported"})
+        self.assertEqual(complete("nvring", "nvme", "sanitize-log", "disk0", "--force"), set())
 
 
 if __name__ == "__main__":

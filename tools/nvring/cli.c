@@ -74,8 +74,8 @@ print:
 
 static void print_command_help(const struct cli_command *cmd)
 {
-	printf("Usage: nvring %s%s%s%s\n\n%s\n", cmd->words, cmd->args ? " " : "",
-	       cmd->args ? cmd->args : "", cmd->opts[0].name ? " [OPTION...]" : "", cmd->summary);
+	printf("Usage: nvring %s%s%s%s\n\n%s\n", cmd->words, cmd->opts[0].name ? " [OPTION...]" : "",
+	       cmd->args ? " " : "", cmd->args ? cmd->args : "", cmd->summary);
 	if (cmd->details)
 		fputs(cmd->details, stdout);
 	puts("\nOptions");
