@@ -160,7 +160,8 @@ class Faults(SsdCase):
         ssd = self.start()
         for rule, why in (("op=read", "without effect"), ("op=foo,drop", "op=foo"), ("drop,cfs", "more than one"),
                           ("dnr,drop", "belong to status"), ("drop,drop", "twice"), ("drop=1", "no value"),
-                          ("status=0", "status=0"), ("status=0x800", "bad part"), ("p=101%,drop", "p=101%"),
+                          ("status=0", "status=0"), ("status=0x800", "status=read-error or status=0x281"),
+                          ("p=101%,drop", "p=101%"),
                           ("delay=2h", "delay=2h"), ("delay=3601s", "bad part"), ("lba=5-5,drop", "lba=5-5"),
                           ("every=0,drop", "every=0"), ("what", "unknown part"), (",", "unknown part"),
                           ("seed=99999999999999999999999,drop", "bad part"), ("queue=999,drop", "queue=999"),
@@ -517,7 +518,8 @@ class Program(SsdCase):
         (self.folder / "empty").write_text("")
         sock = ("--socket", "s.sock")
         for args, why in (((*sock, "--ns", "none.img"), "No such file or directory; with size=1G it is made"),
-                          ((*sock, "--ns", "empty"), "empty; give it size="), ((*sock, "--ns", "/dev/null"), "neither"),
+                          ((*sock, "--ns", "empty"), "empty; give it size="), ((*sock, "--ns", "a,size=1"), "at least 4K"),
+                          ((*sock, "--ns", "/dev/null"), "neither"),
                           ((*sock, "--ns", "."), "Is a directory"), ((*sock, "--ns", "a,size=big"), "must be a size"),
                           ((*sock, "--ns", "a,block=520"), "unknown option"), ((*sock, "--ns", ",ro"), "must be PATH"),
                           ((*sock, "--ns", "a,boundary=5000"), "power of two"),

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 #include "drivers/uri.h"
@@ -21,6 +22,7 @@
 #define LINE_MAX_BYTES 1024
 #define WORDS_MAX      16
 #define KELVIN	       273
+#define ANSWER_WAIT_S  10 /* every command is answered at once */
 
 struct ssd_ctl {
 	int listen_fd;
@@ -524,7 +526,7 @@ static int print_answer(int fd)
 {
 	char buf[65536];
 	size_t have = 0;
-	ssize_t n;
+	ssize_t n = 0;
 
 	while (have < sizeof(buf) - 1 &&
 	       (n = recv(fd, buf + have, sizeof(buf) - 1 - have, 0)) > 0) {
@@ -534,7 +536,9 @@ static int print_answer(int fd)
 	}
 	buf[have] = '\0';
 	if (!have) {
-		fputs("nvring-ssd: the SSD ended without an answer\n", stderr);
+		fputs(n < 0 && errno == EAGAIN ? "nvring-ssd: no answer: is that the socket of --ctl?\n" :
+						 "nvring-ssd: the SSD ended without an answer\n",
+		      stderr);
 		return 1;
 	}
 	fputs(buf, stdout);
@@ -543,6 +547,7 @@ static int print_answer(int fd)
 
 int ssd_ctl_call(const char *socket_path, int nwords, char **words)
 {
+	const struct timeval patience = { .tv_sec = ANSWER_WAIT_S };
 	char line[LINE_MAX_BYTES];
 	size_t len = 0;
 	int fd, err, rc;
@@ -565,6 +570,7 @@ int ssd_ctl_call(const char *socket_path, int nwords, char **words)
 			socket_path, strerror(-err), socket_path);
 		return 1;
 	}
+	(void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
 	rc = send(fd, line, len, MSG_NOSIGNAL) == (ssize_t)len ? print_answer(fd) : 1;
 	close(fd);
 	return rc;

@@ -100,6 +100,22 @@ static const char *const part_names[PART_COUNT] = {
 	"status", "crd",   "dnr", "drop", "dup",   "badcid", "cfs",   "hang", "remove",
 };
 
+/* Of those that have a value, for whoever wrote a wrong one. */
+static const char *const part_examples[] = {
+	[PART_OP] = "op=read+write, op=admin-identify, op=0x02 or op=any",
+	[PART_QUEUE] = "queue=admin, queue=io or queue=1",
+	[PART_NS] = "ns=1",
+	[PART_LBA] = "lba=0-1000",
+	[PART_AFTER] = "after=10",
+	[PART_FIRST] = "first=1",
+	[PART_EVERY] = "every=100",
+	[PART_P] = "p=10%",
+	[PART_SEED] = "seed=1",
+	[PART_DELAY] = "delay=5ms",
+	[PART_STATUS] = "status=read-error or status=0x281",
+	[PART_CRD] = "crd=1",
+};
+
 static int number_parse(const char *text, uint64_t max, uint64_t *ret)
 {
 	unsigned long long v;
@@ -315,7 +331,8 @@ static int part_parse(char *text, struct ssd_fault_rule *r, uint32_t *seen, stru
 	if (part >= PART_DNR && value)
 		return errbuf_set(eb, -EINVAL, "fault rule: '%s' takes no value", text);
 	if (part < PART_DNR && (!value || value_parse((enum part)part, value, r)))
-		return errbuf_set(eb, -EINVAL, "fault rule: bad part '%s'", shown);
+		return errbuf_set(eb, -EINVAL, "fault rule: bad part '%s' (such as %s; nvring-ssd(1) has all)", shown,
+				  part_examples[part]);
 	return 0;
 }
 

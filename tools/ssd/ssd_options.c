@@ -176,6 +176,7 @@ static bool next_part(const char **s, char *buf, size_t len)
 	return true;
 }
 
+#define NS_BYTES_MIN 4096u	 /* a block of any format */
 #define BOUNDARY_MAX (16u << 20) /* in blocks of 512 bytes it fits 16 bits */
 
 static int ns_option(struct ssd_ns_opts *ns, const char *part, struct errbuf *eb)
@@ -187,10 +188,10 @@ static int ns_option(struct ssd_ns_opts *ns, const char *part, struct errbuf *eb
 		return 0;
 	}
 	if (!strncmp(part, "size=", 5)) {
-		if (!uri_size_parse(part + 5, &ns->bytes) && ns->bytes)
+		if (!uri_size_parse(part + 5, &ns->bytes) && ns->bytes >= NS_BYTES_MIN)
 			return 0;
 		return errbuf_set(eb, -EINVAL,
-				  "--ns %.200s: \"%.60s\": must be a size such as size=1G",
+				  "--ns %.200s: \"%.60s\": must be a size of at least 4K, such as size=1G",
 				  ns->path, part);
 	}
 	if (!strcmp(part, "block=512") || !strcmp(part, "block=4096")) {
