@@ -121,6 +121,7 @@ class Commands(DaemonCase):
         self.assertIn("is nvringd running?", said)
 
     def test_usage(self):
+        self.assertIn("'disk' needs one more word", nvring("disk").stderr)
         for args in ("", "dsk", "disk", "disk lst", "disk list --foo", "disk create", "disk create a b c", "--foo",
                      "disk create a b --size", "disk list --json=1", "status --timeout soon",
                      "disk create a ram:1M --size 1M", "rpc x y", "export create a --queues many"):

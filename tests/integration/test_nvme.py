@@ -164,7 +164,8 @@ class Refusals(NvmeCase):
                            (("admin-passthru", address, "-o", "0x7c", "--force"), "driver's own business"),
                            (("set-feature", address, "-f", "7", "-v", "1", "--force"), "driver's own business"),
                            (("fw-download", address, "-f", "/nonexistent", "--force"), "/nonexistent"),
-                           (("format", address, "-n", "1"), "--force")):
+                           (("format", address, "-n", "1"), "namespace 0x1: all its data will be lost; not done"),
+                           (("format", address, "-n", "0xffffffff"), "all namespaces (as asked)")):
             self.assertIn(said, self.one_line(*map(str, args)))
         self.assertRegex(self.one_line("get-feature", address, "-f", "0xd9"), r"^NVMe status: Invalid Field in Command.*\(0x\d*2\)\n$")
 

@@ -153,6 +153,17 @@ static int print_group(FILE *to, const char *word)
 	return found;
 }
 
+static bool is_group(const char *word)
+{
+	size_t n = strlen(word);
+
+	FOR_EACH_COMMAND(c) {
+		if (strncmp(c->words, word, n) == 0 && c->words[n] == ' ')
+			return true;
+	}
+	return false;
+}
+
 static int unknown_command(int argc, char **argv)
 {
 	bool asks = argc > 1 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0);
@@ -162,7 +173,7 @@ static int unknown_command(int argc, char **argv)
 	if (argc > 1 && !asks)
 		cli_error(0, "no command '%s %s'", argv[0], argv[1]);
 	else
-		cli_error(0, "no command '%s'", argv[0]);
+		cli_error(0, is_group(argv[0]) ? "'%s' needs one more word" : "no command '%s'", argv[0]);
 	if (!print_group(stderr, argv[0]))
 		fputs("Try 'nvring help'.\n", stderr);
 	return CLI_USAGE;

@@ -73,6 +73,19 @@ static int parse_format(struct nvv *v, struct nvme_passthru *cmd)
 	return 0;
 }
 
+/* Some controllers format or erase all namespaces when one is named. */
+static int confirm_format(struct nvv *v, const struct nvme_passthru *cmd)
+{
+	struct nvme_id_ctrlr id;
+
+	if (nvv_identify(v, NVME_CNS_CTRLR, 0, &id))
+		return CLI_FAILED;
+	if (nvmecmd_victim(cmd, id.fna) != NVME_NSID_ALL)
+		return nvv_confirm(v, "format namespace %#x: all its data will be lost", v->nsid);
+	return nvv_confirm(v, "format all namespaces (%s): all their data will be lost",
+			   v->nsid == NVME_NSID_ALL ? "as asked" : "this controller does not format one alone");
+}
+
 int cli_nvme_format(struct cli *cli)
 {
 	struct nvme_passthru cmd;
@@ -85,7 +98,7 @@ int cli_nvme_format(struct cli *cli)
 	if (!rc)
 		rc = parse_format(&v, &cmd);
 	if (!rc)
-		rc = nvv_confirm(&v, "format namespace %#x: all its data will be lost", v.nsid);
+		rc = confirm_format(&v, &cmd);
 	if (!rc)
 		rc = nvv_ask(&v, &cmd);
 	if (!rc)
