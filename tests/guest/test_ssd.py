@@ -156,7 +156,7 @@ class SsdFaults(SsdCase):
         return ssds, running, vm
 
     def test_it_is_removed(self):
-        """By surprise, under I/O: errors; the other disk does not notice."""
+        """By surprise, under I/O: errors, for the next guest, too; the other disk does not notice."""
         ssds, running, vm = self.two("ssd-gone.sh")
         ssds[0].ctl("remove")
         self.wait_log(running, "its I/O ends with errors")
@@ -165,7 +165,10 @@ class SsdFaults(SsdCase):
         vm.say("stop")
         vm.say("end")
         vm.finish(120, io_errors=True)
-        self.settle(running, vm)
+        second = self.linux("ssd-failed.sh", name="second")
+        second.add_disk(self.folder / "vol0.sock", num_queues=1).start()
+        second.finish(120, io_errors=True)
+        self.settle(running, vm, second)
         for ssd in ssds:
             ssd.stop()
 
