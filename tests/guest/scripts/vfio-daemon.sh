@@ -40,6 +40,8 @@ nbd_ends() {
 	"$NBD_DISK" - "/dev/nbd$1" || fail "nbd$1"
 	wait "${!pid}" || { cat "/run/nbd$1.out"; fail "nbd$1"; }
 }
+# runs NAME: a front-end of that export is there and its queue runs
+runs() { nvring export show "$1" | grep -q " running "; }
 no_dma_faults() {
 	if dmesg | grep -i 'DMAR.*fault'; then
 		fail "the IOMMU has seen what it should not"

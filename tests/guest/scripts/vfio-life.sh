@@ -47,7 +47,7 @@ nvring -j reactor list >/mnt/after.json || fail "reactor list"
 # Reset by ourselves, and by somebody else
 bench a --time 8s --size 8M --verify-state /run/a.state >/run/bench.out 2>&1 &
 bench=$!
-sleep 1
+await 60 runs a
 for _ in 1 2; do
 	check "reset" nvring nvme reset "$ALONE" --force --force-exported
 	sleep 0.5
@@ -61,12 +61,11 @@ check "all that was written" bench a --check --verify-state /run/a.state --size 
 # The daemon is killed: the next one takes the controller over, and nothing is lost
 bench a --time 8s --size 8M --reconnect 60 --verify-state /run/a.state >/run/bench.out 2>&1 &
 bench=$!
-for _ in 1 2; do
-	sleep 2
-	kill -9 "$daemon"
-	wait "$daemon" 2>/dev/null
-	serve "irq=1&timeout=5000"
-done
+await 60 runs a
+sleep 1
+kill -9 "$daemon"
+wait "$daemon" 2>/dev/null
+serve "irq=1&timeout=5000"
 wait $bench || { cat /run/bench.out /mnt/nvringd.log; fail "I/O while the daemon is killed"; }
 check "all that was written" bench a --check --verify-state /run/a.state --size 8M
 
@@ -75,7 +74,8 @@ bench a --time 20s --size 8M >/run/bench.out 2>&1 &
 bench=$!
 bench c --time 8s --size 8M >/run/bench-c.out 2>&1 &
 other=$!
-sleep 1
+await 60 runs a
+await 60 runs c
 mark unplug
 hear unplugged 90
 rc=0
@@ -85,6 +85,7 @@ cat /run/bench.out
 wait $other || { cat /run/bench-c.out; fail "the other disk"; }
 check "the other disk afterwards" bench c --time 1s --size 8M
 refuse "the disk that went" bench a --ios 8 --size 1M
+grep -q "I/O error" /run/check.out || { cat /run/check.out; fail "no I/O errors"; }
 check "status" nvring status
 await 30 test ! -e "/sys/bus/pci/devices/$ALONE"
 daemon_ends
