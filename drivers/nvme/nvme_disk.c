@@ -88,7 +88,7 @@ static int peek_read(void *arg, uint64_t off, void *buf, size_t len)
 	return nvme_bdev_peek(p->ctrlr, p->nsid, off, buf, (uint32_t)len);
 }
 
-/* The whole namespace is opened for a moment: its size and format are what the table is checked against. */
+/* The table is checked against the size and the format of the whole namespace. */
 static int partition_find(struct nvme_ctrlr *ctrlr, struct nvme_disk_uri *uri, struct errbuf *eb)
 {
 	struct peek peek = { ctrlr, uri->nsid };

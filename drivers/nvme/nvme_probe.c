@@ -378,11 +378,3 @@ void nvme_probe_for_each(bool (*fn)(struct nvme_ctrlr *ctrlr, void *arg), void *
 	}
 	pthread_mutex_unlock(&entries_lock);
 }
-
-void nvme_probe_wait_closed(void)
-{
-	pthread_mutex_lock(&entries_lock);
-	while (!list_is_empty(&entries))
-		pthread_cond_wait(&entries_changed, &entries_lock);
-	pthread_mutex_unlock(&entries_lock);
-}

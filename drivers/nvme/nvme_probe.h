@@ -30,8 +30,4 @@ struct nvme_ctrlr *nvme_probe_find(const char *address);
  * nvme_probe_ function may be called there. */
 void nvme_probe_for_each(bool (*fn)(struct nvme_ctrlr *ctrlr, void *arg), void *arg);
 
-/* Until the last controller has been closed: disks give theirs back behind bdev_close(), on threads
- * of their own. At the end of a program, before the reactors that used them stop. */
-void nvme_probe_wait_closed(void);
-
 #endif
