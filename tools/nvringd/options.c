@@ -11,6 +11,7 @@
 
 #include "tools/nvringd/cpulist.h"
 #include "tools/shared/diskuri.h"
+#include "tools/shared/commalist.h"
 
 enum {
 	OPT_DISK = 0x100,
@@ -168,26 +169,6 @@ static int add_disk(struct config *c, const char *opt, const char *arg, struct e
 	return err ? err : config_add_disk(c, &d, eb);
 }
 
-/* Takes the text up to the next single comma out of *s into @buf. False at the end. */
-static bool next_part(const char **s, char *buf, size_t len)
-{
-	size_t n = 0;
-
-	if (!*s)
-		return false;
-	for (; **s; (*s)++) {
-		if (**s == ',' && (*s)[1] != ',')
-			break;
-		if (**s == ',')
-			(*s)++;
-		if (n + 1 < len)
-			buf[n++] = **s;
-	}
-	buf[n] = '\0';
-	*s = **s ? *s + 1 : NULL;
-	return true;
-}
-
 static int export_option(struct config_export *e, const char *part, struct errbuf *eb)
 {
 	const char *value = strchr(part, '=');
@@ -234,9 +215,9 @@ static int add_export(struct config *c, const char *arg, struct errbuf *eb)
 	err = split_name("--vhost-user-blk", arg, e.disk, &s, eb);
 	if (err)
 		return err;
-	next_part(&s, part, sizeof(part));
+	commalist_next(&s, part, sizeof(part));
 	err = copy_text(e.where, part, e.socket, sizeof(e.socket), eb);
-	while (!err && next_part(&s, part, sizeof(part)))
+	while (!err && commalist_next(&s, part, sizeof(part)))
 		err = export_option(&e, part, eb);
 	return err ? err : config_add_export(c, &e, eb);
 }

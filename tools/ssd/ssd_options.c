@@ -12,6 +12,7 @@
 
 #define LOG_TAG "ssd"
 #include "core/base/log.h"
+#include "tools/shared/commalist.h"
 
 enum {
 	OPT_SOCKET = 0x100,
@@ -156,26 +157,6 @@ static int path_set(const char *opt, const char **ret, struct errbuf *eb)
 	return 0;
 }
 
-/* Takes the text up to the next single comma out of *s into @buf. False at the end. */
-static bool next_part(const char **s, char *buf, size_t len)
-{
-	size_t n = 0;
-
-	if (!*s)
-		return false;
-	for (; **s; (*s)++) {
-		if (**s == ',' && (*s)[1] != ',')
-			break;
-		if (**s == ',')
-			(*s)++;
-		if (n + 1 < len)
-			buf[n++] = **s;
-	}
-	buf[n] = '\0';
-	*s = **s ? *s + 1 : NULL;
-	return true;
-}
-
 #define NS_BYTES_MIN 4096u	 /* a block of any format */
 #define BOUNDARY_MAX (16u << 20) /* in blocks of 512 bytes it fits 16 bits */
 
@@ -228,10 +209,10 @@ static int ns_add(struct ssd_opts *o, struct errbuf *eb)
 	if (strlen(s) >= sizeof(ns->path))
 		return errbuf_set(eb, -EINVAL, "--ns: longer than %zu characters",
 				  sizeof(ns->path) - 1);
-	next_part(&s, ns->path, sizeof(ns->path));
+	commalist_next(&s, ns->path, sizeof(ns->path));
 	if (!ns->path[0])
 		return errbuf_set(eb, -EINVAL, "--ns: must be PATH[,OPTION...]");
-	while (next_part(&s, part, sizeof(part))) {
+	while (commalist_next(&s, part, sizeof(part))) {
 		int err = ns_option(ns, part, eb);
 
 		if (err)
@@ -260,7 +241,7 @@ static int hmb_set(struct ssd_opts *o, struct errbuf *eb)
 	const char *s = optarg;
 	char min[32], pref[32];
 
-	if (!next_part(&s, min, sizeof(min)) || !next_part(&s, pref, sizeof(pref)) || s ||
+	if (!commalist_next(&s, min, sizeof(min)) || !commalist_next(&s, pref, sizeof(pref)) || s ||
 	    uri_size_parse(min, &o->hmb_min) || uri_size_parse(pref, &o->hmb_pref) ||
 	    !o->hmb_pref || o->hmb_min > o->hmb_pref || o->hmb_pref > 1ull << 40 ||
 	    o->hmb_min % 4096 || o->hmb_pref % 4096)
