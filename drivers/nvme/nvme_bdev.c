@@ -243,13 +243,13 @@ static int opts_check(const struct nvme_bdev_opts *o, const struct nvme_ns_info 
 	return 0;
 }
 
-static uint32_t boundary_of(const struct nvme_ctrlr *c, const struct nvme_ns_info *info,
+static uint32_t boundary_of(const struct nvme_said *said, const struct nvme_ns_info *info,
 			    uint64_t off)
 {
 	uint32_t b = info->boundary_bytes;
 
-	if (!b && c->quirks & NVME_QUIRK_STRIPE && c->info.stripe && c->info.stripe < 16)
-		b = NVME_PAGE_BYTES_MIN << c->info.stripe;
+	if (!b && said->quirks & NVME_QUIRK_STRIPE && said->info.stripe && said->info.stripe < 16)
+		b = NVME_PAGE_BYTES_MIN << said->info.stripe;
 	/* a hint: a disk that begins elsewhere would be split at the wrong places */
 	return b && off % b == 0 ? b : 0;
 }
@@ -257,38 +257,41 @@ static uint32_t boundary_of(const struct nvme_ctrlr *c, const struct nvme_ns_inf
 static void limits_fill(struct nvme_ctrlr *c, const struct nvme_ns_info *info,
 			const struct nvme_bdev_opts *o, struct bdev_limits *lim)
 {
-	const struct nvme_qpair_opts qp = { .entries = c->opts.depth,
-					    .entries_max = c->cap.entries_max };
-	uint32_t list_bytes = nvme_queues_list_bytes(&c->info);
+	struct nvme_qpair_opts qp = { .entries = c->opts.depth };
 	bool can_write = !o->read_only && !info->is_write_protected;
+	struct nvme_said said;
+	uint32_t list_bytes;
 
+	nvme_get_said(c, &said);
+	qp.entries_max = said.cap.entries_max;
+	list_bytes = nvme_queues_list_bytes(&said.info);
 	*lim = (struct bdev_limits){
 		.block_bytes = 1u << info->shift,
 		.phys_bytes = info->phys_bytes,
 		.opt_io_bytes = info->opt_io_bytes,
 		.buf_align = NVME_PRP_ALIGN,
 		.depth = nvme_qpair_depth(&qp),
-		.boundary_bytes = boundary_of(c, info, o->off),
+		.boundary_bytes = boundary_of(&said, info, o->off),
 		/* NLB has 16 bits */
-		.bytes_max = CC_MIN((uint64_t)c->info.xfer_bytes_max,
+		.bytes_max = CC_MIN((uint64_t)said.info.xfer_bytes_max,
 				    (uint64_t)NVME_NLB_MAX << info->shift),
 		.discard_align = info->discard_align,
 		.read_only = !can_write,
-		.has_flush = c->info.has_vwc,
+		.has_flush = said.info.has_vwc,
 		.has_fua = true,
 	};
 	/* Without SGLs, pieces meet at page borders, and there are never more than pages. With
 	 * them, half of the descriptors are kept for pieces that go from one region of memory into
 	 * the next. */
-	lim->seam_bytes = c->info.has_sgl ? 0 : NVME_PAGE_BYTES_MIN;
+	lim->seam_bytes = said.info.has_sgl ? 0 : NVME_PAGE_BYTES_MIN;
 	lim->iovs_max = list_bytes / (uint32_t)sizeof(le64);
-	if (c->info.has_sgl)
+	if (said.info.has_sgl)
 		lim->iovs_max = list_bytes / (2 * (uint32_t)sizeof(struct nvme_sgl_desc));
 	lim->iovs_max = CC_MIN(lim->iovs_max, (uint32_t)BDEV_IOVS_MAX);
-	if (can_write && c->info.oncs & NVME_ONCS_DSM)
+	if (can_write && said.info.oncs & NVME_ONCS_DSM)
 		lim->discard_max = DISCARD_BYTES_MAX;
-	if (can_write && c->info.oncs & NVME_ONCS_WRITE_ZEROES &&
-	    !(c->quirks & NVME_QUIRK_NO_WRITE_ZEROES))
+	if (can_write && said.info.oncs & NVME_ONCS_WRITE_ZEROES &&
+	    !(said.quirks & NVME_QUIRK_NO_WRITE_ZEROES))
 		lim->zeroes_max = (uint64_t)NVME_NLB_MAX << info->shift;
 }
 
@@ -361,12 +364,14 @@ int nvme_bdev_peek(struct nvme_ctrlr *ctrlr, uint32_t nsid, uint64_t off, void *
 		   uint32_t bytes)
 {
 	struct nvme_ns_info info;
+	struct nvme_said said;
 	int err = ns_look(ctrlr, nsid, &info, NULL);
 	uint32_t step;
 
 	if (err)
 		return err;
-	step = CC_MIN(ctrlr->info.xfer_bytes_max, NVME_SYNCQ_DATA_BYTES);
+	nvme_get_said(ctrlr, &said);
+	step = CC_MIN(said.info.xfer_bytes_max, NVME_SYNCQ_DATA_BYTES);
 	if (step < 1u << info.shift)
 		return -ENOTSUP; /* not even one block: nvme_bdev_open() refuses it, too */
 	if ((off | bytes) & ((1u << info.shift) - 1) || off > info.bytes ||

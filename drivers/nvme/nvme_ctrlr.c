@@ -64,9 +64,20 @@ const char *nvme_ctrlr_name(const struct nvme_ctrlr *c)
 	return c->name;
 }
 
-const struct nvme_id_ctrlr *nvme_ctrlr_id(const struct nvme_ctrlr *c)
+void nvme_ctrlr_get_id(struct nvme_ctrlr *c, struct nvme_id_ctrlr *ret_id)
 {
-	return &c->id;
+	pthread_mutex_lock(&c->lock);
+	*ret_id = c->id;
+	pthread_mutex_unlock(&c->lock);
+}
+
+void nvme_get_said(struct nvme_ctrlr *c, struct nvme_said *ret_said)
+{
+	pthread_mutex_lock(&c->lock);
+	*ret_said = (struct nvme_said){
+		.cap = c->cap, .info = c->info, .quirks = c->quirks, .queues = c->queues
+	};
+	pthread_mutex_unlock(&c->lock);
 }
 
 int nvme_check_ready(const struct nvme_ctrlr *c)

@@ -56,8 +56,8 @@ enum nvme_ctrlr_state nvme_ctrlr_state(const struct nvme_ctrlr *ctrlr);
 const char *nvme_ctrlr_state_name(enum nvme_ctrlr_state state);
 const char *nvme_ctrlr_name(const struct nvme_ctrlr *ctrlr);
 
-/* What it said of itself at the last enable. */
-const struct nvme_id_ctrlr *nvme_ctrlr_id(const struct nvme_ctrlr *ctrlr);
+/* What it said of itself at the last enable: a copy. Any thread. */
+void nvme_ctrlr_get_id(struct nvme_ctrlr *ctrlr, struct nvme_id_ctrlr *ret_id);
 
 /* One admin command of somebody else's making. */
 struct nvme_passthru {

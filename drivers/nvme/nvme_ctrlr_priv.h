@@ -52,7 +52,8 @@ struct nvme_ctrlr {
 	struct nvme_ctrlr_opts opts;
 	char name[NVME_HW_NAME_MAX];
 	uint32_t state; /* enum nvme_ctrlr_state; atomic, written under lock */
-	/* constant while not RESETTING */
+	/* What it says of itself. Written anew by each reset, under life_lock and lock: whoever holds
+	 * neither takes a copy, nvme_get_said(). */
 	struct nvme_cap cap;
 	struct nvme_id_ctrlr id;
 	struct nvme_ctrlr_info info;
@@ -65,7 +66,8 @@ struct nvme_ctrlr {
 	unsigned nvectors;
 	/* One at a time brings the controller up or down. Before lock. */
 	pthread_mutex_t life_lock;
-	/* Guards state, hw, ioqs, nioqs. Held shortly; nothing is waited for. */
+	/* Guards state, hw, ioqs, nioqs, and what the device says of itself. Held shortly; nothing is
+	 * waited for. */
 	pthread_mutex_t lock;
 	struct nvme_ioq *ioqs[NVME_IOQS_MAX]; /* of queue id i + 1; never leave before close */
 	unsigned nioqs;
@@ -158,6 +160,17 @@ int nvme_queues_exec(struct nvme_ctrlr *c, struct nvme_passthru *cmd);
 
 /* The hardware goes back to whoever made it. life_lock is held. */
 void nvme_give_back(struct nvme_ctrlr *c);
+
+/* What it says of itself, as queues and disks need it. */
+struct nvme_said {
+	struct nvme_cap cap;
+	struct nvme_ctrlr_info info;
+	uint32_t quirks;
+	uint32_t queues;
+};
+
+/* A copy that no reset tears. Any thread. */
+void nvme_get_said(struct nvme_ctrlr *c, struct nvme_said *ret_said);
 
 /* nvme_ctrlr.c */
 void nvme_set_state(struct nvme_ctrlr *c, enum nvme_ctrlr_state state);

@@ -121,6 +121,7 @@ void nvme_await_registers(struct nvme_ctrlr *c)
 static int read_cap(struct nvme_ctrlr *c, struct errbuf *eb)
 {
 	uint32_t vs = 0, crto, stride = c->cap.stride; /* 0: the first time */
+	struct nvme_cap parsed = { 0 };
 	uint64_t cap = 0;
 	int err = nvme_reg_read64(c->hw, NVME_REG_CAP, &cap);
 
@@ -128,18 +129,23 @@ static int read_cap(struct nvme_ctrlr *c, struct errbuf *eb)
 		err = nvme_reg_read(c->hw, NVME_REG_VS, &vs);
 	if (err)
 		return explain(c, err, "", 0, eb);
-	err = nvme_cap_parse(cap, vs, c->hw->doorbells_bytes, &c->cap, eb);
+	err = nvme_cap_parse(cap, vs, c->hw->doorbells_bytes, &parsed, eb);
 	/* the doorbells of the queues that there are, and their shadows, lie where they lie */
-	if (!err && stride && stride != c->cap.stride)
+	if (!err && stride && stride != parsed.stride)
 		return errbuf_set(eb, -EPROTO, "its doorbells are %u bytes apart, and were %u (CAP.DSTRD)",
-				  c->cap.stride, stride);
+				  parsed.stride, stride);
 	/* 3.1.3.21: with CRMS the real time to become ready is in CRTO.CRWMT */
 	if (!err && NVME_CAP_CRMS(cap) && !nvme_reg_read(c->hw, NVME_REG_CRTO, &crto))
-		c->cap.ready_ms = CC_MAX(c->cap.ready_ms, (crto & 0xffff) * CRTO_UNIT_MS);
-	if (!err && !c->cap.has_nvm && !c->opts.no_io)
+		parsed.ready_ms = CC_MAX(parsed.ready_ms, (crto & 0xffff) * CRTO_UNIT_MS);
+	if (!err && !parsed.has_nvm && !c->opts.no_io)
 		return errbuf_set(eb, -ENOTSUP, "it has no NVM command set (CAP.CSS 0x%x)",
 				  NVME_CAP_CSS(cap));
-	return err;
+	if (err)
+		return err;
+	pthread_mutex_lock(&c->lock);
+	c->cap = parsed;
+	pthread_mutex_unlock(&c->lock);
+	return 0;
 }
 
 /* Before CC.EN: there are controllers that deliver only the vectors that were enabled before. */
@@ -200,12 +206,14 @@ static int identify(struct nvme_ctrlr *c, struct errbuf *eb)
 	if (c->nresets && strcmp(info.serial, c->info.serial))
 		return errbuf_set(eb, -ENODEV, "serial number %s was %s before the reset",
 				  info.serial, c->info.serial);
-	c->quirks = nvme_quirks_of(&info);
 	if (c->nresets)
 		/* queues and disks were made for what it said first */
 		info.xfer_bytes_max = CC_MIN(info.xfer_bytes_max, c->info.xfer_bytes_max);
+	pthread_mutex_lock(&c->lock);
+	c->quirks = nvme_quirks_of(&info);
 	c->id = id;
 	c->info = info;
+	pthread_mutex_unlock(&c->lock);
 	return 0;
 }
 

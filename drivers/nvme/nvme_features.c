@@ -25,10 +25,12 @@ static int set_queues(struct nvme_ctrlr *c, struct errbuf *eb)
 		return err;
 	given = CC_MIN(dw0 & 0xffff, dw0 >> 16) + 1;
 	given = CC_MIN(given, want);
-	if (given < c->nioqs)
+	if (given < nvme_queues_count(c))
 		return errbuf_set(eb, -EPROTO, "it gives %u I/O queues where it gave %u before",
 				  given, c->queues);
+	pthread_mutex_lock(&c->lock);
 	c->queues = given;
+	pthread_mutex_unlock(&c->lock);
 	return 0;
 }
 

@@ -23,9 +23,12 @@ uint32_t nvme_queues_list_bytes(const struct nvme_ctrlr_info *info)
 	return CC_MAX(prps, info->has_sgl ? NVME_IOQ_SGL_BYTES_MIN : NVME_IOQ_LIST_BYTES_MIN);
 }
 
-static unsigned queues_max(const struct nvme_ctrlr *c)
+static unsigned queues_max(struct nvme_ctrlr *c)
 {
-	return c->queues > 1 ? c->queues - 1 : c->queues;
+	struct nvme_said said;
+
+	nvme_get_said(c, &said);
+	return said.queues > 1 ? said.queues - 1 : said.queues;
 }
 
 static void queue_start(struct reactor_msg *msg)
@@ -45,21 +48,24 @@ static void queue_start_and_thaw(struct reactor_msg *msg)
 
 static int queue_alloc(struct nvme_ctrlr *c, struct reactor *r, struct nvme_ioq **ret_ioq)
 {
-	struct nvme_ioq_opts o = {
+	struct nvme_said said;
+	struct nvme_ioq_opts o;
+
+	nvme_get_said(c, &said);
+	o = (struct nvme_ioq_opts){
 		.qp = {
 			.id = (uint16_t)(c->nioqs + 1),
 			.entries = c->opts.depth,
-			.entries_max = c->cap.entries_max,
-			.stride = c->cap.stride,
-			.list_bytes = nvme_queues_list_bytes(&c->info),
+			.entries_max = said.cap.entries_max,
+			.stride = said.cap.stride,
+			.list_bytes = nvme_queues_list_bytes(&said.info),
 		},
 		.timeout_ns = c->opts.io_timeout_ms * MONO_NS_PER_MS,
-		.retry_ms = c->info.retry_ms,
-		.use_sgl = c->info.has_sgl,
+		.retry_ms = c->info.retry_ms, /* read while commands are under way, which no reset allows */
+		.use_sgl = said.info.has_sgl,
 		.vector = -1,
 		.irq_fd = -1,
 	};
-
 	if (c->nvectors && !c->opts.poll_only) {
 		/* vector 0 is the admin queue's, unless there is no other */
 		o.vector = c->nvectors > 1 ? 1 + (int)(c->nioqs % (c->nvectors - 1)) : 0;

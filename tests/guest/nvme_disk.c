@@ -272,6 +272,15 @@ static void close_disk(void)
 	printf("closed, %u regions left\n", dma_region_count());
 }
 
+static void say_id(void)
+{
+	struct nvme_id_ctrlr id;
+
+	nvme_ctrlr_get_id(d.ctrlr, &id);
+	printf("id %.4s %u-byte blocks %llu bytes\n", id.sn, d.bdev->lim.block_bytes,
+	       (unsigned long long)bdev_bytes(d.bdev));
+}
+
 int main(int argc, char **argv)
 {
 	mono_init();
@@ -284,8 +293,7 @@ int main(int argc, char **argv)
 	open_disk(argv[1], (unsigned)atol(argv[2]));
 	for (int i = 3; i < argc; i++) {
 		if (!strcmp(argv[i], "id"))
-			printf("id %.4s %u-byte blocks %llu bytes\n", nvme_ctrlr_id(d.ctrlr)->sn,
-			       d.bdev->lim.block_bytes, (unsigned long long)bdev_bytes(d.bdev));
+			say_id();
 		else if (!strcmp(argv[i], "write"))
 			pass(BIO_WRITE, (unsigned)atol(argv[++i]));
 		else if (!strcmp(argv[i], "verify"))

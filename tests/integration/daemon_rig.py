@@ -82,6 +82,7 @@ class Daemon:
 
     def __init__(self, folder, *args, rpc=True, env=None, pass_fds=()):
         self.folder = pathlib.Path(folder)
+        self.is_waited = False
         self.rpc = self.folder / "rpc.sock"
         self.notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.notify.settimeout(PATIENCE)
@@ -118,6 +119,7 @@ class Daemon:
         return self.wait()
 
     def wait(self):
+        self.is_waited = True  # and its status is looked at
         _, err = self.process.communicate(timeout=PATIENCE)
         self.notify.close()
         return self.process.returncode, err
@@ -137,9 +139,9 @@ class DaemonCase(unittest.TestCase):
             if daemon.process.poll() is None:
                 status, err = daemon.stop()
                 self.assertEqual(status, 0, err)
-            else:
-                daemon.process.communicate()
-                daemon.notify.close()
+            elif not daemon.is_waited:
+                status, err = daemon.wait()
+                self.assertIn(status, (0, -signal.SIGKILL), err)
 
     def path(self, name):
         return self.folder / name

@@ -49,7 +49,7 @@ static int job_work(struct worker *worker)
 
 	if (!ctrlr)
 		return errbuf_set(&job->eb, -ENODEV, "the controller has gone");
-	job->id = *nvme_ctrlr_id(ctrlr);
+	nvme_ctrlr_get_id(ctrlr, &job->id);
 	err = job->work(ctrlr, job);
 	if (err && !job->eb.text[0])
 		nvmecmd_explain(ctrlr, err, &job->eb);
@@ -113,11 +113,14 @@ static bool is_named(struct nvme_ctrlr *ctrlr, void *arg)
 {
 	struct finding *f = arg;
 	char buf[NVME_ADDRESS_MAX];
+	struct nvme_id_ctrlr id;
 
 	f->is_there = strcmp(address_of(ctrlr, buf), f->name) == 0;
-	if (f->is_there)
-		f->fna = nvme_ctrlr_id(ctrlr)->fna;
-	return !f->is_there;
+	if (!f->is_there)
+		return true;
+	nvme_ctrlr_get_id(ctrlr, &id);
+	f->fna = id.fna;
+	return false;
 }
 
 /* A new job on the controller @name, or NULL after the call has been answered. */
@@ -230,11 +233,12 @@ static bool list_one(struct nvme_ctrlr *ctrlr, void *arg)
 	struct listing *l = arg;
 	char buf[NVME_ADDRESS_MAX];
 	const char *name = address_of(ctrlr, buf), *socket = strchr(name, '/');
-	const struct nvme_id_ctrlr *id = nvme_ctrlr_id(ctrlr);
+	struct nvme_id_ctrlr id;
 	struct json_object *obj, *one, *trid, *ctrlrs;
 
 	if (l->name[0] && strcmp(l->name, name) != 0)
 		return true;
+	nvme_ctrlr_get_id(ctrlr, &id);
 	obj = json_object_new_object();
 	one = json_object_new_object();
 	trid = json_object_new_object();
@@ -243,11 +247,11 @@ static bool list_one(struct nvme_ctrlr *ctrlr, void *arg)
 	json_object_object_add(trid, "traddr", json_object_new_string(socket ? socket : name));
 	json_object_object_add(one, "state", json_object_new_string(state_text(nvme_ctrlr_state(ctrlr))));
 	json_object_object_add(one, "trid", trid);
-	json_object_object_add(one, "cntlid", json_object_new_int(le16_get(id->cntlid)));
+	json_object_object_add(one, "cntlid", json_object_new_int(le16_get(id.cntlid)));
 	json_object_array_add(ctrlrs, one);
 	json_object_object_add(obj, "name", json_object_new_string(name));
 	json_object_object_add(obj, "ctrlrs", ctrlrs);
-	add_identity(obj, id);
+	add_identity(obj, &id);
 	json_object_object_add(obj, "disks", disks_json(l->w, name));
 	json_object_array_add(l->arr, obj);
 	return true;
