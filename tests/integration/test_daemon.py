@@ -9,7 +9,7 @@ import socket
 import subprocess
 import unittest
 
-from daemon_rig import NVRING, NVRINGD, PATIENCE, Client, DaemonCase, wait_for
+from daemon_rig import NVRING, NVRINGD, PATIENCE, Client, DaemonCase, RpcError, wait_for
 
 
 def run(*args):
@@ -301,6 +301,88 @@ class Load(DaemonCase):
             daemon.call("reactor_set_mode", mode=mode)
         out, err = bench.communicate(timeout=PATIENCE)
         self.assertEqual(bench.returncode, 0, out + err)
+
+    def places(self, daemon):
+        """Queue -> reactor, of the queues that run."""
+        session = daemon.call("vhost_get_controllers", name="a")[0]["sessions"][0]
+        return {q["index"]: q["reactor"] for q in session["queues"] if q["started"]}
+
+    def queues_move_under_verified_writes(self, disk, *options):
+        daemon = self.start("--disk", f"a={disk}", "--vhost-user-blk", "a=a.sock")
+        reactors = len(daemon.call("framework_get_reactors")["reactors"])
+        if reactors < 2:
+            self.skipTest("one CPU, one reactor")
+        bench = self.bench("a.sock", "--rw", "randrw", "--verify", "--queues", "2", "--time", "4s", "--warmup", "0",
+                           *options)
+        self.wait_for_io(daemon)
+        wait_for("two queues", lambda: len(self.places(daemon)) == 2)
+        moves = 0
+        while bench.poll() is None:
+            for queue, reactor in ((0, moves % reactors), (1, (moves + 1) % reactors), (0, moves % reactors)):
+                try:
+                    daemon.call("vhost_move_queue", ctrlr="a", queue=queue, reactor=reactor)
+                    self.assertEqual(self.places(daemon)[queue], reactor)
+                    moves += 1
+                except (RpcError, KeyError, IndexError):
+                    if not self.ends_soon(bench):
+                        raise
+        out, err = bench.communicate(timeout=PATIENCE)
+        self.assertEqual(bench.returncode, 0, out + err)
+        self.assertGreater(moves, 3)
+
+    @staticmethod
+    def ends_soon(bench):
+        """The front-end has left, or is about to: nothing is left to move."""
+        try:
+            bench.wait(timeout=PATIENCE)
+        except subprocess.TimeoutExpired:
+            return False
+        return True
+
+    def test_queues_move_split(self):
+        self.queues_move_under_verified_writes(f"file:{self.image()}")
+
+    def test_queues_move_packed(self):
+        self.queues_move_under_verified_writes("ram:16M", "--packed")
+
+    def test_queues_move_without_inflight_region(self):
+        self.queues_move_under_verified_writes(f"file:{self.image()}", "--no-inflight", "--eventfd")
+
+    def test_moves_that_cannot_be(self):
+        daemon = self.start("--disk", "a=null:1G", "--vhost-user-blk", "a=a.sock,queues=4")
+
+        def refused(what, *args, status=1):
+            said = self.cli("vhost", "move", *args, status=status)
+            self.assertEqual(said.count("\n"), 1, said)
+            self.assertIn(what, said)
+
+        refused("no front-end is connected", "a", "0", "0")
+        bench = self.bench("a.sock", "--time", "60")
+        self.wait_for_io(daemon)
+        refused("no export named", "b", "0", "0")
+        refused("no queue 4 (0 to 3)", "a", "4", "0")
+        refused("queue 3 does not run", "a", "3", "0")
+        refused("no reactor 99", "a", "0", "99")
+        refused("QUEUE: a number", "a", "x", "0", status=2)
+        refused("queue: ", "a", "256", "0")
+        before = self.places(daemon)
+        self.cli("vhost", "move", "a", "0", before[0])
+        self.assertEqual(self.places(daemon), before)
+        bench.terminate()
+        bench.communicate(timeout=PATIENCE)
+
+    def test_a_move_does_not_hold_up_the_end(self):
+        daemon = self.start("--disk", "a=fault:op=read,p=0.01,drop@null:1G", "--vhost-user-blk", "a=a.sock")
+        bench = self.bench("a.sock", "--rw", "randread", "--no-inflight", "--time", "60")
+        self.wait_for_io(daemon)
+        with Client(daemon.rpc) as client:
+            client.send({"jsonrpc": "2.0", "id": 1, "method": "vhost_move_queue",
+                         "params": {"ctrlr": "a", "queue": 0, "reactor": 1 - self.places(daemon)[0]}})
+            wait_for("the move", lambda: daemon.call("vhost_get_controllers")[0]["sessions"][0]["state"] == "QUIESCING")
+            with self.assertRaisesRegex(RpcError, "busy: try again"):
+                daemon.call("vhost_move_queue", ctrlr="a", queue=0, reactor=0)
+            self.assertEqual(daemon.stop()[0], 0)
+        bench.communicate(timeout=PATIENCE)
 
     def killed_under_verified_writes(self, *options):
         args = ("--disk", f"a=file:{self.image()}", "--vhost-user-blk", "a=a.sock")

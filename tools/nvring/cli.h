@@ -82,6 +82,7 @@ int cli_export_list(struct cli *cli);
 int cli_export_create(struct cli *cli);
 int cli_export_delete(struct cli *cli);
 int cli_export_show(struct cli *cli);
+int cli_vhost_move(struct cli *cli);
 int cli_reactor_list(struct cli *cli);
 int cli_reactor_mode(struct cli *cli);
 int cli_setup_status(struct cli *cli);

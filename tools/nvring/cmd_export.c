@@ -34,14 +34,14 @@ static int add_socket(struct json_object *params, const char *socket)
 	return CLI_OK;
 }
 
-static int add_queues(struct json_object *params, const char *text)
+static int add_number(struct json_object *params, const char *key, const char *what, const char *text)
 {
 	char *end;
 	long n = strtol(text, &end, 10);
 
 	if (end == text || *end)
-		return cli_error(CLI_USAGE, "--queues: a number, not '%s'", text);
-	json_object_object_add(params, "queues", json_object_new_int64(n));
+		return cli_error(CLI_USAGE, "%s: a number, not '%s'", what, text);
+	json_object_object_add(params, key, json_object_new_int64(n));
 	return CLI_OK;
 }
 
@@ -62,7 +62,7 @@ int cli_export_create(struct cli *cli)
 	if (cli->args[1])
 		rc = add_socket(params, cli->args[1]);
 	if (!rc && cli_opt(cli, "queues"))
-		rc = add_queues(params, cli_opt(cli, "queues"));
+		rc = add_number(params, "queues", "--queues", cli_opt(cli, "queues"));
 	if (rc) {
 		json_object_put(params);
 		return rc;
@@ -88,6 +88,21 @@ int cli_export_delete(struct cli *cli)
 
 	json_object_object_add(params, "ctrlr", json_object_new_string(cli->args[0]));
 	return show_call(cli, "vhost_delete_controller", params, NULL);
+}
+
+int cli_vhost_move(struct cli *cli)
+{
+	struct json_object *params = json_object_new_object();
+	int rc = add_number(params, "queue", "QUEUE", cli->args[1]);
+
+	json_object_object_add(params, "ctrlr", json_object_new_string(cli->args[0]));
+	if (!rc)
+		rc = add_number(params, "reactor", "REACTOR", cli->args[2]);
+	if (rc) {
+		json_object_put(params);
+		return rc;
+	}
+	return show_call(cli, "vhost_move_queue", params, NULL);
 }
 
 /*

@@ -36,6 +36,10 @@ const struct cli_command cli_commands[] = {
 	  .fn = cli_export_delete },
 	{ "export show", "NAME", "the session: features, memory regions, queues",
 	  .fn = cli_export_show },
+	{ "vhost move", "EXPORT QUEUE REACTOR", "let a running queue go on on another data thread",
+	  "What it has in flight ends first; no I/O is lost, done twice or reordered. Until the\n"
+	  "front-end connects again. See 'export show' (queues) and 'reactor list'.\n",
+	  .fn = cli_vhost_move },
 	{ "reactor list", NULL, "the data threads and what they do", .fn = cli_reactor_list },
 	{ "reactor mode", "MODE [ID]", "adaptive, poll or interrupt; without ID on all of them",
 	  .fn = cli_reactor_mode },

@@ -105,6 +105,29 @@ static void delete_ctrlr(struct rpc_call *call, const void *params)
 		wiring_export_delete(e, rpc_done_true, call);
 }
 
+struct move_params {
+	char ctrlr[BDEV_NAME_MAX];
+	unsigned queue, reactor;
+};
+
+static const struct jread_field move_fields[] = {
+	JREAD_ROW_TEXT(struct move_params, ctrlr, "ctrlr", true),
+	{ .key = "queue", .type = JREAD_UINT, .required = true,
+	  .offset = offsetof(struct move_params, queue), .max = VDEV_QUEUES_MAX - 1 },
+	{ .key = "reactor", .type = JREAD_UINT, .required = true,
+	  .offset = offsetof(struct move_params, reactor), .max = REACTOR_MAX - 1 },
+};
+
+static void move_queue(struct rpc_call *call, const void *params)
+{
+	const struct move_params *p = params;
+	struct wiring_export *e = export_or_fail(call, p->ctrlr);
+	struct errbuf eb;
+
+	if (e && vu_server_move_queue(e->server, p->queue, p->reactor, rpc_done_true, call, &eb))
+		rpc_fail(call, JSONRPC_STATE, "%s", eb.text);
+}
+
 /*
  * A session as JSON
  */
@@ -263,6 +286,7 @@ static const struct rpc_method methods[] = {
 	  PARAMS(struct config_export, create_fields) },
 	{ .name = "vhost_delete_controller", .fn = delete_ctrlr,
 	  PARAMS(struct ctrlr_params, ctrlr_fields) },
+	{ .name = "vhost_move_queue", .fn = move_queue, PARAMS(struct move_params, move_fields) },
 	{ .name = "vhost_get_controllers", .fn = get_controllers,
 	  PARAMS(struct ctrlr_params, maybe_ctrlr_fields) },
 };

@@ -44,6 +44,7 @@ void vu_ring_init(struct vu_ring *ring, struct vu_session *s, unsigned index)
 	memset(ring, 0, sizeof(*ring));
 	ring->s = s;
 	ring->index = (uint16_t)index;
+	ring->home = -1;
 	ring->kick_fd = ring->call_fd = ring->err_fd = ring->new_fd = -1;
 }
 
@@ -292,7 +293,7 @@ static int ring_start(struct vu_ring *ring)
 		.held_up = &s->held_up,
 		.gmem = s->mem.gmem,
 	};
-	unsigned at = reactor_choose(s, ring->index);
+	unsigned at = ring->home >= 0 ? (unsigned)ring->home : reactor_choose(s, ring->index);
 	int err = ring_map(ring);
 
 	if (!err)

@@ -15,6 +15,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "vhost/user/vu_move.h"
 #include "vhost/user/vu_session.h"
 #include "vhost/user/vu_socket.h"
 
@@ -263,6 +264,14 @@ void vu_server_destroy(struct vu_server *s, void (*done)(void *arg), void *arg)
 		vu_session_end(s->session);
 	else
 		reactor_send(s->conf.control, &s->msg, server_gone);
+}
+
+int vu_server_move_queue(struct vu_server *s, unsigned index, unsigned reactor_at, vu_moved_fn done,
+			 void *arg, struct errbuf *eb)
+{
+	if (!s->session)
+		return errbuf_set(eb, -ENOTCONN, "%s: no front-end is connected", s->conf.name);
+	return vu_session_move(s->session, index, reactor_at, done, arg, eb);
 }
 
 int vu_server_get_info(const struct vu_server *s, struct vu_session_info *ret)

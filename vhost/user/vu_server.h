@@ -41,6 +41,16 @@ int vu_server_create(const struct vu_server_opts *opts, struct vu_server **ret_s
  * control thread. */
 void vu_server_destroy(struct vu_server *s, void (*done)(void *arg), void *arg);
 
+/**
+ * vu_server_move_queue - the running queue @index goes on on reactors[@reactor_at], also after later
+ * stops of this connection: no I/O is lost, done twice or reordered. What it has in flight ends first.
+ * Control thread. 0: done(arg, err, why) follows on the control thread, possibly from inside; -errno
+ * with eb: it stays where it is (-EINVAL, -ENOTCONN no such running queue, -EIO broken, -EBUSY).
+ */
+typedef void (*vu_moved_fn)(void *arg, int err, const char *why);
+int vu_server_move_queue(struct vu_server *s, unsigned index, unsigned reactor_at, vu_moved_fn done,
+			 void *arg, struct errbuf *eb);
+
 /* A plain picture of the session for the control interface. */
 struct vu_queue_info {
 	unsigned index;

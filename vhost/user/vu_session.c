@@ -321,23 +321,41 @@ int vu_wait_end(struct vu_session *s)
 	return --s->waits ? VU_PENDING : wait_resume(s);
 }
 
-/* An answer came. After the last one the message ends, and a session that was to end meanwhile. */
-void vu_wait_done(struct vu_session *s)
+/* All answers are in, and resume has returned @rc. */
+static void wait_finish(struct vu_session *s, int rc)
 {
-	int rc;
-
-	assert(s->waits);
-	if (--s->waits)
-		return;
-	rc = wait_resume(s);
 	if (rc == VU_PENDING)
 		return;
 	if (s->ending) {
 		session_set_state(s, VU_STATE_STOPPED);
 		session_drain(s);
-		return;
+	} else if (rc == VU_NO_MESSAGE) {
+		session_settle(s);
+		session_watch(s, s->conn.sending ? EPOLLOUT : EPOLLIN);
+	} else {
+		session_finish(s, rc);
 	}
-	session_finish(s, rc);
+}
+
+/* An answer came. After the last one the message ends, and a session that was to end meanwhile. */
+void vu_wait_done(struct vu_session *s)
+{
+	assert(s->waits);
+	if (--s->waits)
+		return;
+	wait_finish(s, wait_resume(s));
+}
+
+void vu_session_hold(struct vu_session *s, int (*resume)(struct vu_session *s))
+{
+	vu_wait_begin(s, resume);
+	session_set_state(s, VU_STATE_QUIESCING);
+	reactor_fd_detach(&s->rfd);
+}
+
+void vu_session_unhold(struct vu_session *s)
+{
+	wait_finish(s, vu_wait_end(s));
 }
 
 /*

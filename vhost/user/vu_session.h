@@ -27,7 +27,8 @@
 #include "vhost/user/vu_wire.h"
 #include "vhost/vdev.h"
 
-#define VU_PENDING 1 /* a handler's result: the answer comes later */
+#define VU_PENDING    1 /* a handler's result: the answer comes later */
+#define VU_NO_MESSAGE 2 /* of resume: it was no message that waited */
 
 /* Drawn at the head of vu_session.c. */
 enum vu_state {
@@ -57,6 +58,7 @@ struct vu_ring {
 	struct vdev_queue *q;
 	void *desc, *avail, *used; /* of the running queue */
 	unsigned reactor_at;	   /* in s->conf.reactors */
+	int home;		   /* where it was moved to; -1: where there is least to do */
 	struct vdev_queue_call call;
 	int new_fd;	  /* on its way into the running queue */
 	struct dlog *log; /* argument of the call that switches the log */
@@ -75,6 +77,14 @@ struct vu_region_id {
 struct vu_va_range {
 	void *va;
 	uint64_t len;
+};
+
+/* A ring on its way to another reactor (vu_move.c). */
+struct vu_move {
+	struct vu_ring *ring;
+	int before; /* its home before */
+	vu_moved_fn done;
+	void *arg;
 };
 
 /* Guest memory, and a change of it under way (vu_mem.c). */
@@ -129,6 +139,7 @@ struct vu_session {
 	/* waiting for answers */
 	unsigned waits;
 	int (*resume)(struct vu_session *s);
+	struct vu_move move;
 	struct sigbus_owner lost; /* memory, log or inflight area that the front-end has shrunk */
 	struct reactor_fd lost_rfd;
 	bool held_up; /* atomic: a notification fd of this front-end made a thread of ours wait */
@@ -169,6 +180,10 @@ void vu_wait_begin(struct vu_session *s, int (*resume)(struct vu_session *s));
 void vu_wait_add(struct vu_session *s);
 void vu_wait_done(struct vu_session *s);
 int vu_wait_end(struct vu_session *s);
+
+/* The same for what no message asked for; resume returns VU_NO_MESSAGE. No message is read in between. */
+void vu_session_hold(struct vu_session *s, int (*resume)(struct vu_session *s));
+void vu_session_unhold(struct vu_session *s);
 
 /* What is offered to this front-end (vu_device.c). */
 uint64_t vu_features_offered(const struct vu_session *s);
