@@ -11,10 +11,12 @@
 
 struct stat_params {
 	char name[BDEV_NAME_MAX];
+	bool buckets;
 };
 
 static const struct jread_field stat_fields[] = {
 	JREAD_ROW_TEXT(struct stat_params, name, "name", false),
+	JREAD_ROW_BOOL(struct stat_params, buckets, "latency_buckets"),
 };
 
 static const struct {
@@ -36,7 +38,25 @@ static const struct {
 	[BDEV_STAT_ZEROES] = { "write_zeroes", "num_write_zeroes_ops", "bytes_zeroed" },
 };
 
-static struct json_object *op_json(const struct bdev_op_stats *st)
+/* [lowest nanosecond, samples] of each bucket that is not empty: two such answers can be subtracted, quantiles cannot. */
+static struct json_object *buckets_json(const struct hist *h)
+{
+	struct json_object *arr = json_object_new_array();
+
+	for (unsigned i = 0; i < HIST_BUCKETS; i++) {
+		struct json_object *b;
+
+		if (!h->count[i])
+			continue;
+		b = json_object_new_array_ext(2);
+		json_object_array_add(b, rpc_number(hist_bucket_low(i)));
+		json_object_array_add(b, rpc_number(h->count[i]));
+		json_object_array_add(arr, b);
+	}
+	return arr;
+}
+
+static struct json_object *op_json(const struct bdev_op_stats *st, bool buckets)
 {
 	struct json_object *obj = json_object_new_object(), *lat = json_object_new_object();
 
@@ -49,10 +69,12 @@ static struct json_object *op_json(const struct bdev_op_stats *st)
 		json_object_object_add(lat, quantiles[i].key,
 				       rpc_number(hist_quantile(&st->latency, quantiles[i].q)));
 	json_object_object_add(obj, "latency_ns", lat);
+	if (buckets)
+		json_object_object_add(obj, "latency_buckets", buckets_json(&st->latency));
 	return obj;
 }
 
-static struct json_object *disk_stats_json(const struct wiring_disk *d)
+static struct json_object *disk_stats_json(const struct wiring_disk *d, bool buckets)
 {
 	static struct bdev_chan_stats st; /* large; control thread only */
 	struct json_object *obj = json_object_new_object(), *each = json_object_new_object();
@@ -63,7 +85,7 @@ static struct json_object *disk_stats_json(const struct wiring_disk *d)
 		json_object_object_add(obj, ops[i].ios, rpc_number(st.op[i].ios));
 		if (ops[i].bytes)
 			json_object_object_add(obj, ops[i].bytes, rpc_number(st.op[i].bytes));
-		json_object_object_add(each, ops[i].name, op_json(&st.op[i]));
+		json_object_object_add(each, ops[i].name, op_json(&st.op[i], buckets));
 	}
 	json_object_object_add(obj, "splits", rpc_number(st.splits));
 	json_object_object_add(obj, "bounces", rpc_number(st.bounces));
@@ -89,7 +111,7 @@ static void get_iostat(struct rpc_call *call, const void *params)
 		struct wiring_disk *d = list_entry(pos, struct wiring_disk, link);
 
 		if (d->bdev && (!p->name[0] || strcmp(p->name, d->conf.name) == 0))
-			json_object_array_add(arr, disk_stats_json(d));
+			json_object_array_add(arr, disk_stats_json(d, p->buckets));
 	}
 	json_object_object_add(obj, "bdevs", arr);
 	rpc_answer(call, obj);
