@@ -91,6 +91,7 @@ int cli_setup_unbind(struct cli *cli);
 int cli_doctor(struct cli *cli);
 int cli_help(struct cli *cli);
 int cli_exec(struct cli *cli);
+int cli_top(struct cli *cli);
 int cli_where(struct cli *cli);
 int cli_nvme_admin_passthru(struct cli *cli);
 int cli_nvme_attach_ns(struct cli *cli);

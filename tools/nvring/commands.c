@@ -69,6 +69,11 @@ const struct cli_command cli_commands[] = {
 	  .fn = cli_setup_unbind },
 	{ "bench", "URI|SOCKET [OPTION...]", "measure or verify a disk or a socket",
 	  .raw = bench_main },
+	{ "top", NULL, "what disks, queues and reactors do, live",
+	  "Keys: q quits, arrows and PgUp, PgDn scroll, Ctrl-L draws anew.\n",
+	  { { "interval", "SECONDS", "between two looks (default 1)" },
+	    { "once", NULL, "two looks, then plain tables or, with --json, JSON" } },
+	  .fn = cli_top },
 	{ "where", NULL, "the I/Os in flight: since when, and who has them", .fn = cli_where },
 	{ "exec", "[-- COMMAND...]", "run nvme, smartctl and the like on controllers that nvring holds",
 	  "They find them as /dev/nvme0 and so on: the first numbers that the kernel has not taken.\n"

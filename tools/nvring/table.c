@@ -75,7 +75,7 @@ void table_row(struct table *t, ...)
 	va_end(ap);
 }
 
-void table_print(struct table *t)
+void table_write(struct table *t, FILE *to)
 {
 	int width[TABLE_COLUMNS_MAX] = { 0 };
 
@@ -92,12 +92,17 @@ void table_print(struct table *t)
 		bool last = col + 1 == t->ncols;
 
 		if (t->right[col])
-			printf("%*s", width[col], t->cells[i]);
+			fprintf(to, "%*s", width[col], t->cells[i]);
 		else
-			printf("%-*s", last ? 0 : width[col], t->cells[i]);
-		fputs(last ? "\n" : "  ", stdout);
+			fprintf(to, "%-*s", last ? 0 : width[col], t->cells[i]);
+		fputs(last ? "\n" : "  ", to);
 		free(t->cells[i]);
 	}
 	free(t->cells);
 	free(t);
+}
+
+void table_print(struct table *t)
+{
+	table_write(t, stdout);
 }

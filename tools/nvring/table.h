@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Aligned columns on standard output. */
+/* Aligned columns. */
 #ifndef TOOLS_NVRING_TABLE_H
 #define TOOLS_NVRING_TABLE_H
+
+#include <stdio.h>
 
 #define TABLE_COLUMNS_MAX 16
 
@@ -13,7 +15,8 @@ struct table *table_create(const char *heads);
 /* As many texts as there are columns; NULL shows as "-". Copied. */
 void table_row(struct table *t, ...);
 
-/* Everything, columns two spaces apart, then frees the table. */
+/* Everything, columns two spaces apart, then frees the table; table_print: on standard output. */
+void table_write(struct table *t, FILE *to);
 void table_print(struct table *t);
 
 #endif

@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Reactors, disks, queues: one table or array each. */
+#include "tools/nvring/top_show.h"
+
+#include <inttypes.h>
+#include <json-c/json.h>
+
+#include "tools/nvring/show.h"
+#include "tools/nvring/table.h"
+#include "tools/nvring/top_rates.h"
+
+/*
+ * Tables
+ */
+
+static const char *percent(double v, char buf[SHOW_TEXT_MAX])
+{
+	snprintf(buf, SHOW_TEXT_MAX, "%.1f", v);
+	return buf;
+}
+
+/* Short numbers keep a digit behind the point: one I/O in ten seconds is not none. */
+static const char *rate(double v, char buf[SHOW_TEXT_MAX])
+{
+	snprintf(buf, SHOW_TEXT_MAX, "%.*f", v > 0 && v < 100 ? 1 : 0, v);
+	return buf;
+}
+
+static const char *cpu(int v, char buf[SHOW_TEXT_MAX])
+{
+	snprintf(buf, SHOW_TEXT_MAX, "%d", v);
+	return v < 0 ? "-" : buf;
+}
+
+static void show_reactor_rates(FILE *to, const struct top_snap *now, const struct top_snap *then)
+{
+	struct table *t = table_create(">REACTOR|NAME|>CPU|MODE|>BUSY %|>POLLING %|>ASLEEP %|>QUEUES");
+
+	for (size_t i = 0; i < now->nreactors; i++) {
+		const struct top_reactor *r = &now->reactors[i];
+		struct top_reactor_rate rt;
+		char b[6][SHOW_TEXT_MAX];
+
+		top_reactor_rate(now, then, i, &rt);
+		table_row(t, show_count(r->id, b[0]), r->name, cpu(r->cpu, b[1]), r->mode, percent(rt.busy, b[2]),
+			  percent(rt.polling, b[3]), percent(rt.asleep, b[4]), show_count(rt.queues, b[5]));
+	}
+	table_write(t, to);
+}
+
+static void show_disk_rates(FILE *to, const struct top_snap *now, const struct top_snap *then)
+{
+	struct table *t = table_create("DISK|>READ/s|>MB/s|>P50|>P99|>WRITE/s|>MB/s|>P50|>P99|>OTHER/s|>QUEUED/s|>ERRORS");
+
+	for (size_t i = 0; i < now->ndisks; i++) {
+		struct top_disk_rate d;
+		char b[11][SHOW_TEXT_MAX];
+
+		top_disk_rate(now, then, i, &d);
+		table_row(t, now->disks[i].name, rate(d.read.ios, b[0]), rate(d.read.bytes / 1e6, b[1]),
+			  show_ns(d.read.p50_ns, b[2]), show_ns(d.read.p99_ns, b[3]), rate(d.write.ios, b[4]),
+			  rate(d.write.bytes / 1e6, b[5]), show_ns(d.write.p50_ns, b[6]),
+			  show_ns(d.write.p99_ns, b[7]), rate(d.others, b[8]), rate(d.queued, b[9]),
+			  show_count(d.errors, b[10]));
+	}
+	table_write(t, to);
+}
+
+static void show_queue_rates(FILE *to, const struct top_snap *now, const struct top_snap *then)
+{
+	struct table *t = table_create("EXPORT|>QUEUE|>REACTOR|>CPU|>REQUESTS/s|>KICKS/s|>CALLS/s|>IN FLIGHT");
+
+	for (size_t i = 0; i < now->nqueues; i++) {
+		const struct top_queue *q = &now->queues[i];
+		struct top_queue_rate rt;
+		char b[7][SHOW_TEXT_MAX];
+
+		top_queue_rate(now, then, i, &rt);
+		table_row(t, q->export, show_count(q->index, b[0]), show_count(q->reactor, b[1]), cpu(q->cpu, b[2]),
+			  rate(rt.requests, b[3]), rate(rt.kicks, b[4]), rate(rt.calls, b[5]),
+			  show_count(q->inflight, b[6]));
+	}
+	table_write(t, to);
+}
+
+void top_show(FILE *to, const struct top_snap *now, const struct top_snap *then)
+{
+	fprintf(to, "nvringd, pid %" PRIu64 ", over %.1f s\n\n", now->pid, top_seconds(now, then));
+	show_reactor_rates(to, now, then);
+	fputc('\n', to);
+	show_disk_rates(to, now, then);
+	fputc('\n', to);
+	show_queue_rates(to, now, then);
+}
+
+/*
+ * JSON
+ */
+
+static void add_text(struct json_object *obj, const char *key, const char *text)
+{
+	json_object_object_add(obj, key, json_object_new_string(text));
+}
+
+static void add_count(struct json_object *obj, const char *key, uint64_t n)
+{
+	json_object_object_add(obj, key, json_object_new_uint64(n));
+}
+
+static void add_real(struct json_object *obj, const char *key, double v)
+{
+	json_object_object_add(obj, key, json_object_new_double(v));
+}
+
+static struct json_object *reactor_json(const struct top_snap *now, const struct top_snap *then, size_t i)
+{
+	struct json_object *obj = json_object_new_object();
+	const struct top_reactor *r = &now->reactors[i];
+	struct top_reactor_rate rt;
+
+	top_reactor_rate(now, then, i, &rt);
+	add_count(obj, "id", r->id);
+	add_text(obj, "name", r->name);
+	json_object_object_add(obj, "cpu", json_object_new_int(r->cpu));
+	add_text(obj, "mode", r->mode);
+	add_real(obj, "busy_percent", rt.busy);
+	add_real(obj, "polling_percent", rt.polling);
+	add_real(obj, "asleep_percent", rt.asleep);
+	add_count(obj, "queues", rt.queues);
+	return obj;
+}
+
+static struct json_object *op_json(const struct top_op_rate *op)
+{
+	struct json_object *obj = json_object_new_object();
+
+	add_real(obj, "ios_per_s", op->ios);
+	add_real(obj, "bytes_per_s", op->bytes);
+	add_count(obj, "p50_ns", op->p50_ns);
+	add_count(obj, "p99_ns", op->p99_ns);
+	return obj;
+}
+
+static struct json_object *disk_json(const struct top_snap *now, const struct top_snap *then, size_t i)
+{
+	struct json_object *obj = json_object_new_object();
+	struct top_disk_rate d;
+
+	top_disk_rate(now, then, i, &d);
+	add_text(obj, "name", now->disks[i].name);
+	json_object_object_add(obj, "fresh", json_object_new_boolean(d.fresh));
+	json_object_object_add(obj, "read", op_json(&d.read));
+	json_object_object_add(obj, "write", op_json(&d.write));
+	add_real(obj, "other_per_s", d.others);
+	add_real(obj, "queued_per_s", d.queued);
+	add_count(obj, "errors", d.errors);
+	return obj;
+}
+
+static struct json_object *queue_json(const struct top_snap *now, const struct top_snap *then, size_t i)
+{
+	struct json_object *obj = json_object_new_object();
+	const struct top_queue *q = &now->queues[i];
+	struct top_queue_rate rt;
+
+	top_queue_rate(now, then, i, &rt);
+	add_text(obj, "export", q->export);
+	add_count(obj, "index", q->index);
+	add_count(obj, "reactor", q->reactor);
+	json_object_object_add(obj, "cpu", json_object_new_int(q->cpu));
+	json_object_object_add(obj, "fresh", json_object_new_boolean(rt.fresh));
+	add_real(obj, "requests_per_s", rt.requests);
+	add_real(obj, "kicks_per_s", rt.kicks);
+	add_real(obj, "calls_per_s", rt.calls);
+	add_count(obj, "inflight", q->inflight);
+	return obj;
+}
+
+struct json_object *top_json(const struct top_snap *now, const struct top_snap *then)
+{
+	struct json_object *obj = json_object_new_object();
+	struct json_object *reactors = json_object_new_array(), *disks = json_object_new_array();
+	struct json_object *queues = json_object_new_array();
+
+	for (size_t i = 0; i < now->nreactors; i++)
+		json_object_array_add(reactors, reactor_json(now, then, i));
+	for (size_t i = 0; i < now->ndisks; i++)
+		json_object_array_add(disks, disk_json(now, then, i));
+	for (size_t i = 0; i < now->nqueues; i++)
+		json_object_array_add(queues, queue_json(now, then, i));
+	add_count(obj, "pid", now->pid);
+	add_real(obj, "seconds", top_seconds(now, then));
+	json_object_object_add(obj, "reactors", reactors);
+	json_object_object_add(obj, "disks", disks);
+	json_object_object_add(obj, "queues", queues);
+	return obj;
+}

@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Three calls of the control interface become one snapshot. */
+#include "tools/nvring/top_take.h"
+
+#include <errno.h>
+#include <json-c/json.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "core/base/mono.h"
+#include "tools/nvring/cli.h"
+#include "tools/nvring/client.h"
+#include "tools/nvring/jget.h"
+#include "tools/nvring/top_rates.h"
+
+static void text(char buf[TOP_NAME_MAX], struct json_object *obj, const char *key)
+{
+	snprintf(buf, TOP_NAME_MAX, "%s", jget_text(obj, key));
+}
+
+/* Room for @n rows, never for none: NULL means that memory is out. */
+static void *rows(size_t n, size_t size, int *ret_rc, struct errbuf *eb)
+{
+	void *p = calloc(n ? n : 1, size);
+
+	if (!p) {
+		errbuf_set(eb, -ENOMEM, "out of memory");
+		*ret_rc = CLI_FAILED;
+	}
+	return p;
+}
+
+/*
+ * Reactors
+ */
+
+static int take_reactors(struct cli *cli, struct top_snap *s, struct errbuf *eb)
+{
+	struct json_object *answer = NULL, *arr;
+	int rc = client_try(cli, "framework_get_reactors", NULL, &answer, eb);
+
+	if (rc)
+		return rc;
+	arr = jget(answer, "reactors");
+	s->pid = jget_number(answer, "pid");
+	s->reactors = rows(jget_count(arr, ""), sizeof(*s->reactors), &rc, eb);
+	for (size_t i = 0; s->reactors && i < jget_count(arr, ""); i++) {
+		struct json_object *obj = json_object_array_get_idx(arr, i);
+		struct top_reactor *r = &s->reactors[s->nreactors++];
+
+		r->id = (unsigned)jget_number(obj, "id");
+		r->cpu = json_object_get_int(jget(obj, "lcore"));
+		text(r->name, obj, "name");
+		snprintf(r->mode, sizeof(r->mode), "%s", jget_text(obj, "mode"));
+		r->busy_ns = jget_number(obj, "busy");
+		r->idle_ns = jget_number(obj, "idle");
+		r->sleep_ns = jget_number(obj, "sleep");
+	}
+	json_object_put(answer);
+	return rc;
+}
+
+/*
+ * Disks
+ */
+
+static void read_op(struct json_object *obj, struct top_op *op)
+{
+	struct json_object *buckets = jget(obj, "latency_buckets");
+
+	op->ios = jget_number(obj, "ios");
+	op->bytes = jget_number(obj, "bytes");
+	for (size_t i = 0; i < jget_count(buckets, ""); i++) {
+		struct json_object *b = json_object_array_get_idx(buckets, i);
+
+		op->latency.count[hist_index(jget_number(b, "0"))] += jget_number(b, "1");
+	}
+}
+
+static void read_disk(struct json_object *obj, struct top_disk *d)
+{
+	struct json_object *ops = jget(obj, "operations");
+
+	text(d->name, obj, "name");
+	d->queued = jget_number(obj, "queued");
+	json_object_object_foreach(ops, name, op) {
+		(void)name; /* of each operation */
+		d->errors += jget_number(op, "errors");
+		d->others += jget_number(op, "ios");
+	}
+	read_op(jget(ops, "read"), &d->read);
+	read_op(jget(ops, "write"), &d->write);
+	d->others -= d->read.ios + d->write.ios;
+}
+
+static int take_disks(struct cli *cli, struct top_snap *s, struct errbuf *eb)
+{
+	struct json_object *params = json_object_new_object(), *answer = NULL, *arr;
+	int rc;
+
+	json_object_object_add(params, "latency_buckets", json_object_new_boolean(1));
+	rc = client_try(cli, "bdev_get_iostat", params, &answer, eb);
+	if (rc)
+		return rc;
+	arr = jget(answer, "bdevs");
+	s->disks_ns = jget_number(answer, "ticks");
+	s->disks = rows(jget_count(arr, ""), sizeof(*s->disks), &rc, eb);
+	for (size_t i = 0; s->disks && i < jget_count(arr, ""); i++) {
+		struct json_object *obj = json_object_array_get_idx(arr, i);
+
+		if (json_object_is_type(jget(obj, "operations"), json_type_object))
+			read_disk(obj, &s->disks[s->ndisks++]);
+	}
+	json_object_put(answer);
+	return rc;
+}
+
+/*
+ * Queues: those that run
+ */
+
+static size_t count_queues(struct json_object *exports)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < jget_count(exports, ""); i++)
+		n += jget_count(json_object_array_get_idx(exports, i), "sessions/0/queues");
+	return n;
+}
+
+static void read_queues(struct json_object *export, struct top_snap *s)
+{
+	struct json_object *arr = jget(export, "sessions/0/queues");
+
+	for (size_t i = 0; i < jget_count(arr, ""); i++) {
+		struct json_object *obj = json_object_array_get_idx(arr, i);
+		struct top_queue *q = &s->queues[s->nqueues];
+
+		if (!jget_bool(obj, "started"))
+			continue;
+		text(q->export, export, "ctrlr");
+		q->connection = jget_number(export, "connections");
+		q->index = (unsigned)jget_number(obj, "index");
+		q->reactor = (unsigned)jget_number(obj, "reactor");
+		q->cpu = json_object_get_int(jget(obj, "cpu"));
+		q->requests = jget_number(obj, "requests");
+		q->kicks = jget_number(obj, "kicks");
+		q->calls = jget_number(obj, "calls");
+		q->inflight = (unsigned)jget_number(obj, "inflight");
+		s->nqueues++;
+	}
+}
+
+static int take_queues(struct cli *cli, struct top_snap *s, struct errbuf *eb)
+{
+	struct json_object *answer = NULL;
+	uint64_t before = mono_ns();
+	int rc = client_try(cli, "vhost_get_controllers", NULL, &answer, eb);
+
+	if (rc)
+		return rc;
+	s->queues_ns = before + (mono_ns() - before) / 2; /* the answer has no time of its own */
+	s->queues = rows(count_queues(answer), sizeof(*s->queues), &rc, eb);
+	for (size_t i = 0; s->queues && i < jget_count(answer, ""); i++)
+		read_queues(json_object_array_get_idx(answer, i), s);
+	json_object_put(answer);
+	return rc;
+}
+
+int top_take(struct cli *cli, struct top_snap *ret, struct errbuf *eb)
+{
+	struct top_snap s = { 0 };
+	int rc = take_reactors(cli, &s, eb);
+
+	if (!rc)
+		rc = take_disks(cli, &s, eb);
+	if (!rc)
+		rc = take_queues(cli, &s, eb);
+	if (rc)
+		top_snap_fini(&s);
+	else
+		*ret = s;
+	return rc;
+}
