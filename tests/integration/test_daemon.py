@@ -384,6 +384,24 @@ class Load(DaemonCase):
             self.assertEqual(daemon.stop()[0], 0)
         bench.communicate(timeout=PATIENCE)
 
+    def test_calls_right_behind_moves(self):
+        """In one batch: each runs from inside the answer of the one before."""
+        daemon = self.start("--disk", "a=null:1G", "--vhost-user-blk", "a=a.sock")
+        reactors = len(daemon.call("framework_get_reactors")["reactors"])
+        bench = self.bench("a.sock", "--time", "60")
+        self.wait_for_io(daemon)
+        moves = [{"jsonrpc": "2.0", "id": i, "method": "vhost_move_queue",
+                  "params": {"ctrlr": "a", "queue": 0, "reactor": i % reactors}} for i in range(6)]
+        with Client(daemon.rpc) as client:
+            client.send(moves)
+            self.assertEqual([a.get("result", a) for a in client.line()], [True] * 6)
+            self.assertEqual(self.places(daemon), {0: 5 % reactors})
+            self.assertEqual(daemon.call("vhost_get_controllers")[0]["sessions"][0]["state"], "RUNNING")
+            client.send([*moves, {"jsonrpc": "2.0", "id": 9, "method": "vhost_delete_controller", "params": {"ctrlr": "a"}}])
+            self.assertEqual([a.get("result", a) for a in client.line()], [True] * 7)
+        bench.communicate(timeout=PATIENCE)
+        self.assertEqual(bench.returncode, 1)
+
     def killed_under_verified_writes(self, *options):
         args = ("--disk", f"a=file:{self.image()}", "--vhost-user-blk", "a=a.sock")
         daemon = self.start(*args)

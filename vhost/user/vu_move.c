@@ -20,11 +20,13 @@
 #include "core/base/log.h"
 
 /* Where it was to go it cannot run (no memory, no queue of the device): back to where it ran. */
-static int restart(struct vu_ring *ring, int before, struct errbuf *ret_why)
+static int restart(struct vu_ring *ring, unsigned to, struct errbuf *ret_why)
 {
 	struct vu_session *s = ring->s;
-	int err = vu_ring_try_start(ring);
+	int err, before = ring->home;
 
+	ring->home = (int)to;
+	err = vu_ring_try_start(ring);
 	if (!err)
 		return 0;
 	*ret_why = s->eb;
@@ -37,24 +39,29 @@ static int restart(struct vu_ring *ring, int before, struct errbuf *ret_why)
 /* It has stopped. The session may have ended, or the ring broken, while it drained. */
 static int ring_moved(struct vu_session *s)
 {
-	struct vu_move move = s->move;
-	struct vu_ring *ring = move.ring;
-	struct errbuf why = { "" };
-	int err;
+	struct vu_move *move = &s->move;
+	struct vu_ring *ring = move->ring;
 
-	s->move.ring = NULL;
 	if (s->ending)
-		err = errbuf_set(&why, -ECONNRESET, "%s: the connection has ended", s->conf.name);
+		move->err = errbuf_set(&move->why, -ECONNRESET, "%s: the connection has ended",
+				       s->conf.name);
 	else if (ring->broken)
-		err = errbuf_set(&why, -EIO, "%s: queue %u broke: %s", s->conf.name, ring->index,
-				 ring->why);
+		move->err = errbuf_set(&move->why, -EIO, "%s: queue %u broke: %s", s->conf.name,
+				       ring->index, ring->why);
 	else
-		err = restart(ring, move.before, &why);
-	if (!err)
+		move->err = restart(ring, move->to, &move->why);
+	if (!move->err)
 		log_info("%s: queue %u now on reactor %u (CPU %d)", s->conf.name, ring->index,
 			 ring->q->reactor->id, ring->q->reactor->cpu);
-	move.done(move.arg, err, why.text);
 	return VU_NO_MESSAGE;
+}
+
+/* Whoever is told may begin the next move, or end the session. */
+static void tell(struct vu_session *s)
+{
+	const struct vu_move move = s->move;
+
+	move.done(move.arg, move.err, move.why.text);
 }
 
 static int move_check(const struct vu_session *s, unsigned index, unsigned reactor_at,
@@ -87,9 +94,8 @@ int vu_session_move(struct vu_session *s, unsigned index, unsigned reactor_at, v
 	if (err)
 		return err;
 	ring = &s->rings[index];
-	s->move = (struct vu_move){ ring, ring->home, done, arg };
-	ring->home = (int)reactor_at;
-	vu_session_hold(s, ring_moved);
+	s->move = (struct vu_move){ .ring = ring, .to = reactor_at, .done = done, .arg = arg };
+	vu_session_hold(s, ring_moved, tell);
 	if (ring->reactor_at != reactor_at)
 		vu_ring_stop(ring);
 	vu_session_unhold(s);

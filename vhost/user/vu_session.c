@@ -223,6 +223,13 @@ static void session_finish(struct vu_session *s, int err)
 	session_watch(s, s->conn.sending ? EPOLLOUT : EPOLLIN);
 }
 
+/* No message is read until vu_wait_begin()'s resume has run. */
+static void session_pause(struct vu_session *s)
+{
+	session_set_state(s, VU_STATE_QUIESCING);
+	reactor_fd_detach(&s->rfd);
+}
+
 /* One message, if it is all there. False: nothing more to do now. */
 static bool session_turn(struct vu_session *s)
 {
@@ -242,8 +249,7 @@ static bool session_turn(struct vu_session *s)
 	log_debug("%s: %s", s->conf.name, vu_request_name(s->conn.in.h.request));
 	rc = vu_dispatch(s);
 	if (rc == VU_PENDING) {
-		session_set_state(s, VU_STATE_QUIESCING);
-		reactor_fd_detach(&s->rfd);
+		session_pause(s);
 		return false;
 	}
 	session_finish(s, rc);
@@ -324,6 +330,8 @@ int vu_wait_end(struct vu_session *s)
 /* All answers are in, and resume has returned @rc. */
 static void wait_finish(struct vu_session *s, int rc)
 {
+	void (*then)(struct vu_session *s) = rc == VU_NO_MESSAGE ? s->then : NULL;
+
 	if (rc == VU_PENDING)
 		return;
 	if (s->ending) {
@@ -335,6 +343,8 @@ static void wait_finish(struct vu_session *s, int rc)
 	} else {
 		session_finish(s, rc);
 	}
+	if (then)
+		then(s);
 }
 
 /* An answer came. After the last one the message ends, and a session that was to end meanwhile. */
@@ -346,11 +356,12 @@ void vu_wait_done(struct vu_session *s)
 	wait_finish(s, wait_resume(s));
 }
 
-void vu_session_hold(struct vu_session *s, int (*resume)(struct vu_session *s))
+void vu_session_hold(struct vu_session *s, int (*resume)(struct vu_session *s),
+		     void (*then)(struct vu_session *s))
 {
 	vu_wait_begin(s, resume);
-	session_set_state(s, VU_STATE_QUIESCING);
-	reactor_fd_detach(&s->rfd);
+	s->then = then;
+	session_pause(s);
 }
 
 void vu_session_unhold(struct vu_session *s)

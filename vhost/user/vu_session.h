@@ -82,9 +82,11 @@ struct vu_va_range {
 /* A ring on its way to another reactor (vu_move.c). */
 struct vu_move {
 	struct vu_ring *ring;
-	int before; /* its home before */
+	unsigned to; /* in s->conf.reactors */
 	vu_moved_fn done;
 	void *arg;
+	int err; /* what came of it */
+	struct errbuf why;
 };
 
 /* Guest memory, and a change of it under way (vu_mem.c). */
@@ -139,6 +141,7 @@ struct vu_session {
 	/* waiting for answers */
 	unsigned waits;
 	int (*resume)(struct vu_session *s);
+	void (*then)(struct vu_session *s); /* of vu_session_hold */
 	struct vu_move move;
 	struct sigbus_owner lost; /* memory, log or inflight area that the front-end has shrunk */
 	struct reactor_fd lost_rfd;
@@ -181,8 +184,10 @@ void vu_wait_add(struct vu_session *s);
 void vu_wait_done(struct vu_session *s);
 int vu_wait_end(struct vu_session *s);
 
-/* The same for what no message asked for; resume returns VU_NO_MESSAGE. No message is read in between. */
-void vu_session_hold(struct vu_session *s, int (*resume)(struct vu_session *s));
+/* The same for what no message asked for; resume returns VU_NO_MESSAGE. No message is read in between. At the very end
+ * then(s) tells whoever asked: the session is at rest again, or on its way to its end, and may be called. */
+void vu_session_hold(struct vu_session *s, int (*resume)(struct vu_session *s),
+		     void (*then)(struct vu_session *s));
 void vu_session_unhold(struct vu_session *s);
 
 /* What is offered to this front-end (vu_device.c). */
