@@ -29,43 +29,39 @@ double top_seconds(const struct top_snap *now, const struct top_snap *then)
 }
 
 /*
- * The same thing in the earlier snapshot; NULL: it was not there. Most often it stands in the same place.
+ * The same thing in the earlier snapshot; NULL: it was not there. Most often it stands in the same place, so the search
+ * begins there.
  */
 
-static const struct top_reactor *earlier_reactor(const struct top_snap *then, const struct top_reactor *r, size_t hint)
+static const struct top_reactor *earlier_reactor(const struct top_snap *then, const struct top_reactor *r, size_t at)
 {
-	if (hint < then->nreactors && then->reactors[hint].id == r->id)
-		return &then->reactors[hint];
 	for (size_t i = 0; i < then->nreactors; i++) {
-		if (then->reactors[i].id == r->id)
-			return &then->reactors[i];
+		const struct top_reactor *old = &then->reactors[(at + i) % then->nreactors];
+
+		if (old->id == r->id)
+			return old;
 	}
 	return NULL;
 }
 
-static const struct top_disk *earlier_disk(const struct top_snap *then, const struct top_disk *d, size_t hint)
+static const struct top_disk *earlier_disk(const struct top_snap *then, const struct top_disk *d, size_t at)
 {
-	if (hint < then->ndisks && strcmp(then->disks[hint].name, d->name) == 0)
-		return &then->disks[hint];
 	for (size_t i = 0; i < then->ndisks; i++) {
-		if (strcmp(then->disks[i].name, d->name) == 0)
-			return &then->disks[i];
+		const struct top_disk *old = &then->disks[(at + i) % then->ndisks];
+
+		if (strcmp(old->name, d->name) == 0)
+			return old;
 	}
 	return NULL;
 }
 
-static bool is_queue(const struct top_queue *a, const struct top_queue *b)
+static const struct top_queue *earlier_queue(const struct top_snap *then, const struct top_queue *q, size_t at)
 {
-	return a->index == b->index && a->connection == b->connection && strcmp(a->export, b->export) == 0;
-}
-
-static const struct top_queue *earlier_queue(const struct top_snap *then, const struct top_queue *q, size_t hint)
-{
-	if (hint < then->nqueues && is_queue(&then->queues[hint], q))
-		return &then->queues[hint];
 	for (size_t i = 0; i < then->nqueues; i++) {
-		if (is_queue(&then->queues[i], q))
-			return &then->queues[i];
+		const struct top_queue *old = &then->queues[(at + i) % then->nqueues];
+
+		if (old->index == q->index && old->connection == q->connection && strcmp(old->export, q->export) == 0)
+			return old;
 	}
 	return NULL;
 }
