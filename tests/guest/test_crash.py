@@ -43,15 +43,6 @@ class Crash(case.GuestCase):
         vm.finish(180)
         self.settle(running, vm)
 
-    @staticmethod
-    def progress(vm):
-        """I/O completes from now on: two more seconds with some."""
-        console = vm.console
-        seen = len(console.lines)
-        for _ in range(2):
-            console.wait(r"VERIFIER second \d+ ops [1-9]|GUEST-RC", 60, after=seen)
-            seen = len(console.lines)
-
     def test_split(self):
         self.survive(1, "off")
 

@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The queues of a disk move between the daemon's reactors under verified writes."""
 
-import test_crash
 from lib import case
 
 ROUNDS = 3
@@ -26,14 +25,14 @@ class Move(case.GuestCase):
         vm.wait_mark("in use")
         name = running.rpc("vhost_get_controllers")[0]["ctrlr"]
         for _ in range(ROUNDS):
-            test_crash.Crash.progress(vm)
+            self.progress(vm)
             before = self.places(running)
             self.assertEqual(len(before), 4)
             for queue, reactor in before.items():
                 running.rpc("vhost_move_queue", ctrlr=name, queue=queue, reactor=(reactor + 1) % reactors)
             after = self.places(running)
             self.assertEqual(after, {queue: (reactor + 1) % reactors for queue, reactor in before.items()})
-        test_crash.Crash.progress(vm)
+        self.progress(vm)
         vm.say("stop")
         vm.finish(180)
         self.settle(running, vm)

@@ -21,14 +21,6 @@ class SsdCase(case.GuestCase):
         running = self.serve(server.Export("vol0", None, [socket], uri=ssd.uri(1, uri_options)))
         return ssd, running, socket
 
-    @staticmethod
-    def progress(vm, seconds=1):
-        """Reads and writes complete from now on: so many more seconds with some."""
-        seen = len(vm.console.lines)
-        for _ in range(seconds):
-            vm.console.wait(r"VERIFIER second \d+ ops [1-9]|GUEST-RC", 60, after=seen)
-            seen = len(vm.console.lines)
-
     def wait_log(self, running, words):
         """Until the daemon has said WORDS."""
         end = time.monotonic() + 60
@@ -85,11 +77,11 @@ class SsdDisk(SsdCase):
         vm.add_disk(socket, num_queues=2).start()
         vm.wait_mark("in use")
         for kill in range(KILLS):
-            self.progress(vm, 2)
+            self.progress(vm)
             running.kill()
             time.sleep(0.3 * kill)  # from at once to longer than QEMU's reconnect interval
             running.start()
-        self.progress(vm, 2)
+        self.progress(vm)
         self.assertEqual(ssd.ctl("counters")["clients"], KILLS + 1)
         vm.say("stop")
         vm.finish(180)
@@ -108,9 +100,9 @@ class SsdFaults(SsdCase):
                      "op=write,first=1,delay=20s",  # beyond the deadline; can be aborted
                      "op=read,first=1,drop",  # cannot: the controller is reset
                      "op=write,first=2,drop", "op=write,first=1,cfs", "op=read,first=1,hang"):
-            self.progress(vm)
+            self.progress(vm, 1)
             self.wait_fired(ssd, ssd.fault(rule))
-        self.progress(vm, 2)
+        self.progress(vm)
         vm.say("stop")
         vm.finish(180)
         log = running.log.read_text()

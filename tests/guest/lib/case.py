@@ -126,6 +126,15 @@ class GuestCase(unittest.TestCase):
             shutil.copy(compiled.verifier(), made.share / "verifier")
         return made
 
+    @staticmethod
+    def progress(vm, seconds=2):
+        """The guest's verifier completes I/O from now on: so many more seconds with some."""
+        console = vm.console
+        seen = len(console.lines)
+        for _ in range(seconds):
+            console.wait(r"VERIFIER second \d+ ops [1-9]|GUEST-RC", 60, after=seen)
+            seen = len(console.lines)
+
     def settle(self, running, *guests):
         """The end of a test that went well: the guests are gone, the daemon ends on SIGTERM."""
         for guest in guests:
