@@ -247,15 +247,13 @@ bool reactor_may_sleep(const struct reactor *r)
 static const struct timespec *reactor_timeout(const struct reactor *r, struct timespec *ts)
 {
 	const struct list *all = &r->priv->deadlines;
-	uint64_t at, now, wait;
+	uint64_t at, now;
 
 	if (list_is_empty(all))
 		return NULL;
 	at = list_entry(all->next, struct deadline, link)->at_ns;
 	now = mono_ns();
-	wait = at > now ? at - now : 0;
-	ts->tv_sec = (time_t)(wait / MONO_NS_PER_SEC);
-	ts->tv_nsec = (long)(wait % MONO_NS_PER_SEC);
+	*ts = mono_timespec(at > now ? at - now : 0);
 	return ts;
 }
 

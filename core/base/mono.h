@@ -42,6 +42,13 @@ static inline uint64_t mono_ticks(void)
 #endif
 }
 
+/* A duration for system calls that wait. */
+static inline struct timespec mono_timespec(uint64_t ns)
+{
+	return (struct timespec){ .tv_sec = (time_t)(ns / MONO_NS_PER_SEC),
+				  .tv_nsec = (long)(ns % MONO_NS_PER_SEC) };
+}
+
 /* A duration (not a point in time) in ticks as nanoseconds. */
 static inline uint64_t mono_ticks_to_ns(uint64_t ticks)
 {

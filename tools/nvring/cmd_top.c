@@ -56,8 +56,7 @@ static int show_once(struct cli *cli, const struct top_snap *now, const struct t
 
 static int once(struct cli *cli, uint64_t interval_ns)
 {
-	struct timespec ts = { .tv_sec = (time_t)(interval_ns / MONO_NS_PER_SEC),
-			       .tv_nsec = (long)(interval_ns % MONO_NS_PER_SEC) };
+	struct timespec ts = mono_timespec(interval_ns);
 	struct top_snap then = { 0 }, now = { 0 };
 	struct errbuf eb;
 	int rc = top_take(cli, &then, &eb);

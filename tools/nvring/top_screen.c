@@ -227,8 +227,8 @@ bool top_screen_wait(uint64_t until_ns)
 {
 	for (;;) {
 		struct pollfd pfd = { .fd = STDIN_FILENO, .events = POLLIN };
-		uint64_t now = mono_ns(), left = until_ns > now ? until_ns - now : 0;
-		struct timespec ts = { .tv_sec = (time_t)(left / MONO_NS_PER_SEC), .tv_nsec = (long)(left % MONO_NS_PER_SEC) };
+		uint64_t now = mono_ns();
+		struct timespec ts = mono_timespec(until_ns > now ? until_ns - now : 0);
 		int n;
 
 		draw();
