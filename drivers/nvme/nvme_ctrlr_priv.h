@@ -161,6 +161,8 @@ int nvme_queues_exec(struct nvme_ctrlr *c, struct nvme_passthru *cmd);
 /* The hardware goes back to whoever made it. life_lock is held. */
 void nvme_give_back(struct nvme_ctrlr *c);
 
+/* nvme_ctrlr.c */
+
 /* What it says of itself, as queues and disks need it. */
 struct nvme_said {
 	struct nvme_cap cap;
@@ -172,7 +174,6 @@ struct nvme_said {
 /* A copy that no reset tears. Any thread. */
 void nvme_get_said(struct nvme_ctrlr *c, struct nvme_said *ret_said);
 
-/* nvme_ctrlr.c */
 void nvme_set_state(struct nvme_ctrlr *c, enum nvme_ctrlr_state state);
 /* Any thread. */
 void nvme_listen(struct nvme_ctrlr *c, struct nvme_ns_listener *l);
