@@ -122,8 +122,10 @@ static void saturate(unsigned id, uint64_t rate, uint32_t ios, uint64_t bytes)
 	for (now = 0; now < BINS * (uint64_t)BIN_NS; now += 1 + rnd(LATE_NS_MAX)) {
 		while (bin <= now / BIN_NS)
 			upto[bin++] = sum;
-		while (!qos_budget_take(&b, start + now, op, ios, bytes))
+		while (!qos_budget_take(&b, start + now, op, ios, bytes)) {
 			sum += IS_BYTES(id) ? bytes : ios;
+			assert_true(sum <= 8 * rate + bytes + ios); /* else it would never end */
+		}
 	}
 	while (bin <= BINS)
 		upto[bin++] = sum;
@@ -287,6 +289,7 @@ static void mixed_limits_are_used_up(void **state)
 				}
 				for (unsigned id = 0; id < QOS_BUCKETS; id++)
 					sum[id] += counts(id, op, bytes);
+				assert_true(sum[QOS_READ_IOS] + sum[QOS_WRITE_IOS] < 1000000);
 			}
 		}
 		total = tightest(&l, sum, QOS_TOTAL_IOS, QOS_BUCKETS, end);
