@@ -146,12 +146,12 @@ void qos_budget_init(struct qos_budget *b, const struct qos_limits *lim, uint64_
 void qos_budget_set_limits(struct qos_budget *b, const struct qos_limits *lim, uint64_t now_ns)
 {
 	assert(!qos_limits_check(lim, NULL));
+	qos_budget_settle(b, now_ns);
 	b->limits = *lim;
 	for (unsigned id = 0; id < QOS_BUCKETS; id++) {
 		struct qos_bucket *k = &b->bucket[id];
 		uint64_t old_fill = k->fill;
 
-		settle(k, now_ns);
 		tune(b, id);
 		if (!old_fill || !k->fill)
 			k->level = k->cap;
@@ -162,8 +162,8 @@ void qos_budget_set_limits(struct qos_budget *b, const struct qos_limits *lim, u
 
 void qos_budget_set_parts(struct qos_budget *b, const uint32_t parts[QOS_BUCKETS], uint64_t now_ns)
 {
+	qos_budget_settle(b, now_ns);
 	for (unsigned id = 0; id < QOS_BUCKETS; id++) {
-		settle(&b->bucket[id], now_ns);
 		b->parts[id] = parts[id];
 		tune(b, id);
 	}
@@ -196,32 +196,143 @@ static uint64_t cost_bytes(enum bio_op op, uint32_t ios, uint64_t bytes)
 	return 0;
 }
 
-uint64_t qos_budget_take(struct qos_budget *b, uint64_t now_ns, enum bio_op op, uint32_t ios,
-			 uint64_t bytes)
+/* What one take concerns. */
+struct claim {
+	struct qos_bucket *bucket[4];
+	uint64_t amount[4];
+	unsigned n;
+};
+
+static struct claim claim_of(struct qos_budget *b, enum bio_op op, uint32_t ios, uint64_t bytes)
 {
 	unsigned mine = op == BIO_READ ? QOS_READ_IOS : QOS_WRITE_IOS;
-	struct qos_bucket *k[4] = { &b->bucket[mine], &b->bucket[QOS_TOTAL_IOS],
-				    &b->bucket[mine + 1], &b->bucket[QOS_TOTAL_BYTES] };
-	uint64_t wait = 0, nbytes = cost_bytes(op, ios, bytes);
-	unsigned n = nbytes ? 4 : 2; /* no bytes, no business with byte limits */
+	uint64_t nbytes = cost_bytes(op, ios, bytes);
 
 	static_assert(QOS_READ_BYTES == QOS_READ_IOS + 1 && QOS_WRITE_BYTES == QOS_WRITE_IOS + 1,
 		      "pairs");
-	for (unsigned i = 0; i < n; i++) {
-		uint64_t at;
+	return (struct claim){
+		.bucket = { &b->bucket[mine], &b->bucket[QOS_TOTAL_IOS], &b->bucket[mine + 1],
+			    &b->bucket[QOS_TOTAL_BYTES] },
+		.amount = { ios, ios, nbytes, nbytes },
+		.n = nbytes ? 4 : 2, /* no bytes, no business with byte limits */
+	};
+}
 
-		if (!k[i]->fill)
-			continue;
-		settle(k[i], now_ns);
-		if (k[i]->level >= 0)
-			continue;
-		at = repaid_at(k[i], now_ns);
-		wait = at > wait ? at : wait;
+static void count_went(struct qos_budget *b, enum qos_class class, uint64_t ios, uint64_t bytes)
+{
+	unsigned mine = class == QOS_CLASS_READ ? QOS_READ_IOS : QOS_WRITE_IOS;
+
+	b->went[mine] += ios;
+	b->went[mine + 1] += bytes;
+	b->went[QOS_TOTAL_IOS] += ios;
+	b->went[QOS_TOTAL_BYTES] += bytes;
+}
+
+static void claim_pay(struct qos_budget *b, const struct claim *c, enum bio_op op)
+{
+	for (unsigned i = 0; i < c->n; i++)
+		if (c->bucket[i]->fill)
+			c->bucket[i]->level -= level_of(c->amount[i]);
+	count_went(b, qos_class_of(op), c->amount[0], c->amount[2]);
+}
+
+/* How many I/Os or bytes @k has saved up. */
+static uint64_t saved(const struct qos_bucket *k)
+{
+	qos_level n;
+
+	if (!k->fill)
+		return UINT64_MAX;
+	if (k->level <= 0)
+		return 0;
+	n = k->level / level_of(1);
+	return n < (qos_level)UINT64_MAX ? (uint64_t)n : UINT64_MAX;
+}
+
+/* Half of what both classes may use, for one of them. */
+static uint64_t fair_half(const struct qos_bucket *k)
+{
+	uint64_t n = saved(k);
+
+	return n == UINT64_MAX ? n : n / 2;
+}
+
+static uint64_t lesser(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
+/* The buckets are settled. */
+static void give_slack(struct qos_budget *b)
+{
+	for (unsigned class = 0; class < QOS_CLASSES; class++) {
+		unsigned mine = class == QOS_CLASS_READ ? QOS_READ_IOS : QOS_WRITE_IOS;
+		struct qos_slack *s = &b->slack[class];
+
+		s->ios = lesser(saved(&b->bucket[mine]), fair_half(&b->bucket[QOS_TOTAL_IOS]));
+		s->bytes = lesser(saved(&b->bucket[mine + 1]), fair_half(&b->bucket[QOS_TOTAL_BYTES]));
+		b->given[class] = *s;
+	}
+}
+
+void qos_budget_settle(struct qos_budget *b, uint64_t now_ns)
+{
+	for (unsigned class = 0; class < QOS_CLASSES; class++) {
+		enum bio_op op = class == QOS_CLASS_READ ? BIO_READ : BIO_WRITE;
+		uint64_t ios = b->given[class].ios - b->slack[class].ios;
+		uint64_t bytes = b->given[class].bytes - b->slack[class].bytes;
+		struct claim c = claim_of(b, op, 0, bytes);
+
+		c.amount[0] = c.amount[1] = ios;
+		claim_pay(b, &c, op);
+		b->given[class] = b->slack[class] = (struct qos_slack){ 0 };
+	}
+	for (unsigned id = 0; id < QOS_BUCKETS; id++)
+		settle(&b->bucket[id], now_ns);
+}
+
+uint64_t qos_budget_take(struct qos_budget *b, uint64_t now_ns, enum bio_op op, uint32_t ios,
+			 uint64_t bytes)
+{
+	struct claim c = claim_of(b, op, ios, bytes);
+	uint64_t wait = 0;
+
+	qos_budget_settle(b, now_ns);
+	for (unsigned i = 0; i < c.n; i++) {
+		const struct qos_bucket *k = c.bucket[i];
+
+		if (k->fill && k->level < 0) {
+			uint64_t at = repaid_at(k, now_ns);
+
+			wait = at > wait ? at : wait;
+		}
 	}
 	if (wait)
 		return wait;
-	for (unsigned i = 0; i < n; i++)
-		if (k[i]->fill)
-			k[i]->level -= level_of(i < 2 ? ios : nbytes);
+	claim_pay(b, &c, op);
+	give_slack(b);
 	return 0;
+}
+
+void qos_budget_charge(struct qos_budget *b, uint64_t now_ns, enum bio_op op, uint32_t ios,
+		       uint64_t bytes)
+{
+	struct claim c = claim_of(b, op, ios, bytes);
+
+	qos_budget_settle(b, now_ns);
+	claim_pay(b, &c, op);
+}
+
+void qos_budget_use_up(struct qos_budget *b, uint64_t now_ns, enum bio_op op, uint32_t ios,
+		       uint64_t bytes)
+{
+	struct claim c = claim_of(b, op, ios, bytes);
+
+	qos_budget_settle(b, now_ns);
+	for (unsigned i = 0; i < c.n; i++) {
+		qos_level *level = &c.bucket[i]->level, cost = level_of(c.amount[i]);
+
+		if (c.bucket[i]->fill && *level > 0)
+			*level = *level > cost ? *level - cost : 0;
+	}
 }

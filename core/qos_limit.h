@@ -46,6 +46,18 @@ enum qos_bucket_id {
 	QOS_BUCKETS,
 };
 
+/* What of one kind of I/O is limited together. */
+enum qos_class {
+	QOS_CLASS_READ,
+	QOS_CLASS_WRITE, /* and all else */
+	QOS_CLASSES,
+};
+
+static inline enum qos_class qos_class_of(enum bio_op op)
+{
+	return op == BIO_READ ? QOS_CLASS_READ : QOS_CLASS_WRITE;
+}
+
 struct qos_rate {
 	uint64_t per_sec; /* 0: no limit */
 	uint64_t burst; /* may be saved up, in I/Os or bytes; 0: QOS_BURST_DEFAULT_NS of the rate */
@@ -54,8 +66,7 @@ struct qos_rate {
 /* The limits of a disk or of a group. */
 struct qos_limits {
 	struct qos_rate rate[QOS_BUCKETS];
-	/* Guaranteed minimum, 0: none. Only checked here, against the limits; nothing keeps it yet.
-	 */
+	/* Guaranteed minimum, 0: none. Only checked here, against the limits: core/qos_pool keeps it. */
 	uint64_t min_ios, min_bytes;
 };
 
@@ -73,8 +84,17 @@ struct qos_bucket {
 	uint64_t at_ns; /* level is of then */
 };
 
+/* What may go by a subtraction alone, with no look at the time. */
+struct qos_slack {
+	uint64_t ios, bytes;
+};
+
 /* One reactor's part of the limits. Storage is the user's; on one reactor. */
 struct qos_budget {
+	/* of what the buckets hold, as found by the last look at them */
+	struct qos_slack slack[QOS_CLASSES];
+	struct qos_slack given[QOS_CLASSES]; /* slack at its start: the difference has gone */
+	uint64_t went[QOS_BUCKETS];	     /* since the start, all but what slack hides; wraps */
 	struct qos_bucket bucket[QOS_BUCKETS];
 	uint32_t parts[QOS_BUCKETS]; /* of QOS_PARTS, each at least 1 */
 	struct qos_limits limits;
@@ -105,11 +125,39 @@ void qos_budget_set_parts(struct qos_budget *b, const uint32_t parts[QOS_BUCKETS
  *
  * Yes is said whenever no bucket concerned is in debt, however large the I/O: nothing waits for
  * ever, and in any time t at most rate * t + burst + one call's I/O goes. So ask for small batches.
+ * (With qos_budget_take_slack() in between, the burst counts twice.)
  * READ and WRITE count I/Os and bytes; FLUSH is a write of no bytes, which no byte limit delays;
  * DISCARD and WRITE_ZEROES are writes of at most QOS_NODATA_BYTES_MAX each.
  * Time that runs backwards stands still.
  */
 uint64_t qos_budget_take(struct qos_budget *b, uint64_t now_ns, enum bio_op op, uint32_t ios,
 			 uint64_t bytes);
+
+/**
+ * qos_budget_take_slack - the same for READ and WRITE, by what the last qos_budget_take() found saved up: true: counted, go.
+ * False: ask qos_budget_take().
+ */
+static cc_always_inline bool qos_budget_take_slack(struct qos_budget *b, enum qos_class class,
+						   uint32_t ios, uint64_t bytes)
+{
+	struct qos_slack *s = &b->slack[class];
+
+	if (cc_unlikely(ios > s->ios || bytes > s->bytes))
+		return false;
+	s->ios -= ios;
+	s->bytes -= bytes;
+	return true;
+}
+
+/* Counts what has gone by slack, and takes the rest of it back: went and the buckets are exact then. */
+void qos_budget_settle(struct qos_budget *b, uint64_t now_ns);
+
+/* It goes whatever the buckets say. They go into debt by it. */
+void qos_budget_charge(struct qos_budget *b, uint64_t now_ns, enum bio_op op, uint32_t ios,
+		       uint64_t bytes);
+
+/* It has gone: counted as far as something is saved up, no debt is made. */
+void qos_budget_use_up(struct qos_budget *b, uint64_t now_ns, enum bio_op op, uint32_t ios,
+		       uint64_t bytes);
 
 #endif

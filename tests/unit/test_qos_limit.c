@@ -246,6 +246,69 @@ static void never_above_rate_and_burst(void **state)
 	}
 }
 
+/* As an I/O path does it: by slack while there is any. Nothing is lost, nothing counted twice, and the burst is there
+ * twice at most. */
+static void slack_counts_late_but_counts(void **state)
+{
+	uint64_t by_slack = 0;
+
+	(void)state;
+	for (unsigned n = 0; n < SEEDS; n++) {
+		struct meter m[QOS_BUCKETS] = { { 0 } };
+		struct qos_limits l;
+		struct qos_budget b;
+		uint64_t now = 0, sum[QOS_BUCKETS] = { 0 };
+
+		sow(2000 + n);
+		l = some_limits();
+		qos_budget_init(&b, &l, 0);
+		for (unsigned i = 0; i < 30000; i++) {
+			enum bio_op op = (enum bio_op)rnd(2);
+			uint64_t bytes = 512 * (1 + rnd(64));
+
+			now += rnd(1000) ? rnd(20000) : rnd(100000000);
+			if (qos_budget_take_slack(&b, qos_class_of(op), 1, bytes))
+				by_slack++;
+			else if (qos_budget_take(&b, now, op, 1, bytes))
+				continue;
+			for (unsigned id = 0; id < QOS_BUCKETS; id++) {
+				meter_add(&m[id], l.rate[id].per_sec, now, counts(id, op, bytes));
+				sum[id] += counts(id, op, bytes);
+			}
+		}
+		qos_budget_settle(&b, now);
+		for (unsigned id = 0; id < QOS_BUCKETS; id++) {
+			const struct qos_rate *r = &l.rate[id];
+			wide burst = r->burst ? (wide)r->burst * S
+					      : (wide)r->per_sec * QOS_BURST_DEFAULT_NS;
+
+			assert_int_equal(b.went[id], sum[id]);
+			if (r->per_sec)
+				assert_true(m[id].peak <= 2 * burst +
+						(wide)(IS_BYTES(id) ? 32768 : 1) * S);
+		}
+	}
+	assert_true(by_slack > 10000);
+}
+
+static void charging_makes_debt_and_using_up_does_not(void **state)
+{
+	struct qos_limits l = only(QOS_TOTAL_IOS, 1000, 10);
+	struct qos_budget b;
+
+	(void)state;
+	qos_budget_init(&b, &l, 0);
+	qos_budget_use_up(&b, 0, BIO_WRITE, 4, 4096);
+	assert_true(b.bucket[QOS_TOTAL_IOS].level == 6 * (qos_level)S * QOS_PARTS);
+	qos_budget_use_up(&b, 0, BIO_READ, 100, 4096);
+	assert_true(b.bucket[QOS_TOTAL_IOS].level == 0);
+	assert_int_equal(qos_budget_take(&b, 0, BIO_READ, 1, 4096), 0); /* into debt */
+	qos_budget_charge(&b, 0, BIO_READ, 2, 8192);
+	assert_int_equal(qos_budget_take(&b, 0, BIO_READ, 1, 4096), 3 * MONO_NS_PER_MS);
+	qos_budget_use_up(&b, 0, BIO_READ, 100, 4096);
+	assert_int_equal(qos_budget_take(&b, 0, BIO_READ, 1, 4096), 3 * MONO_NS_PER_MS);
+}
+
 /* How full the fullest of @l is after @now: parts of a million. */
 static uint64_t tightest(const struct qos_limits *l, const uint64_t *sum, unsigned from,
 			 unsigned to, uint64_t now)
@@ -446,6 +509,8 @@ int main(void)
 		cmocka_unit_test(impossible_limits_are_named),
 		cmocka_unit_test(a_saturated_disk_has_its_rate_in_every_window),
 		cmocka_unit_test(never_above_rate_and_burst),
+		cmocka_unit_test(slack_counts_late_but_counts),
+		cmocka_unit_test(charging_makes_debt_and_using_up_does_not),
 		cmocka_unit_test(mixed_limits_are_used_up),
 		cmocka_unit_test(nothing_drifts),
 		cmocka_unit_test(a_large_one_goes_into_debt),
