@@ -15,8 +15,8 @@ void reactor_rebase(struct reactor *r)
 	struct reactor_priv *pr = r->priv;
 
 	pr->base_ticks = r->now_ticks;
-	pr->base_ns = CC_MAX(mono_ns(), r->now_ns); /* never backwards */
-	r->now_ns = pr->base_ns;
+	pr->base_ns = mono_ns();
+	r->now_ns = CC_MAX(pr->base_ns, r->now_ns); /* never backwards: it stands still until the clock is there */
 }
 
 void reactor_update_now(struct reactor *r)
@@ -29,7 +29,7 @@ void reactor_update_now(struct reactor *r)
 	if (cc_unlikely(since > pr->rebase_ticks))
 		reactor_rebase(r);
 	else
-		r->now_ns = pr->base_ns + mono_ticks_to_ns(since);
+		r->now_ns = CC_MAX(pr->base_ns + mono_ticks_to_ns(since), r->now_ns);
 }
 
 static void reactor_read_inbox(struct reactor *r)
