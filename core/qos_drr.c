@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Deficit round robin with a quantum of one unit per weight, which skips rounds in which nobody
- * could send. */
+/* Deficit round robin with a quantum of one unit for the default weight, which skips rounds in which nobody could
+ * send. Deficits are kept in units divided by that weight. */
 #include "core/qos_drr.h"
 
 #include <assert.h>
@@ -55,6 +55,11 @@ void qos_drr_detach(struct qos_drr *d, struct qos_tenant *t)
 	t->head = 0;
 }
 
+static uint64_t price(const struct qos_tenant *t)
+{
+	return (uint64_t)t->head * QOS_WEIGHT_DEFAULT;
+}
+
 /* One round from whose turn it is, or less: the first that can send, NULL if nobody can. */
 static struct qos_tenant *visit_all(struct qos_drr *d)
 {
@@ -64,7 +69,7 @@ static struct qos_tenant *visit_all(struct qos_drr *d)
 		if (!t->fed)
 			t->deficit += t->weight;
 		t->fed = true;
-		if (t->deficit >= t->head)
+		if (t->deficit >= price(t))
 			return t;
 		t->fed = false;
 		list_del(&t->link);
@@ -82,7 +87,7 @@ static void skip_rounds(struct qos_drr *d)
 
 	for (pos = d->round.next; pos != &d->round; pos = pos->next) {
 		const struct qos_tenant *t = list_entry(pos, struct qos_tenant, link);
-		uint64_t more = (t->head - t->deficit - 1) / t->weight;
+		uint64_t more = (price(t) - t->deficit - 1) / t->weight;
 
 		rounds = more < rounds ? more : rounds;
 	}
@@ -90,7 +95,7 @@ static void skip_rounds(struct qos_drr *d)
 		struct qos_tenant *t = list_entry(pos, struct qos_tenant, link);
 
 		t->deficit += rounds * t->weight;
-		assert(t->deficit < t->head);
+		assert(t->deficit < price(t));
 	}
 }
 
@@ -111,11 +116,11 @@ struct qos_tenant *qos_drr_next(struct qos_drr *d)
 
 void qos_drr_sent(struct qos_drr *d, struct qos_tenant *t, uint32_t head)
 {
-	assert(t->head && t->deficit >= t->head && head <= QOS_COST_MAX);
+	assert(t->head && t->deficit >= price(t) && head <= QOS_COST_MAX);
 	if (!head) {
 		qos_drr_detach(d, t);
 		return;
 	}
-	t->deficit -= t->head;
+	t->deficit -= price(t);
 	t->head = head;
 }

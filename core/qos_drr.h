@@ -21,7 +21,7 @@
 /* Who competes. Storage is the user's; all of one qos_drr on one reactor. */
 struct qos_tenant {
 	struct list link; /* in the round, while it has something to send */
-	uint64_t deficit; /* what it may still send, in units of cost */
+	uint64_t deficit; /* what it may still send, in units of cost by QOS_WEIGHT_DEFAULT */
 	uint32_t head;	  /* cost of its next I/O; 0: it has none and is not in the round */
 	uint16_t weight;
 	bool fed; /* has had its weight on this visit */

@@ -132,12 +132,12 @@ static void idling_earns_nothing(void **state)
 	(void)state;
 	qos_drr_init(&d);
 	assert_null(qos_drr_next(&d));
-	qos_tenant_init(&busy, 100);
-	qos_tenant_init(&lazy, 100);
-	qos_drr_attach(&d, &lazy, 32);
+	qos_tenant_init(&busy, 1000);
+	qos_tenant_init(&lazy, 1000);
+	qos_drr_attach(&d, &lazy, 3);
 	qos_drr_attach(&d, &busy, 1);
 	assert_ptr_equal(qos_drr_next(&d), &lazy);
-	qos_drr_sent(&d, &lazy, 0); /* 68 unused */
+	qos_drr_sent(&d, &lazy, 0); /* 7 unused */
 	for (unsigned i = 0; i < 10000; i++) {
 		assert_ptr_equal(qos_drr_next(&d), &busy);
 		qos_drr_sent(&d, &busy, 1);
