@@ -8,6 +8,8 @@
 #include <string.h>
 
 #include "core/bdev_priv.h"
+#include "core/iosched.h"
+#include "core/qos_priv.h"
 #include "core/worker.h"
 
 /* Boundaries and alignments are used as masks; a split must be able to make progress block by
@@ -65,6 +67,12 @@ int bdev_init(struct bdev *bdev, const struct bdev_ops *ops, uint64_t bytes,
 		memcpy(bdev->id, bdev->name, strnlen(bdev->name, sizeof(bdev->id) - 1));
 	list_init(&bdev->chans);
 	list_init(&bdev->listeners);
+	list_init(&bdev->freezers);
+	bdev->qos = NULL;
+	bdev->depth = 0;
+	memset(bdev->patience_ns, 0, sizeof(bdev->patience_ns));
+	bdev->nfreezes = 0;
+	bdev->freeze = 0;
 	bdev->ndrains = 0;
 	bdev->users = 0;
 	bdev->lower = NULL;
@@ -123,6 +131,7 @@ void bdev_maybe_closed(struct bdev *bdev)
 		return;
 	free(bdev->gone);
 	bdev->gone = NULL;
+	qos_close(bdev);
 	blocking = bdev->close_blocks ? malloc(sizeof(*blocking)) : NULL;
 	if (blocking) {
 		*blocking = end;
@@ -137,8 +146,12 @@ void bdev_maybe_closed(struct bdev *bdev)
 
 void bdev_drain_begin(struct bdev *bdev)
 {
+	struct list *pos;
+
 	for (; bdev; bdev = bdev->lower) {
 		__atomic_store_n(&bdev->ndrains, bdev->ndrains + 1, __ATOMIC_RELAXED);
+		list_for_each (pos, &bdev->chans)
+			iosched_release(list_entry(pos, struct bdev_chan, link));
 		if (bdev->ops->drain)
 			bdev->ops->drain(bdev);
 	}

@@ -21,6 +21,7 @@
 #include "core/base/slab.h"
 #include "core/bio.h"
 #include "core/hugemem.h"
+#include "core/qos_limit.h"
 #include "core/reactor.h"
 
 struct bdev;
@@ -28,6 +29,7 @@ struct bdev_chan;
 
 #define BDEV_NAME_MAX	  64
 #define BDEV_URI_MAX	  1024
+#define BDEV_SHARES_MAX	  64
 #define BDEV_BLOCK_MAX	  65536
 #define BDEV_DEPTH_MAX	  4096
 #define BDEV_IOVS_MAX	  1024
@@ -124,9 +126,17 @@ struct bdev {
 	struct list chans, listeners;
 	unsigned ndrains; /* atomic: who waits for its I/O to end */
 	unsigned users; /* exports; a device in use is not deleted */
+	/* Disks with the same one share an SSD; "": nobody knows. Set by the driver, constant. */
+	char shares[BDEV_SHARES_MAX];
 	bool close_blocks; /* set by the driver behind bdev_init(): its close takes time */
 	/* core's, control thread */
 	struct bdev_chan_stats *gone; /* of the channels that are no more; NULL: none yet */
+	struct qos_disk *qos;	      /* core/qos.h; NULL: nothing was ever set */
+	uint32_t depth;		      /* bdev_set_depth() */
+	uint64_t patience_ns[QOS_CLASSES];
+	unsigned nfreezes;
+	uint64_t freeze; /* counts them */
+	struct list freezers;	      /* struct bdev_freezer: whose freeze is not complete */
 	unsigned nleaving;	      /* channels on their way out, a resize, a close under way */
 	bool closing, resizing;
 	void (*close_done)(void *arg);
@@ -134,16 +144,23 @@ struct bdev {
 	struct reactor_msg close_msg;
 };
 
-/* The scheduler's state of a channel: FIFO behind the depth today; limits and weights join here. */
+/* What waits for room in a channel. */
 struct iosched {
-	struct bio_queue waiting;
+	/* by class when they are patient in different ways, else all in the first */
+	struct bio_queue waiting[QOS_CLASSES];
 	uint32_t nwaiting;
+	bool is_watched; /* somebody waits for room, or is not let through: look when something leaves */
+	bool is_frozen;
+	bool has_patience;
+	uint64_t patience_ticks[QOS_CLASSES];
+	struct iosched_gate *gate; /* limits, and what the control thread wants */
 };
 
 struct bdev_chan {
 	/* hot */
 	struct bdev *bdev;
-	void (*submit)(struct bdev_chan *chan, struct bio *bio); /* ops->submit */
+	/* easy I/O, counted in inflight: to the driver, or to the gate of core/iosched */
+	void (*submit)(struct bdev_chan *chan, struct bio *bio);
 	void (*submit_batch)(struct bdev_chan *chan, struct bio_queue *bios);
 	struct reactor *reactor;
 	uint64_t bytes_max;
@@ -153,6 +170,8 @@ struct bdev_chan {
 	uint32_t seam_mask;  /* seam_bytes - 1, or 0 */
 	uint32_t iovs_max;
 	uint32_t slow;		       /* kinds of I/O that never take the short way: BDEV_KIND() */
+	bool has_gate;
+	uint16_t weight; /* against others on the same SSD: qos_conf.weight; may change at any time */
 	bool makes_fua;		       /* a write with BIO_FUA is followed by a FLUSH */
 	struct bdev_chan_stats *stats; /* one writer: this reactor */
 	/* I/Os of one turn end with one latency: its bucket is looked up once */
@@ -163,6 +182,8 @@ struct bdev_chan {
 	struct bio_queue answered; /* never in flight (refused, void): the same */
 	struct poller later_poller;
 	void *drv; /* the driver's */
+	void (*to_driver)(struct bdev_chan *chan, struct bio *bio); /* ops->submit */
+	void (*to_driver_batch)(struct bdev_chan *chan, struct bio_queue *bios);
 	/* cold */
 	struct slab splits, bounces;
 	struct hugemem bounce_mem;	/* BDEV_BOUNCES buffers, touched on use */
@@ -258,6 +279,22 @@ static inline uint64_t bdev_bytes(const struct bdev *bdev)
  */
 typedef void (*bdev_resize_fn)(void *arg, int err, const char *why);
 void bdev_resize(struct bdev *bdev, uint64_t bytes, bdev_resize_fn done, void *arg);
+
+/**
+ * bdev_freeze - from now on I/O of @bdev waits in the scheduler; frozen(arg) when the device holds none any more: on the
+ * control thread, never from inside this call. Freezes add up; each is undone by one bdev_thaw(), which may come before
+ * frozen() did (it is called all the same, soon). What a stop must not wait for, bdev_cancel() brings back. 0 or -ENOMEM:
+ * not frozen. Control thread.
+ */
+int bdev_freeze(struct bdev *bdev, void (*frozen)(void *arg), void *arg);
+void bdev_thaw(struct bdev *bdev);
+
+/* How much of it each channel hands to the device at once: 1.., 0: all of lim.depth. Control thread. */
+void bdev_set_depth(struct bdev *bdev, uint32_t depth);
+
+/* Who waits for room goes when its time is up: arrival plus this, for reads and for all else. 0, 0: first come, first
+ * served. Control thread. */
+void bdev_set_deadlines(struct bdev *bdev, uint64_t read_ns, uint64_t write_ns);
 
 /* Control thread. */
 void bdev_listener_add(struct bdev *bdev, struct bdev_listener *l, bdev_event_fn resized);

@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "core/iosched.h"
+#include "core/qos_priv.h"
 
 cc_looks_on void bdev_stats_merge(struct bdev_chan_stats *dst, const struct bdev_chan_stats *src)
 {
@@ -33,10 +34,11 @@ static void bdev_chan_set_limits(struct bdev_chan *chan)
 {
 	const struct bdev_limits *lim = &chan->bdev->lim;
 
-	chan->submit = chan->bdev->ops->submit;
-	chan->submit_batch = chan->bdev->ops->submit_batch;
-	if (!chan->submit_batch)
-		chan->submit_batch = bdev_submit_each;
+	chan->to_driver = chan->bdev->ops->submit;
+	chan->to_driver_batch = chan->bdev->ops->submit_batch;
+	if (!chan->to_driver_batch)
+		chan->to_driver_batch = bdev_submit_each;
+	iosched_set_gate(chan, false);
 	chan->bytes_max = lim->bytes_max;
 	chan->depth = lim->depth;
 	chan->align_mask = lim->buf_align - 1;
@@ -61,6 +63,7 @@ static void bdev_chan_destroy(struct bdev_chan *chan)
 		return;
 	bdev_split_fini(chan);
 	bdev_bounce_fini(chan);
+	iosched_fini(chan);
 	free(chan->stats);
 	free(chan);
 }
@@ -79,7 +82,6 @@ static int bdev_chan_create(struct bdev *bdev, struct reactor *r, struct bdev_ch
 	chan->refs = 1;
 	chan->bounce_mem.fd = -1;
 	list_init(&chan->link);
-	iosched_init(&chan->sched);
 	bio_queue_init(&chan->later);
 	bio_queue_init(&chan->answered);
 	bio_queue_init(&chan->split_waiting);
@@ -87,9 +89,13 @@ static int bdev_chan_create(struct bdev *bdev, struct reactor *r, struct bdev_ch
 	chan->stats = calloc(1, sizeof(*chan->stats));
 	err = chan->stats ? 0 : -ENOMEM;
 	if (!err)
+		err = iosched_init(chan);
+	if (!err)
 		err = bdev_bounce_init(chan);
 	if (!err)
 		err = bdev_split_init(chan);
+	if (!err)
+		err = qos_chan_prepare(chan);
 	if (!err && bdev->ops->chan_create)
 		err = bdev->ops->chan_create(bdev, chan);
 	if (err) {
@@ -133,8 +139,9 @@ static void bdev_chan_stop(struct reactor_msg *msg)
 {
 	struct bdev_chan *chan = container_of(msg, struct bdev_chan, stop_msg);
 
-	assert(chan->inflight == 0 && chan->sched.nwaiting == 0);
+	assert(chan->inflight == 0);
 	assert(!chan->later.first && !chan->answered.first && !chan->split_waiting.first);
+	iosched_stop(chan);
 	if (chan->bdev->ops->chan_stop)
 		chan->bdev->ops->chan_stop(chan);
 	poller_detach(&chan->later_poller);
@@ -161,6 +168,8 @@ int bdev_chan_get(struct bdev *bdev, struct reactor *r, struct bdev_chan **ret_c
 		return err;
 	list_add_tail(&bdev->chans, &chan->link);
 	reactor_send(r, &chan->start_msg, bdev_chan_start);
+	qos_chan_join(chan);
+	iosched_tell(chan);
 	*ret_chan = chan;
 	return 0;
 }
@@ -172,23 +181,16 @@ void bdev_chan_put(struct bdev_chan *chan)
 		return;
 	list_del(&chan->link);
 	chan->bdev->nleaving++;
+	iosched_leave(chan);
+	bdev_freeze_check(chan->bdev);
 	reactor_send(chan->reactor, &chan->stop_msg, bdev_chan_stop);
-}
-
-static bool queue_has(const struct bio_queue *q, const struct bio *bio)
-{
-	for (const struct bio *b = q->first; b; b = b->next) {
-		if (b == bio)
-			return true;
-	}
-	return false;
 }
 
 enum bdev_holder bdev_chan_holder(const struct bdev_chan *chan, const struct bio *bio)
 {
-	if (queue_has(&chan->sched.waiting, bio))
+	if (iosched_holds(chan, bio))
 		return BDEV_HOLDER_SCHED;
-	if (queue_has(&chan->later, bio) || queue_has(&chan->answered, bio))
+	if (bio_queue_has(&chan->later, bio) || bio_queue_has(&chan->answered, bio))
 		return BDEV_HOLDER_CORE;
 	return bdev_split_is_needed(chan, bio) ? BDEV_HOLDER_SPLIT : BDEV_HOLDER_DRIVER;
 }

@@ -51,10 +51,8 @@ cc_noinline void bdev_submit_slow(struct bdev_chan *chan, struct bio *bio)
 
 	if (rc != 0)
 		bdev_answer_later(bio, CC_MIN(rc, 0));
-	else if (bdev_split_is_needed(chan, bio))
-		bdev_split_submit(chan, bio);
 	else
-		iosched_admit(chan, bio);
+		iosched_enter(chan, bio, chan->has_gate ? IOSCHED_DISK : IOSCHED_LIMITS);
 }
 
 void bdev_cancel(struct bdev_chan *chan, bdev_match_fn match, const void *arg)
@@ -68,7 +66,7 @@ void bdev_submit_each(struct bdev_chan *chan, struct bio_queue *bios)
 	struct bio *bio;
 
 	while ((bio = bio_queue_pop(bios)) != NULL)
-		chan->submit(chan, bio);
+		chan->to_driver(chan, bio);
 }
 
 cc_noinline void bdev_submit_all(struct bdev_chan *chan, struct bio_queue *bios, uint32_t n,
@@ -76,7 +74,7 @@ cc_noinline void bdev_submit_all(struct bdev_chan *chan, struct bio_queue *bios,
 {
 	struct bio *bio;
 
-	if (cc_likely(is_easy && n <= chan->depth - chan->inflight)) {
+	if (cc_likely(is_easy && chan->inflight + n <= chan->depth)) {
 		chan->inflight += n;
 		chan->submit_batch(chan, bios);
 		return;
@@ -128,8 +126,8 @@ static cc_always_inline void bdev_left(struct bdev_chan *chan, uint32_t n)
 {
 	assert(chan->inflight >= n);
 	chan->inflight -= n;
-	if (cc_unlikely(chan->sched.waiting.first))
-		iosched_refill(chan);
+	if (cc_unlikely(chan->sched.is_watched))
+		iosched_left(chan);
 }
 
 /* Its status is set. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Shared by bdev.c, bdev_chan.c, bdev_io.c, split.c and bounce.c; nobody else. */
+/* Shared by the files of bdev, iosched, split and bounce; nobody else. */
 #ifndef CORE_BDEV_PRIV_H
 #define CORE_BDEV_PRIV_H
 
@@ -14,6 +14,11 @@ void bdev_stats_merge(struct bdev_chan_stats *dst, const struct bdev_chan_stats 
 
 /* Something that kept a closing device alive has gone. Control thread. */
 void bdev_maybe_closed(struct bdev *bdev);
+
+/* bdev_freeze.c */
+
+/* Something has gone that a freeze may have waited for. Control thread. */
+void bdev_freeze_check(struct bdev *bdev);
 
 /* split.c */
 

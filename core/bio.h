@@ -118,4 +118,14 @@ static inline struct bio *bio_queue_take_all(struct bio_queue *q)
 	return first;
 }
 
+/* Walks it: for inspection. */
+static inline bool bio_queue_has(const struct bio_queue *q, const struct bio *bio)
+{
+	for (const struct bio *b = q->first; b; b = b->next) {
+		if (b == bio)
+			return true;
+	}
+	return false;
+}
+
 #endif

@@ -1,51 +1,247 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Waiting for room in a channel: first come, first served. */
+/* What waits in a channel: for limits, and behind them for room. */
 #include "core/iosched.h"
 
 #include <assert.h>
 #include <errno.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "core/bdev_priv.h"
 
-void iosched_init(struct iosched *s)
+static void seat_go_disk(struct bdev_chan *chan, struct bio *bio)
 {
-	bio_queue_init(&s->waiting);
-	s->nwaiting = 0;
+	iosched_enter(chan, bio, IOSCHED_GROUP);
 }
+
+static void seat_go_group(struct bdev_chan *chan, struct bio *bio)
+{
+	iosched_enter(chan, bio, IOSCHED_LIMITS);
+}
+
+int iosched_init(struct bdev_chan *chan)
+{
+	static const struct qos_limits none;
+	struct iosched *s = &chan->sched;
+	struct iosched_gate *g = calloc(1, sizeof(*g));
+
+	for (unsigned class = 0; class < QOS_CLASSES; class++)
+		bio_queue_init(&s->waiting[class]);
+	s->gate = g;
+	if (!g)
+		return -ENOMEM;
+	g->chan = chan;
+	qos_pool_init(&g->own, chan->reactor, &none);
+	qos_seat_init(&g->seat[IOSCHED_DISK], chan, seat_go_disk);
+	qos_seat_init(&g->seat[IOSCHED_GROUP], chan, seat_go_group);
+	qos_seat_take(&g->seat[IOSCHED_DISK], &g->own, QOS_WEIGHT_DEFAULT);
+	qos_budget_init(&g->promise.budget, &none, 0);
+	g->promise.own = &g->own;
+	return 0;
+}
+
+void iosched_stop(struct bdev_chan *chan)
+{
+	struct iosched_gate *g = chan->sched.gate;
+
+	assert(chan->sched.nwaiting == 0);
+	for (unsigned i = 0; i < IOSCHED_LIMITS; i++) {
+		assert(qos_seat_is_idle(&g->seat[i]));
+		qos_seat_leave(&g->seat[i]);
+	}
+	qos_pool_fini(&g->own);
+}
+
+/*
+ * Room
+ */
 
 void iosched_wait(struct bdev_chan *chan, struct bio *bio)
 {
-	bio_queue_push(&chan->sched.waiting, bio);
-	chan->sched.nwaiting++;
+	struct iosched *s = &chan->sched;
+	enum qos_class class = qos_class_of((enum bio_op)bio->op);
+
+	/* one queue keeps the order within a turn */
+	bio_queue_push(&s->waiting[s->has_patience ? class : 0], bio);
+	s->nwaiting++;
+	s->is_watched = true;
 	chan->stats->queued++;
+}
+
+/* The one whose time is up first. */
+static struct bio *pop_waiting(struct iosched *s)
+{
+	const struct bio *r = s->waiting[QOS_CLASS_READ].first;
+	const struct bio *w = s->waiting[QOS_CLASS_WRITE].first;
+	enum qos_class class = QOS_CLASS_READ;
+
+	if (!r || (w && (int64_t)(w->submit_ticks + s->patience_ticks[QOS_CLASS_WRITE] -
+				  r->submit_ticks - s->patience_ticks[QOS_CLASS_READ]) < 0))
+		class = QOS_CLASS_WRITE;
+	s->nwaiting--;
+	return bio_queue_pop(&s->waiting[class]);
 }
 
 void iosched_refill(struct bdev_chan *chan)
 {
-	while (chan->inflight < chan->depth) {
-		struct bio *bio = bio_queue_pop(&chan->sched.waiting);
+	struct iosched *s = &chan->sched;
 
-		if (!bio)
-			return;
-		assert(chan->sched.nwaiting > 0);
-		chan->sched.nwaiting--;
+	while (s->nwaiting && !s->is_frozen && chan->inflight < chan->depth) {
+		struct bio *bio = pop_waiting(s);
+
 		chan->inflight++;
-		chan->submit(chan, bio);
+		chan->to_driver(chan, bio);
 	}
-	assert(chan->inflight == chan->depth);
+	s->is_watched = s->nwaiting || s->is_frozen;
+}
+
+cc_noinline void iosched_left(struct bdev_chan *chan)
+{
+	iosched_refill(chan);
+	if (chan->sched.is_frozen && chan->inflight == 0)
+		iosched_tell_empty(chan);
+}
+
+/*
+ * Limits
+ */
+
+void iosched_enter(struct bdev_chan *chan, struct bio *bio, enum iosched_stage stage)
+{
+	struct qos_seat *seats = chan->sched.gate->seat;
+
+	for (unsigned i = stage; i < IOSCHED_LIMITS; i++) {
+		if (seats[i].pool && !qos_seat_pass(&seats[i], bio, bdev_is_draining(chan->bdev)))
+			return;
+	}
+	if (bdev_split_is_needed(chan, bio))
+		bdev_split_submit(chan, bio);
+	else
+		iosched_admit(chan, bio);
+}
+
+/* What a batch counts, by class. */
+struct gate_sum {
+	uint32_t ios[QOS_CLASSES];
+	uint64_t bytes[QOS_CLASSES];
+};
+
+/* All or nothing. */
+static cc_always_inline bool seat_passes(struct qos_seat *seat, const struct gate_sum *sum)
+{
+	bool reads = qos_seat_pass_fast(seat, QOS_CLASS_READ, sum->ios[QOS_CLASS_READ],
+					sum->bytes[QOS_CLASS_READ]);
+
+	if (cc_likely(reads && qos_seat_pass_fast(seat, QOS_CLASS_WRITE, sum->ios[QOS_CLASS_WRITE],
+						  sum->bytes[QOS_CLASS_WRITE])))
+		return true;
+	if (reads)
+		qos_seat_give_back(seat, QOS_CLASS_READ, sum->ios[QOS_CLASS_READ],
+				   sum->bytes[QOS_CLASS_READ]);
+	return false;
+}
+
+/* *@ret_stage: from where on they are to go one by one. */
+static cc_always_inline bool gate_passes(struct bdev_chan *chan, const struct gate_sum *sum,
+					 enum iosched_stage *ret_stage)
+{
+	struct iosched_gate *g = chan->sched.gate;
+
+	*ret_stage = IOSCHED_DISK;
+	if (cc_unlikely(chan->sched.is_watched || !seat_passes(&g->seat[IOSCHED_DISK], sum)))
+		return false;
+	*ret_stage = IOSCHED_GROUP;
+	return !g->seat[IOSCHED_GROUP].pool || seat_passes(&g->seat[IOSCHED_GROUP], sum);
+}
+
+/* Easy I/O for which there is room, and which has it already. */
+static void gate_submit(struct bdev_chan *chan, struct bio *bio)
+{
+	struct gate_sum sum = { 0 };
+	enum qos_class class = qos_class_of((enum bio_op)bio->op);
+	enum iosched_stage stage;
+
+	sum.ios[class] = 1;
+	sum.bytes[class] = bio->len;
+	if (cc_likely(gate_passes(chan, &sum, &stage))) {
+		chan->to_driver(chan, bio);
+		return;
+	}
+	chan->inflight--;
+	iosched_enter(chan, bio, stage);
+}
+
+static void gate_submit_batch(struct bdev_chan *chan, struct bio_queue *bios)
+{
+	struct gate_sum sum = { 0 };
+	enum iosched_stage stage;
+	struct bio *bio;
+
+	for (bio = bios->first; bio; bio = bio->next) {
+		enum qos_class class = qos_class_of((enum bio_op)bio->op);
+
+		sum.ios[class]++;
+		sum.bytes[class] += bio->len;
+	}
+	if (cc_likely(gate_passes(chan, &sum, &stage))) {
+		chan->to_driver_batch(chan, bios);
+		return;
+	}
+	chan->inflight -= sum.ios[QOS_CLASS_READ] + sum.ios[QOS_CLASS_WRITE];
+	while ((bio = bio_queue_pop(bios)) != NULL)
+		iosched_enter(chan, bio, stage);
+}
+
+void iosched_set_gate(struct bdev_chan *chan, bool has_gate)
+{
+	chan->has_gate = has_gate;
+	chan->submit = has_gate ? gate_submit : chan->to_driver;
+	chan->submit_batch = has_gate ? gate_submit_batch : chan->to_driver_batch;
+}
+
+/*
+ * Inspection, cancelling
+ */
+
+static void pick_room(struct iosched *s, bdev_match_fn match, const void *arg,
+		      struct bio_queue *ret_bios)
+{
+	for (unsigned class = 0; class < QOS_CLASSES; class++) {
+		struct bio *bio = bio_queue_take_all(&s->waiting[class]), *next;
+
+		for (; bio; bio = next) {
+			next = bio->next;
+			if (match(bdev_submitted(bio), arg)) {
+				s->nwaiting--;
+				bio_queue_push(ret_bios, bio);
+			} else {
+				bio_queue_push(&s->waiting[class], bio);
+			}
+		}
+	}
+	s->is_watched = s->nwaiting || s->is_frozen;
 }
 
 void iosched_cancel(struct bdev_chan *chan, bdev_match_fn match, const void *arg)
 {
-	struct bio *bio = bio_queue_take_all(&chan->sched.waiting), *next;
+	struct bio_queue bios;
+	struct bio *bio;
 
-	for (; bio; bio = next) {
-		next = bio->next;
-		if (!match(bdev_submitted(bio), arg)) {
-			bio_queue_push(&chan->sched.waiting, bio);
-			continue;
-		}
-		chan->sched.nwaiting--;
+	bio_queue_init(&bios);
+	for (unsigned i = 0; i < IOSCHED_LIMITS; i++)
+		qos_seat_pick(&chan->sched.gate->seat[i], match, arg, &bios);
+	pick_room(&chan->sched, match, arg, &bios);
+	while ((bio = bio_queue_pop(&bios)) != NULL)
 		bdev_answer_later(bio, -ECANCELED);
-	}
+}
+
+bool iosched_holds(const struct bdev_chan *chan, const struct bio *bio)
+{
+	const struct iosched *s = &chan->sched;
+
+	for (unsigned i = 0; i < IOSCHED_LIMITS; i++)
+		if (qos_seat_holds(&s->gate->seat[i], bio))
+			return true;
+	return bio_queue_has(&s->waiting[QOS_CLASS_READ], bio) ||
+	       bio_queue_has(&s->waiting[QOS_CLASS_WRITE], bio);
 }

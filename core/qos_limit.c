@@ -178,7 +178,7 @@ static uint64_t repaid_at(const struct qos_bucket *k, uint64_t now_ns)
 	return ns < (qos_level)(UINT64_MAX - from) ? from + (uint64_t)ns : UINT64_MAX;
 }
 
-static uint64_t cost_bytes(enum bio_op op, uint32_t ios, uint64_t bytes)
+uint64_t qos_cost_bytes(enum bio_op op, uint32_t ios, uint64_t bytes)
 {
 	uint64_t most = ios * QOS_NODATA_BYTES_MAX;
 
@@ -206,7 +206,7 @@ struct claim {
 static struct claim claim_of(struct qos_budget *b, enum bio_op op, uint32_t ios, uint64_t bytes)
 {
 	unsigned mine = op == BIO_READ ? QOS_READ_IOS : QOS_WRITE_IOS;
-	uint64_t nbytes = cost_bytes(op, ios, bytes);
+	uint64_t nbytes = qos_cost_bytes(op, ios, bytes);
 
 	static_assert(QOS_READ_BYTES == QOS_READ_IOS + 1 && QOS_WRITE_BYTES == QOS_WRITE_IOS + 1,
 		      "pairs");

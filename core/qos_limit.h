@@ -89,6 +89,9 @@ struct qos_slack {
 	uint64_t ios, bytes;
 };
 
+/* What @ios of kind @op with @bytes in all count for limits of bytes. */
+uint64_t qos_cost_bytes(enum bio_op op, uint32_t ios, uint64_t bytes);
+
 /* One reactor's part of the limits. Storage is the user's; on one reactor. */
 struct qos_budget {
 	/* of what the buckets hold, as found by the last look at them */
