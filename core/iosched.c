@@ -126,18 +126,22 @@ struct gate_sum {
 	uint64_t bytes[QOS_CLASSES];
 };
 
+static cc_always_inline bool seat_passes_class(struct qos_seat *seat, enum qos_class class,
+					       const struct gate_sum *sum)
+{
+	return !sum->ios[class] ||
+	       qos_seat_pass_fast(seat, class, sum->ios[class], sum->bytes[class]);
+}
+
 /* All or nothing. */
 static cc_always_inline bool seat_passes(struct qos_seat *seat, const struct gate_sum *sum)
 {
-	bool reads = qos_seat_pass_fast(seat, QOS_CLASS_READ, sum->ios[QOS_CLASS_READ],
-					sum->bytes[QOS_CLASS_READ]);
-
-	if (cc_likely(reads && qos_seat_pass_fast(seat, QOS_CLASS_WRITE, sum->ios[QOS_CLASS_WRITE],
-						  sum->bytes[QOS_CLASS_WRITE])))
+	if (cc_unlikely(!seat_passes_class(seat, QOS_CLASS_READ, sum)))
+		return false;
+	if (cc_likely(seat_passes_class(seat, QOS_CLASS_WRITE, sum)))
 		return true;
-	if (reads)
-		qos_seat_give_back(seat, QOS_CLASS_READ, sum->ios[QOS_CLASS_READ],
-				   sum->bytes[QOS_CLASS_READ]);
+	qos_seat_give_back(seat, QOS_CLASS_READ, sum->ios[QOS_CLASS_READ],
+			   sum->bytes[QOS_CLASS_READ]);
 	return false;
 }
 
@@ -157,15 +161,18 @@ static cc_always_inline bool gate_passes(struct bdev_chan *chan, const struct ga
 /* Easy I/O for which there is room, and which has it already. */
 static void gate_submit(struct bdev_chan *chan, struct bio *bio)
 {
-	struct gate_sum sum = { 0 };
+	struct qos_seat *seats = chan->sched.gate->seat;
 	enum qos_class class = qos_class_of((enum bio_op)bio->op);
-	enum iosched_stage stage;
+	enum iosched_stage stage = IOSCHED_DISK;
 
-	sum.ios[class] = 1;
-	sum.bytes[class] = bio->len;
-	if (cc_likely(gate_passes(chan, &sum, &stage))) {
-		chan->to_driver(chan, bio);
-		return;
+	if (cc_likely(!chan->sched.is_watched &&
+		      qos_seat_pass_fast(&seats[IOSCHED_DISK], class, 1, bio->len))) {
+		stage = IOSCHED_GROUP;
+		if (!seats[IOSCHED_GROUP].pool ||
+		    cc_likely(qos_seat_pass_fast(&seats[IOSCHED_GROUP], class, 1, bio->len))) {
+			chan->to_driver(chan, bio);
+			return;
+		}
 	}
 	chan->inflight--;
 	iosched_enter(chan, bio, stage);
@@ -175,9 +182,13 @@ static void gate_submit_batch(struct bdev_chan *chan, struct bio_queue *bios)
 {
 	struct gate_sum sum = { 0 };
 	enum iosched_stage stage;
-	struct bio *bio;
+	struct bio *bio = bios->first;
 
-	for (bio = bios->first; bio; bio = bio->next) {
+	if (!bio->next) {
+		gate_submit(chan, bio);
+		return;
+	}
+	for (; bio; bio = bio->next) {
 		enum qos_class class = qos_class_of((enum bio_op)bio->op);
 
 		sum.ios[class]++;

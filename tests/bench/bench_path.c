@@ -7,11 +7,12 @@
  * --nvme: instead of the null bdev, the NVMe driver with a device that answers between two turns.
  *
  *   bench_path [--packed] [--indirect] [--inflight] [--write] [--event-idx] [--depth N] [--block
- * BYTES] [--ios N] [--idle QUEUES] [--mode poll|adaptive] [--two-regions] [--nvme] [--json]
+ * BYTES] [--ios N] [--idle QUEUES] [--mode poll|adaptive] [--two-regions] [--nvme] [--limit disk|group] [--json]
  *
  * --idle: so many further queues of the same reactor are started and never used.
  * --two-regions: the data lies in another memory region than headers and status, as in a guest of
  * more than 2 or 3 GiB.
+ * --limit: the disk has limits that it never reaches; group: and it is in a group that has some.
  */
 #include <errno.h>
 #include <getopt.h>
@@ -21,6 +22,7 @@
 
 #include "core/base/mono.h"
 #include "core/dma.h"
+#include "core/qos.h"
 #include "drivers/null/nullb.h"
 #include "tests/bench/bench_ssd.h"
 #include "tests/ring/ring.h"
@@ -38,6 +40,7 @@ struct conf {
 	unsigned depth, block, idle;
 	unsigned long ios;
 	enum reactor_mode mode;
+	const char *limit; /* NULL: none */
 };
 
 /* What one slot of the driver needs: header and status share a line, as in Linux. */
@@ -66,6 +69,7 @@ struct bench {
 		struct vdev_queue *q;
 	} *idle;
 	unsigned stopped;
+	struct qos_group *group;
 };
 
 /* The part that counts: one turn of the target's reactor. */
@@ -105,6 +109,28 @@ static void idle_open(struct bench *b)
 			die("queue", err, &eb);
 		vdev_queue_start(idle->q);
 	}
+}
+
+/* Far above what one thread does. */
+static void bench_limit(struct bench *b)
+{
+	struct qos_conf conf = { .weight = 0 };
+	struct errbuf eb = { "" };
+	int err;
+
+	conf.limits.rate[QOS_TOTAL_IOS].per_sec = 50000000;
+	conf.limits.rate[QOS_TOTAL_BYTES].per_sec = UINT64_C(1) << 38;
+	if (strcmp(b->c.limit, "group") == 0) {
+		err = qos_group_create(b->r, "bench", &conf.limits, &conf.group, &eb);
+		if (err)
+			die("group", err, &eb);
+	}
+	err = qos_set(b->bdev, &conf, &eb);
+	if (err)
+		die("limit", err, &eb);
+	b->group = conf.group;
+	for (unsigned i = 0; i < 4; i++) /* the orders go to and fro */
+		reactor_turn(b->r);
 }
 
 static void bench_open(struct bench *b)
@@ -150,6 +176,8 @@ static void bench_open(struct bench *b)
 	vdev_queue_start(b->q);
 	idle_open(b);
 	reactor_turn(b->r);
+	if (b->c.limit)
+		bench_limit(b);
 	if (b->c.nvme)
 		bench_ssd_take_over(&b->ssd);
 	b->slots = (struct slot *)b->ring.data;
@@ -178,6 +206,10 @@ static void bench_close(struct bench *b)
 	vblk_destroy(b->dev);
 	bdev_close(b->bdev, NULL, NULL);
 	for (unsigned i = 0; i < 8; i++)
+		reactor_turn(b->r);
+	if (b->group)
+		(void)qos_group_delete(b->group, NULL); /* its disk has gone */
+	for (unsigned i = 0; i < 4; i++)
 		reactor_turn(b->r);
 	(void)dma_region_del(b->ring.mem, b->ring.mem_bytes); /* it was added */
 	ring_fini(&b->ring);
@@ -263,7 +295,7 @@ static const struct option options[] = {
 	{ "inflight", no_argument, NULL, 'f' },	   { "write", no_argument, NULL, 'w' },
 	{ "event-idx", no_argument, NULL, 'e' },   { "depth", required_argument, NULL, 'd' },
 	{ "block", required_argument, NULL, 'b' }, { "ios", required_argument, NULL, 'n' },
-	{ "nvme", no_argument, NULL, 'v' },
+	{ "nvme", no_argument, NULL, 'v' },	   { "limit", required_argument, NULL, 'l' },
 	{ "json", no_argument, NULL, 'j' },	   { "idle", required_argument, NULL, 'q' },
 	{ "mode", required_argument, NULL, 'm' },  { "two-regions", no_argument, NULL, 'r' },
 	{ NULL, 0, NULL, 0 },
@@ -289,6 +321,8 @@ static void conf_parse(struct conf *c, int argc, char **argv)
 			c->block = (unsigned)strtoul(optarg, NULL, 0);
 		if (opt == 'n')
 			c->ios = strtoul(optarg, NULL, 0);
+		if (opt == 'l')
+			c->limit = optarg;
 		if (opt == 'q')
 			c->idle = (unsigned)strtoul(optarg, NULL, 0);
 		if (opt == '?' || (opt == 'm' && reactor_mode_parse(optarg, &c->mode)))
