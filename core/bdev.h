@@ -111,6 +111,9 @@ struct bdev_op_stats {
 struct bdev_chan_stats {
 	struct bdev_op_stats op[BDEV_STAT_COUNT];
 	uint64_t splits, bounces, queued; /* I/Os that were split, bounced, or waited for room */
+	uint64_t bounced_bytes;		  /* that were copied through a bounce buffer */
+	uint64_t fixed; /* I/Os whose buffers the driver had registered: the file driver with
+			   fixed=1 */
 };
 
 struct bdev {

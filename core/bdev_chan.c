@@ -27,6 +27,8 @@ cc_looks_on void bdev_stats_merge(struct bdev_chan_stats *dst, const struct bdev
 	dst->splits += src->splits;
 	dst->bounces += src->bounces;
 	dst->queued += src->queued;
+	dst->bounced_bytes += src->bounced_bytes;
+	dst->fixed += src->fixed;
 }
 
 /* The limits as the submit path wants them. */

@@ -163,6 +163,7 @@ static uint64_t piece_bounce(struct piece *p, struct bdev_chan *chan, uint64_t w
 	p->bio.iovcnt = 1;
 	if (p->bio.op == BIO_WRITE)
 		bdev_bounce_fill(p->iov[0].iov_base, p->whole, p->at, len);
+	chan->stats->bounced_bytes += len;
 	if (!whole_of(p->whole)->is_bounced)
 		chan->stats->bounces++;
 	whole_of(p->whole)->is_bounced = true;

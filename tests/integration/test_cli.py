@@ -84,6 +84,9 @@ class Commands(DaemonCase):
         line = self.cli("disk", "stats", "v").splitlines()[1].split()
         self.assertEqual(line[:2], ["v", "read"])
         self.assertGreaterEqual(int(line[2]), 5000)
+        ways = [row.split() for row in self.cli("disk", "stats", "v").split("\n\n")[1].splitlines()]
+        self.assertEqual(ways[0][:4], ["DISK", "REACTOR", "SPLIT", "BOUNCED"])
+        self.assertEqual(ways[1], ["v", "all", "0", "0", "0", "B", "0", "0"])
 
     def test_where(self):
         self.start("--disk", "v=fault:op=read,drop@ram:8M", "--vhost-user-blk", "v=v.sock")

@@ -221,6 +221,8 @@ static void pieces_have_the_shapes_the_device_wants(void **state)
 		assert_int_equal(io.bio.status, 0);
 		assert_int_equal(rig.chan->stats->splits, shapes[i].splits);
 		assert_int_equal(rig.chan->stats->bounces, shapes[i].bounces);
+		assert_int_equal(rig.chan->stats->bounced_bytes,
+				 shapes[i].bounces ? shapes[i].len : 0);
 		assert_int_equal(rig.chan->stats->op[shapes[i].op].ios, 1);
 		assert_int_equal(rig.chan->stats->op[shapes[i].op].bytes, shapes[i].len);
 		assert_int_equal(rig.chan->stats->op[BIO_FLUSH].ios, 0);

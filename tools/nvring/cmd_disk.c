@@ -127,6 +127,37 @@ int cli_disk_faults(struct cli *cli)
 	return show_call(cli, "fault_set_rules", params, NULL);
 }
 
+static void ways_row(struct table *t, const char *disk, const char *reactor, struct json_object *st)
+{
+	char n[4][SHOW_TEXT_MAX], bytes[SIZE_TEXT_MAX];
+
+	table_row(t, disk, reactor, show_count(jget_number(st, "splits"), n[0]),
+		  show_count(jget_number(st, "bounces"), n[1]),
+		  size_format(jget_number(st, "bounced_bytes"), bytes),
+		  show_count(jget_number(st, "fixed"), n[2]),
+		  show_count(jget_number(st, "queued"), n[3]));
+}
+
+/* Of each disk, then of its channels. */
+static void show_ways(struct json_object *disks)
+{
+	struct table *t =
+		table_create("DISK|REACTOR|>SPLIT|>BOUNCED|>BOUNCED BYTES|>FIXED|>QUEUED");
+
+	for (size_t i = 0; i < jget_count(disks, ""); i++) {
+		struct json_object *d = json_object_array_get_idx(disks, i);
+		struct json_object *chans = jget(d, "channels");
+
+		ways_row(t, jget_text(d, "name"), "all", d);
+		for (size_t k = 0; k < jget_count(chans, ""); k++) {
+			struct json_object *c = json_object_array_get_idx(chans, k);
+
+			ways_row(t, jget_text(d, "name"), jget_text(c, "reactor"), c);
+		}
+	}
+	table_print(t);
+}
+
 static void show_stats(struct json_object *result)
 {
 	struct table *t = table_create(
@@ -152,6 +183,9 @@ static void show_stats(struct json_object *result)
 		}
 	}
 	table_print(t);
+	if (jget_count(arr, ""))
+		putchar('\n');
+	show_ways(arr);
 }
 
 int cli_disk_stats(struct cli *cli)

@@ -74,6 +74,33 @@ static struct json_object *op_json(const struct bdev_op_stats *st, bool buckets)
 	return obj;
 }
 
+/* How the I/Os reached the device: as they were, or not. */
+static void add_ways(struct json_object *obj, const struct bdev_chan_stats *st)
+{
+	json_object_object_add(obj, "splits", rpc_number(st->splits));
+	json_object_object_add(obj, "bounces", rpc_number(st->bounces));
+	json_object_object_add(obj, "bounced_bytes", rpc_number(st->bounced_bytes));
+	json_object_object_add(obj, "fixed", rpc_number(st->fixed));
+	json_object_object_add(obj, "queued", rpc_number(st->queued));
+}
+
+/* The channels that are there now; the sums above hold those that are gone, too. */
+static struct json_object *chans_json(const struct bdev *bdev)
+{
+	struct json_object *arr = json_object_new_array();
+	struct list *pos;
+
+	list_for_each (pos, &bdev->chans) {
+		const struct bdev_chan *chan = list_entry(pos, struct bdev_chan, link);
+		struct json_object *obj = json_object_new_object();
+
+		json_object_object_add(obj, "reactor", json_object_new_string(chan->reactor->name));
+		add_ways(obj, chan->stats);
+		json_object_array_add(arr, obj);
+	}
+	return arr;
+}
+
 static struct json_object *disk_stats_json(const struct wiring_disk *d, bool buckets)
 {
 	static struct bdev_chan_stats st; /* large; control thread only */
@@ -87,9 +114,8 @@ static struct json_object *disk_stats_json(const struct wiring_disk *d, bool buc
 			json_object_object_add(obj, ops[i].bytes, rpc_number(st.op[i].bytes));
 		json_object_object_add(each, ops[i].name, op_json(&st.op[i], buckets));
 	}
-	json_object_object_add(obj, "splits", rpc_number(st.splits));
-	json_object_object_add(obj, "bounces", rpc_number(st.bounces));
-	json_object_object_add(obj, "queued", rpc_number(st.queued));
+	add_ways(obj, &st);
+	json_object_object_add(obj, "channels", chans_json(d->bdev));
 	json_object_object_add(obj, "operations", each);
 	return obj;
 }
