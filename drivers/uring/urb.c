@@ -15,6 +15,7 @@
 #include "core/base/log.h"
 #include "drivers/uri.h"
 #include "drivers/uring/urb_lock_priv.h"
+#include "drivers/uring/urb_pin_priv.h"
 #include "drivers/uring/urb_priv.h"
 
 #define URB_DEPTH	128
@@ -34,7 +35,7 @@ enum {
 
 struct urb_conf {
 	char path[PATH_MAX];
-	uint64_t direct, ro, locking, depth, block, size, create, discard;
+	uint64_t direct, fixed, ro, locking, depth, block, size, create, discard;
 	unsigned lock_wait_ms;
 	bool created; /* by us, just now */
 };
@@ -47,6 +48,7 @@ static int conf_parse(const char *text, const struct urb_opts *opts, struct urb_
 	static const char *const discard[] = { "off", "punch", "command", "ioctl", "auto", NULL };
 	const struct uri_opt table[] = {
 		{ "direct", URI_FLAG, 0, 1, NULL, &conf->direct },
+		{ "fixed", URI_FLAG, 0, 1, NULL, &conf->fixed },
 		{ "ro", URI_FLAG, 0, 1, NULL, &conf->ro },
 		{ "locking", URI_CHOICE, 0, 0, locking, &conf->locking },
 		{ "depth", URI_NUMBER, 1, BDEV_DEPTH_MAX, NULL, &conf->depth },
@@ -67,6 +69,8 @@ static int conf_parse(const char *text, const struct urb_opts *opts, struct urb_
 	conf->lock_wait_ms = opts->lock_wait_ms;
 	if (!conf->path[0])
 		return errbuf_set(eb, -EINVAL, "the path is missing (file:PATH)");
+	if (conf->fixed && conf->direct == DIRECT_OFF)
+		return errbuf_set(eb, -EINVAL, "option fixed=1 does not go with direct=0");
 	if (conf->block && !CC_IS_POW2(conf->block))
 		return errbuf_set(eb, -EINVAL, "option block: a power of two is expected");
 	if (conf->create != (conf->size != 0))
@@ -230,6 +234,8 @@ static void urb_destroy(struct urb *dev)
 	if (!dev)
 		return;
 	urb_discard_thread_destroy(dev->discard_thread);
+	if (dev->is_fixed)
+		urb_pin_put();
 	if (dev->zeroes)
 		(void)munmap((void *)(uintptr_t)dev->zeroes, URB_ZEROES_BYTES);
 	if (dev->is_locked)
@@ -270,6 +276,27 @@ static int discard_choose(struct urb *dev, const struct urb_conf *conf,
 	return err ? errbuf_set(eb, err, "no thread for discards: %s", strerror(-err)) : 0;
 }
 
+/* Registered buffers are for speed alone: without them the disk works as well. */
+static void fixed_choose(struct urb *dev, const struct urb_conf *conf)
+{
+	const char *why = "no direct I/O here";
+	int err = 0;
+
+	if (!conf->fixed)
+		return;
+	if (dev->is_direct) {
+		err = urb_pin_probe();
+		why = err == -ENOMEM ? "RLIMIT_MEMLOCK allows nothing" : "needs Linux 6.13";
+	}
+	if (dev->is_direct && !err) {
+		err = urb_pin_get();
+		why = strerror(-err);
+		dev->is_fixed = !err;
+	}
+	if (!dev->is_fixed)
+		log_notice("%s: fixed=1: %s; going on without", conf->path, why);
+}
+
 /* The open and locked file becomes a device. */
 static int dev_init(struct urb *dev, const struct urb_conf *conf, struct errbuf *eb)
 {
@@ -289,6 +316,7 @@ static int dev_init(struct urb *dev, const struct urb_conf *conf, struct errbuf 
 	dev->is_blk = shape.is_blk;
 	dev->is_direct = shape.is_direct;
 	dev->io_align = shape.io_align;
+	fixed_choose(dev, conf);
 	shape.bytes = whole_blocks(conf->path, shape.bytes, block);
 	if (!shape.bytes)
 		return errbuf_set(eb, -EINVAL, "is empty; give it a size (truncate -s 1G FILE)");

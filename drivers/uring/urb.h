@@ -20,6 +20,7 @@ struct urb_opts {
  * buffered with a notice ro=0|1             open read-only locking=auto|on|off  image locks as QEMU
  * takes them; auto: unless the file system has no such locks depth=1…4096       I/Os in flight per
  * reactor (128) block=512|…|65536  logical block; not given: what the file or device asks for
+ *   fixed=0|1  registered buffers: memory that I/O was done in stays pinned; see urb_pin_priv.h
  *   discard=auto|off|punch|command|ioctl  how DISCARD is done; all but auto, off and punch are for
  * block devices size=SIZE&create=1 make a new sparse file of that size; an existing one must have
  * it already

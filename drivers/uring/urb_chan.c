@@ -25,6 +25,7 @@
 #define LOG_TAG "file"
 #include "core/base/barrier.h"
 #include "core/base/log.h"
+#include "drivers/uring/urb_fixed_priv.h"
 
 #define POLL_MAX  128 /* completions in one poll: others want their turn too */
 #define RETRY_MAX 64  /* EAGAIN and EINTR in a row on one I/O */
@@ -34,6 +35,7 @@ struct urb_chan {
 	struct poller poller;
 	struct bdev_chan *chan;
 	struct urb *dev;
+	struct urb_fixed *fixed; /* NULL: no registered buffers */
 	int event_fd;	/* the kernel's, while armed */
 	unsigned flags; /* IORING_SETUP_* that the kernel granted */
 	bool no_punch;	/* the file system refused it once */
@@ -78,7 +80,27 @@ static void prep_rest(struct io_uring_sqe *sqe, const struct bio *bio, uint64_t 
 				    (unsigned)(iov->iov_len - skip), bio->off + done);
 }
 
-static void prep_data(struct io_uring_sqe *sqe, const struct bio *bio, uint64_t done)
+/* Through a registered buffer: the kernel neither looks for the pages nor takes hold of them.
+ * False: this one cannot. */
+static bool prep_fixed(struct urb_chan *uc, struct io_uring_sqe *sqe, const struct bio *bio)
+{
+	void *va = bio->iov->iov_base;
+	int idx;
+
+	if (!urb_fixed_is_one(bio))
+		return false;
+	idx = urb_fixed_find(uc->fixed, va, bio->len);
+	if (idx < 0)
+		return false;
+	if (bio->op == BIO_READ)
+		io_uring_prep_read_fixed(sqe, 0, va, (unsigned)bio->len, bio->off, idx);
+	else
+		io_uring_prep_write_fixed(sqe, 0, va, (unsigned)bio->len, bio->off, idx);
+	uc->chan->stats->fixed++;
+	return true;
+}
+
+static void prep_plain(struct io_uring_sqe *sqe, const struct bio *bio, uint64_t done)
 {
 	if (done || bio->iovcnt == 1)
 		prep_rest(sqe, bio, done);
@@ -86,6 +108,13 @@ static void prep_data(struct io_uring_sqe *sqe, const struct bio *bio, uint64_t 
 		io_uring_prep_readv(sqe, 0, bio->iov, bio->iovcnt, bio->off);
 	else
 		io_uring_prep_writev(sqe, 0, bio->iov, bio->iovcnt, bio->off);
+}
+
+static void prep_data(struct urb_chan *uc, struct io_uring_sqe *sqe, const struct bio *bio,
+		      uint64_t done)
+{
+	if (!uc->fixed || done || !prep_fixed(uc, sqe, bio))
+		prep_plain(sqe, bio, done);
 	if (bio->op == BIO_WRITE && bio->flags & BIO_FUA)
 		sqe->rw_flags = RWF_DSYNC;
 }
@@ -99,7 +128,7 @@ static void io_issue(struct urb_chan *uc, struct bio *bio)
 	assert(sqe);
 	switch ((enum step)io->step) {
 	case STEP_DATA:
-		prep_data(sqe, bio, io->done_bytes);
+		prep_data(uc, sqe, bio, io->done_bytes);
 		break;
 	case STEP_DISCARD:
 		urb_prep_discard(sqe, 0, bio->off, bio->len);
@@ -389,6 +418,11 @@ int urb_chan_create(struct bdev *bdev, struct bdev_chan *chan)
 	if (err)
 		goto exit_ring;
 	(void)io_uring_cq_eventfd_toggle(&uc->ring, false);
+	if (dev->is_fixed) {
+		err = urb_fixed_create(&uc->ring, chan->reactor, &uc->fixed);
+		if (err)
+			urb_pin_complain("a ring cannot have registered buffers", err);
+	}
 	chan->drv = uc;
 	return 0;
 exit_ring:
@@ -406,6 +440,7 @@ void urb_chan_destroy(struct bdev *bdev, struct bdev_chan *chan)
 	struct urb_chan *uc = chan->drv;
 
 	(void)bdev;
+	urb_fixed_destroy(uc->fixed);
 	io_uring_queue_exit(&uc->ring);
 	(void)close(uc->event_fd);
 	free(uc);
@@ -426,6 +461,8 @@ void urb_chan_start(struct bdev_chan *chan)
 	}
 	(void)io_uring_register_ring_fd(
 		&uc->ring); /* saves a look-up in each system call, if it works */
+	if (uc->fixed)
+		urb_fixed_start(uc->fixed);
 	poller_attach(chan->reactor, &uc->poller, &urb_poller_ops, uc->event_fd);
 }
 
@@ -434,5 +471,7 @@ void urb_chan_stop(struct bdev_chan *chan)
 	struct urb_chan *uc = chan->drv;
 
 	poller_detach(&uc->poller);
+	if (uc->fixed)
+		urb_fixed_stop(uc->fixed);
 	(void)io_uring_unregister_ring_fd(&uc->ring); /* belongs to this thread */
 }

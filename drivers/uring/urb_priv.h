@@ -31,6 +31,7 @@ struct urb {
 	struct bdev bdev;
 	int fd;
 	bool is_blk, is_direct, is_locked;
+	bool is_fixed;	   /* registered buffers: a user of urb_pin_get() */
 	uint32_t io_align; /* of offset and length, 1 when buffered */
 	enum urb_discard discard;
 	struct urb_discard_thread *discard_thread; /* URB_DISCARD_IOCTL; else NULL */

@@ -104,7 +104,7 @@ static void one_line_says_what_is_wrong(void **state)
 		{ "file:/a%", -EINVAL, ": bad percent-encoding" },
 		{ "file:/a?direct=maybe", -EINVAL, ": option direct=maybe: 0 or 1 is expected" },
 		{ "file:/a?locking=yes", -EINVAL, ": option locking=yes: one of auto, on, off" },
-		{ "file:/a?cache=none", -EINVAL, ": unknown option 'cache' (known: direct, ro, " },
+		{ "file:/a?cache=none", -EINVAL, ": unknown option 'cache' (known: direct, fixed, ro, " },
 		{ "file:/a?create=1", -EINVAL, ": options create=1 and size= go together" },
 		{ "file:/a?size=1M", -EINVAL, ": options create=1 and size= go together" },
 		{ "file:/a?create=1&size=1M&ro=1", -EINVAL, ": option create=1 does not go with" },

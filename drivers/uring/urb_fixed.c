@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Registered buffers of one ring: its table follows the set of pinned memory.
+ *
+ * What comes is cloned, what goes is cleared, both on the channel's reactor between two I/Os. A
+ * region goes after its last I/O (I6), and the kernel counts references besides. An address is
+ * looked up in the registry as it is now and compared by the region's serial, so an entry that
+ * outlives its region for a moment is never used.
+ */
+#include "drivers/uring/urb_fixed_priv.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+
+/* Their message is still on its way when the channel has gone. Under the set's lock. */
+static struct list dead = { &dead, &dead };
+
+bool urb_fixed_look_up(struct urb_fixed *f, const void *va)
+{
+	struct dma_range r = dma_find(f->domain, va, &f->gen);
+	struct urb_place at = urb_place_of(r.iova);
+
+	f->va = r.va;
+	f->len = r.len;
+	f->first = -1;
+	if (r.len == 0)
+		return false;
+	if (at.first == URB_PIECES_MAX)
+		return true;
+	if (f->owner[at.first] == at.serial)
+		f->first = (int32_t)at.first;
+	else
+		urb_pin_want(at);
+	return true;
+}
+
+/* The region at place @i is no longer this ring's. Once for each region: at its first place. */
+static void place_leave(struct urb_fixed *f, uint32_t i, uint32_t serial_before)
+{
+	if (f->owner[i] != serial_before)
+		urb_pin_release(f->owner[i]);
+	f->owner[i] = 0;
+}
+
+/* Places whose region has gone, in runs. */
+static void clear_gone(struct urb_fixed *f)
+{
+	static const struct iovec none[64];
+	static const __u64 tags[ARRAY_SIZE(none)];
+	uint32_t n, before = 0;
+
+	for (uint32_t i = 0; i < URB_PIECES_MAX; i += CC_MAX(n, 1u)) {
+		for (n = 0; n < ARRAY_SIZE(none) && i + n < URB_PIECES_MAX; n++) {
+			uint32_t serial = f->owner[i + n];
+
+			if (!serial || serial == urb_pin_serial(i + n))
+				break;
+			place_leave(f, i + n, before);
+			before = serial;
+		}
+		/* There is nothing to do about an error: the memory stays pinned until the place is
+		 * used again. */
+		if (n)
+			(void)io_uring_register_buffers_update_tag(f->ring, i, none, tags, n);
+	}
+}
+
+/* All places of @p are the region's @serial (again), or nobody's (0). */
+static void places_give(struct urb_fixed *f, const struct urb_pinned *p, uint32_t serial)
+{
+	uint32_t *owner = &f->owner[p->at.first];
+
+	if (*owner == serial)
+		return;
+	if (serial)
+		urb_pin_hold(serial);
+	else
+		urb_pin_release(*owner);
+	for (uint32_t i = 0; i < p->npieces; i++)
+		owner[i] = serial;
+}
+
+/*
+ * Places whose region is there now. Before Linux 6.19 (and a fix in 6.18) a clone forgets the
+ * entries behind it, so these are cloned again.
+ */
+static void clone_new(struct urb_fixed *f)
+{
+	bool is_changed = false;
+	struct urb_pinned p;
+	int err;
+
+	for (uint32_t from = 0; urb_pin_next(from, &p); from = p.at.first + p.npieces) {
+		if (!is_changed && f->owner[p.at.first] == p.at.serial)
+			continue;
+		err = urb_pin_clone(f->ring->ring_fd, p.ring, p.at.first, p.npieces);
+		is_changed |= !err;
+		places_give(f, &p, err ? 0 : p.at.serial);
+		if (err)
+			urb_pin_complain("a ring cannot have registered buffers", err);
+	}
+}
+
+/* On the reactor, with the set locked. */
+static void fixed_follow(struct urb_fixed *f)
+{
+	clear_gone(f);
+	clone_new(f);
+	f->len = 0; /* look again */
+}
+
+static void on_told(struct reactor_msg *msg)
+{
+	struct urb_fixed *f = container_of(msg, struct urb_fixed, msg);
+	bool is_dead;
+
+	urb_pin_lock();
+	f->is_told = false;
+	is_dead = f->is_dead;
+	if (is_dead)
+		list_del(&f->link.link);
+	else
+		fixed_follow(f);
+	urb_pin_unlock();
+	if (is_dead)
+		free(f);
+}
+
+static void on_changed(struct urb_pin_link *l)
+{
+	struct urb_fixed *f = container_of(l, struct urb_fixed, link);
+
+	if (f->is_told)
+		return;
+	f->is_told = true;
+	reactor_send(f->reactor, &f->msg, on_told);
+}
+
+int urb_fixed_create(struct io_uring *ring, struct reactor *r, struct urb_fixed **ret)
+{
+	struct urb_fixed *f = calloc(1, sizeof(*f));
+	int err = -ENOMEM;
+
+	if (!f)
+		return err;
+	f->owner = calloc(URB_PIECES_MAX, sizeof(*f->owner));
+	if (f->owner)
+		err = io_uring_register_buffers_sparse(ring, URB_PIECES_MAX);
+	if (err) {
+		free(f->owner);
+		free(f);
+		return err;
+	}
+	f->domain = urb_pin_domain();
+	f->link.changed = on_changed;
+	f->ring = ring;
+	f->reactor = r;
+	*ret = f;
+	return 0;
+}
+
+void urb_fixed_destroy(struct urb_fixed *f)
+{
+	uint32_t before = 0, serial;
+	bool is_told;
+
+	if (!f)
+		return;
+	urb_pin_lock();
+	for (uint32_t i = 0; i < URB_PIECES_MAX; i++, before = serial) {
+		serial = f->owner[i];
+		if (serial)
+			place_leave(f, i, before);
+	}
+	free(f->owner);
+	f->owner = NULL;
+	f->is_dead = true;
+	is_told = f->is_told;
+	if (is_told)
+		list_add_tail(&dead, &f->link.link);
+	urb_pin_unlock();
+	if (!is_told)
+		free(f);
+}
+
+void urb_fixed_start(struct urb_fixed *f)
+{
+	urb_pin_attach(&f->link);
+	urb_pin_lock();
+	fixed_follow(f);
+	urb_pin_unlock();
+}
+
+void urb_fixed_stop(struct urb_fixed *f)
+{
+	urb_pin_detach(&f->link);
+}
