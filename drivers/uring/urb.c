@@ -279,22 +279,13 @@ static int discard_choose(struct urb *dev, const struct urb_conf *conf,
 /* Registered buffers are for speed alone: without them the disk works as well. */
 static void fixed_choose(struct urb *dev, const struct urb_conf *conf)
 {
-	const char *why = "no direct I/O here";
-	int err = 0;
+	struct errbuf eb = { "no direct I/O here" };
 
 	if (!conf->fixed)
 		return;
-	if (dev->is_direct) {
-		err = urb_pin_probe();
-		why = err == -ENOMEM ? "RLIMIT_MEMLOCK allows nothing" : "needs Linux 6.13";
-	}
-	if (dev->is_direct && !err) {
-		err = urb_pin_get();
-		why = strerror(-err);
-		dev->is_fixed = !err;
-	}
+	dev->is_fixed = dev->is_direct && !urb_pin_get(&eb);
 	if (!dev->is_fixed)
-		log_notice("%s: fixed=1: %s; going on without", conf->path, why);
+		log_notice("%s: fixed=1: %s; going on without", conf->path, eb.text);
 }
 
 /* The open and locked file becomes a device. */

@@ -16,6 +16,8 @@
 /* Their message is still on its way when the channel has gone. Under the set's lock. */
 static struct list dead = { &dead, &dead };
 
+static void on_told(struct reactor_msg *msg);
+
 bool urb_fixed_look_up(struct urb_fixed *f, const void *va)
 {
 	struct dma_range r = dma_find(f->domain, va, &f->gen);
@@ -28,42 +30,55 @@ bool urb_fixed_look_up(struct urb_fixed *f, const void *va)
 		return false;
 	if (at.first == URB_PIECES_MAX)
 		return true;
-	if (f->owner[at.first] == at.serial)
+	/* they are given in order: with the last all are there */
+	if (f->owner[at.first + urb_pieces(r.len) - 1] == at.serial)
 		f->first = (int32_t)at.first;
 	else
 		urb_pin_want(at);
 	return true;
 }
 
-/* The region at place @i is no longer this ring's. Once for each region: at its first place. */
-static void place_leave(struct urb_fixed *f, uint32_t i, uint32_t serial_before)
+/* Place @i is no longer its region's; in order, so that with the last the ring is done with it. */
+static void place_leave(struct urb_fixed *f, uint32_t i)
 {
-	if (f->owner[i] != serial_before)
-		urb_pin_release(f->owner[i]);
+	uint32_t serial = f->owner[i];
+
 	f->owner[i] = 0;
+	if (i + 1 == URB_PIECES_MAX || f->owner[i + 1] != serial)
+		urb_pin_release(serial);
 }
 
-/* Places whose region has gone, in runs. */
-static void clear_gone(struct urb_fixed *f)
+static bool place_is_gone(const struct urb_fixed *f, uint32_t i)
+{
+	return f->owner[i] && f->owner[i] != urb_pin_serial(i);
+}
+
+/* Places whose region has gone, in runs; where that unpins memory one alone. True: there may be
+ * more. With the set locked. */
+static bool clear_gone(struct urb_fixed *f)
 {
 	static const struct iovec none[64];
 	static const __u64 tags[ARRAY_SIZE(none)];
-	uint32_t n, before = 0;
+	uint32_t n, max = urb_pin_can_clone() ? ARRAY_SIZE(none) : 1;
 
 	for (uint32_t i = 0; i < URB_PIECES_MAX; i += CC_MAX(n, 1u)) {
-		for (n = 0; n < ARRAY_SIZE(none) && i + n < URB_PIECES_MAX; n++) {
-			uint32_t serial = f->owner[i + n];
-
-			if (!serial || serial == urb_pin_serial(i + n))
-				break;
-			place_leave(f, i + n, before);
-			before = serial;
-		}
+		for (n = 0; n < max && i + n < URB_PIECES_MAX && place_is_gone(f, i + n); n++)
+			place_leave(f, i + n);
 		/* There is nothing to do about an error: the memory stays pinned until the place is
 		 * used again. */
 		if (n)
 			(void)io_uring_register_buffers_update_tag(f->ring, i, none, tags, n);
+		if (n && max == 1)
+			return true;
 	}
+	return false;
+}
+
+/* Once: it goes on with what it has. */
+static void refused(struct urb_fixed *f, int err)
+{
+	f->is_refused = true;
+	urb_pin_complain("a ring cannot have registered buffers", err);
 }
 
 /* All places of @p are the region's @serial (again), or nobody's (0). */
@@ -98,43 +113,100 @@ static void clone_new(struct urb_fixed *f)
 		is_changed |= !err;
 		places_give(f, &p, err ? 0 : p.at.serial);
 		if (err)
-			urb_pin_complain("a ring cannot have registered buffers", err);
+			refused(f, err);
 	}
 }
 
-/* On the reactor, with the set locked. */
-static void fixed_follow(struct urb_fixed *f)
+/* The first piece that is there and not in the ring. Behind clear_gone(), with the set locked. */
+static bool next_piece(const struct urb_fixed *f, struct urb_pinned *ret, uint32_t *ret_i)
 {
-	clear_gone(f);
-	clone_new(f);
-	f->len = 0; /* look again */
+	for (uint32_t from = 0; urb_pin_next(from, ret); from = ret->at.first + ret->npieces) {
+		for (uint32_t i = 0; i < ret->npieces; i++) {
+			*ret_i = i;
+			if (f->owner[ret->at.first + i] != ret->at.serial)
+				return true;
+		}
+	}
+	return false;
 }
 
-static void on_told(struct reactor_msg *msg)
+/* Registers piece @i of @p. Nothing is locked meanwhile: should the region go, something else may
+ * be pinned for the moment, and is not used. True: there may be more. */
+static bool piece_register(struct urb_fixed *f, const struct urb_pinned *p, uint32_t i)
 {
-	struct urb_fixed *f = container_of(msg, struct urb_fixed, msg);
-	bool is_dead;
+	uint32_t at = p->at.first + i;
+	int err = urb_pin_register(f->ring, at, p->va, p->len, i);
 
 	urb_pin_lock();
-	f->is_told = false;
-	is_dead = f->is_dead;
-	if (is_dead)
-		list_del(&f->link.link);
-	else
-		fixed_follow(f);
+	if (urb_pin_serial(at) != p->at.serial) {
+		if (!err)
+			(void)io_uring_register_buffers_update_tag(
+				f->ring, at, &(struct iovec){ 0 }, &(__u64){ 0 }, 1);
+	} else if (err) {
+		refused(f, err);
+	} else {
+		if (i == 0)
+			urb_pin_hold(p->at.serial);
+		f->owner[at] = p->at.serial;
+	}
 	urb_pin_unlock();
-	if (is_dead)
-		free(f);
+	return !f->is_refused;
 }
 
-static void on_changed(struct urb_pin_link *l)
+/* With the set locked. */
+static void tell(struct urb_fixed *f)
 {
-	struct urb_fixed *f = container_of(l, struct urb_fixed, link);
-
 	if (f->is_told)
 		return;
 	f->is_told = true;
 	reactor_send(f->reactor, &f->msg, on_told);
+}
+
+static void fixed_follow(struct urb_fixed *f)
+{
+	bool is_more, has_piece = false;
+	struct urb_pinned p;
+	uint32_t i;
+
+	urb_pin_lock();
+	is_more = clear_gone(f);
+	if (urb_pin_can_clone() && !f->is_refused)
+		clone_new(f);
+	else if (!f->is_refused && !is_more)
+		has_piece = next_piece(f, &p, &i);
+	urb_pin_unlock();
+	if (has_piece)
+		is_more = piece_register(f, &p, i);
+	f->len = 0; /* look again */
+	if (!is_more)
+		return;
+	urb_pin_lock();
+	tell(f);
+	urb_pin_unlock();
+}
+
+/* Until it is stopped on this reactor, nobody else destroys it. */
+static void on_told(struct reactor_msg *msg)
+{
+	struct urb_fixed *f = container_of(msg, struct urb_fixed, msg);
+	bool is_dead, is_stopped;
+
+	urb_pin_lock();
+	f->is_told = false;
+	is_dead = f->is_dead;
+	is_stopped = f->is_stopped;
+	if (is_dead)
+		list_del(&f->link.link);
+	urb_pin_unlock();
+	if (is_dead)
+		free(f);
+	else if (!is_stopped)
+		fixed_follow(f);
+}
+
+static void on_changed(struct urb_pin_link *l)
+{
+	tell(container_of(l, struct urb_fixed, link));
 }
 
 int urb_fixed_create(struct io_uring *ring, struct reactor *r, struct urb_fixed **ret)
@@ -162,16 +234,14 @@ int urb_fixed_create(struct io_uring *ring, struct reactor *r, struct urb_fixed 
 
 void urb_fixed_destroy(struct urb_fixed *f)
 {
-	uint32_t before = 0, serial;
 	bool is_told;
 
 	if (!f)
 		return;
 	urb_pin_lock();
-	for (uint32_t i = 0; i < URB_PIECES_MAX; i++, before = serial) {
-		serial = f->owner[i];
-		if (serial)
-			place_leave(f, i, before);
+	for (uint32_t i = 0; i < URB_PIECES_MAX; i++) {
+		if (f->owner[i])
+			place_leave(f, i);
 	}
 	free(f->owner);
 	f->owner = NULL;
@@ -187,12 +257,13 @@ void urb_fixed_destroy(struct urb_fixed *f)
 void urb_fixed_start(struct urb_fixed *f)
 {
 	urb_pin_attach(&f->link);
-	urb_pin_lock();
 	fixed_follow(f);
-	urb_pin_unlock();
 }
 
 void urb_fixed_stop(struct urb_fixed *f)
 {
 	urb_pin_detach(&f->link);
+	urb_pin_lock();
+	f->is_stopped = true;
+	urb_pin_unlock();
 }

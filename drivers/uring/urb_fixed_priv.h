@@ -23,10 +23,12 @@ struct urb_fixed {
 	uint32_t *owner; /* for each place of the table: serial of the region that is there, or 0 */
 	struct io_uring *ring;
 	struct reactor *reactor;
+	bool is_refused; /* by the kernel, so it is not asked any more */
 	/* under the set's lock */
 	struct urb_pin_link link;
 	struct reactor_msg msg;
 	bool is_told; /* msg is on its way */
+	bool is_stopped;
 	bool is_dead; /* and whoever gets it frees this */
 };
 

@@ -80,6 +80,7 @@ static struct {
 	uint32_t serial[URB_PIECES_MAX]; /* of the region that has the piece; 0: none */
 	uint32_t last_serial;
 	bool has_complained;
+	bool can_clone; /* constant while there are users */
 	bool stop; /* atomic */
 	sem_t wake;
 	pthread_t thread;
@@ -107,6 +108,11 @@ void urb_pin_lock(void)
 void urb_pin_unlock(void)
 {
 	pthread_mutex_unlock(&set_lock);
+}
+
+bool urb_pin_can_clone(void)
+{
+	return set.can_clone;
 }
 
 const struct dma_domain *urb_pin_domain(void)
@@ -155,6 +161,8 @@ bool urb_pin_next(uint32_t from, struct urb_pinned *ret)
 			.at = { .serial = set.serial[i], .first = i },
 			.npieces = p->npieces,
 			.ring = p->anchor->ring.ring_fd,
+			.va = p->va,
+			.len = p->len,
 		};
 		return true;
 	}
@@ -212,6 +220,16 @@ int urb_pin_clone(int to, int from, uint32_t first, uint32_t n)
 	};
 
 	return syscall(SYS_io_uring_register, to, REGISTER_CLONE_BUFFERS, &arg, 1) < 0 ? -errno : 0;
+}
+
+int urb_pin_register(struct io_uring *ring, uint32_t at, char *va, uint64_t len, uint32_t i)
+{
+	uint64_t into = (uint64_t)i << URB_PIECE_SHIFT;
+	const struct iovec iov = { va + into, CC_MIN(len - into, URB_PIECE_BYTES) };
+	const __u64 tag = 0;
+	int rc = io_uring_register_buffers_update_tag(ring, at, &iov, &tag, 1);
+
+	return CC_MIN(rc, 0);
 }
 
 /*
@@ -365,27 +383,17 @@ static int piece_touch(const struct pin_job *job, char *va, uint64_t len)
 	return 0;
 }
 
-static int piece_register(struct io_uring *anchor, uint32_t i, char *va, uint64_t len)
-{
-	const struct iovec iov = { va, len };
-	const __u64 tag = 0;
-	int rc = io_uring_register_buffers_update_tag(anchor, i, &iov, &tag, 1);
-
-	return CC_MIN(rc, 0);
-}
-
 static int job_pin(const struct pin_job *job, struct io_uring *anchor)
 {
 	/* A page first: memory that cannot be pinned at all is not touched. */
-	int err = piece_register(anchor, 0, job->va, CC_MIN(job->len, (uint64_t)PAGE));
+	int err = urb_pin_register(anchor, 0, job->va, CC_MIN(job->len, (uint64_t)PAGE), 0);
 
 	for (uint32_t i = 0; i < job->npieces && !err; i++) {
 		uint64_t into = (uint64_t)i << URB_PIECE_SHIFT;
-		uint64_t len = CC_MIN(job->len - into, URB_PIECE_BYTES);
 
-		err = piece_touch(job, job->va + into, len);
-		if (!err)
-			err = piece_register(anchor, i, job->va + into, len);
+		err = piece_touch(job, job->va + into, CC_MIN(job->len - into, URB_PIECE_BYTES));
+		if (!err && set.can_clone)
+			err = urb_pin_register(anchor, i, job->va, job->len, i);
 	}
 	return err;
 }
@@ -504,26 +512,63 @@ static void thread_stop(void)
 	(void)sem_destroy(&set.wake);
 }
 
-static int set_open(void)
+/* What this kernel can do: clone (6.13), or at least tables with room (5.19). */
+static int set_probe(struct io_uring *from, struct io_uring *to)
 {
-	int err = dma_domain_attach(&set.domain, &pin_ops);
+	static char page[1];
+	const struct iovec iov = { page, sizeof(page) };
+	int err = io_uring_register_buffers(from, &iov, 1);
+
+	if (!err)
+		err = io_uring_register_buffers_sparse(to, 4);
+	if (err)
+		return err;
+	set.can_clone = !urb_pin_clone(to->ring_fd, from->ring_fd, 2, 1);
+	return set.can_clone ? 0 : urb_pin_register(to, 1, page, sizeof(page), 0);
+}
+
+static int set_choose(struct errbuf *eb)
+{
+	struct io_uring from, to;
+	int err = io_uring_queue_init(1, &from, 0);
+
+	if (err)
+		return errbuf_set(eb, err, "io_uring: %s", strerror(-err));
+	err = io_uring_queue_init(1, &to, 0);
+	if (!err) {
+		err = set_probe(&from, &to);
+		io_uring_queue_exit(&to);
+	}
+	io_uring_queue_exit(&from);
+	if (err == -ENOMEM)
+		return errbuf_set(eb, err, "RLIMIT_MEMLOCK allows next to nothing");
+	return err ? errbuf_set(eb, err, "needs Linux 5.19 (%s)", strerror(-err)) : 0;
+}
+
+static int set_open(struct errbuf *eb)
+{
+	int err = set_choose(eb);
 
 	if (err)
 		return err;
+	err = dma_domain_attach(&set.domain, &pin_ops);
+	if (err)
+		return errbuf_set(eb, err, "%s", strerror(-err));
 	__atomic_store_n(&set.has_complained, false, __ATOMIC_RELAXED);
 	err = thread_start();
-	if (err)
-		dma_domain_detach(&set.domain);
-	return err;
+	if (!err)
+		return 0;
+	dma_domain_detach(&set.domain);
+	return errbuf_set(eb, err, "no thread: %s", strerror(-err));
 }
 
-int urb_pin_get(void)
+int urb_pin_get(struct errbuf *eb)
 {
 	int err = 0;
 
 	pthread_mutex_lock(&users_lock);
 	if (set.users == 0)
-		err = set_open();
+		err = set_open(eb);
 	if (!err)
 		set.users++;
 	pthread_mutex_unlock(&users_lock);
@@ -540,27 +585,4 @@ void urb_pin_put(void)
 		close_leaving();
 	}
 	pthread_mutex_unlock(&users_lock);
-}
-
-int urb_pin_probe(void)
-{
-	static char page[1];
-	struct io_uring from, to;
-	const struct iovec iov = { page, sizeof(page) };
-	int err = io_uring_queue_init(1, &from, 0);
-
-	if (err)
-		return err;
-	err = io_uring_queue_init(1, &to, 0);
-	if (err)
-		goto exit_from;
-	err = io_uring_register_buffers(&from, &iov, 1);
-	if (!err)
-		err = io_uring_register_buffers_sparse(&to, 4);
-	if (!err)
-		err = urb_pin_clone(to.ring_fd, from.ring_fd, 2, 1);
-	io_uring_queue_exit(&to);
-exit_from:
-	io_uring_queue_exit(&from);
-	return err;
 }

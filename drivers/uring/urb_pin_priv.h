@@ -3,16 +3,22 @@
  * Memory that is pinned for direct I/O once and for all: what lies in the DMA registry and was used
  * by a disk with fixed=1. One set for the process, shared by all its disks and rings.
  *
- *   registry: region added ──► a run of places in every ring's table, nothing pinned
- *   reactor:  first I/O in it ──► urb_pin_want() ─► pin thread: touches its pages, registers them
- * with a small ring that does nothing else: the anchor pin thread: ready ─message─► each channel's
- * reactor: clones the anchor's buffers into its ring registry: region removed ─message─► each
- * reactor: clears the places; behind the last of them the pin thread closes the anchor
+ *   DMA registry      region added ─► a run of places in every ring's table; nothing is pinned
+ *   a reactor         first I/O in it: urb_pin_want() ─► the pin thread
+ *   the pin thread    touches the pages, registers them with a ring that does nothing else (the
+ *                     anchor) ─ message ─► each channel
+ *   each reactor      clones the anchor's buffers into its own ring; I/O goes through them
+ *   DMA registry      region removed ─ message ─► each channel
+ *   each reactor      clears the places; behind the last of them, the pin thread closes the anchor
  *
  * Registering pins page by page and takes long, and so does the end of it; cloning and clearing
  * only count references. A ring that serves I/O stands still for no more than that. The rings pin
  * nothing by themselves, so a page counts once against RLIMIT_MEMLOCK, however many disks and
  * reactors use it.
+ *
+ * Before Linux 6.13 there is no such clone. Then each ring registers for itself, one piece in a
+ * turn, pages that the pin thread has touched before: a millisecond or so for each piece, and the
+ * memory counts once for each ring.
  *
  * A region is cut into pieces, since the kernel takes no buffer of more than 1 GiB. An I/O across
  * the border of two goes the plain way.
@@ -27,10 +33,10 @@
 #include "core/base/list.h"
 #include "core/dma.h"
 
-/* The kernel walks the pages of a piece with interrupts off: half a millisecond for this one. */
-#define URB_PIECE_SHIFT 27
+/* The kernel walks the pages of a piece with interrupts off, a reactor may have to wait for it. */
+#define URB_PIECE_SHIFT 26
 #define URB_PIECE_BYTES (1ull << URB_PIECE_SHIFT)
-#define URB_PIECES_MAX	4096u /* 512 GiB; 32 KiB of kernel memory for each ring */
+#define URB_PIECES_MAX	8192u /* 512 GiB; 64 KiB of kernel memory for each ring */
 
 /* Where a region stands in the tables: what the DMA domain knows as its iova. */
 struct urb_place {
@@ -60,13 +66,15 @@ static inline int urb_piece_of(uint64_t region_len, uint64_t into, uint64_t len)
 	return (int)(into >> URB_PIECE_SHIFT);
 }
 
-/* Can this kernel do it? Nothing else is asked: whether memory can be pinned shows with each
- * region. 0 or -errno. */
-int urb_pin_probe(void);
-
-/* A disk begins / ends to use the set. Set-up threads, control thread. 0 or -errno. */
-int urb_pin_get(void);
+/*
+ * A disk begins / ends to use the set. Set-up threads, control thread. 0, or -errno with the reason
+ * in @eb: this kernel cannot do it at all. Whether memory can be pinned shows with each region.
+ */
+int urb_pin_get(struct errbuf *eb);
 void urb_pin_put(void);
+
+/* Between get and put. */
+bool urb_pin_can_clone(void);
 
 /* Where regions lie: urb_place_of() what it knows of an address. Between get and put. */
 const struct dma_domain *urb_pin_domain(void);
@@ -98,7 +106,9 @@ uint32_t urb_pin_serial(uint32_t i);
 struct urb_pinned {
 	struct urb_place at;
 	uint32_t npieces;
-	int ring; /* the anchor, with the pieces as its buffers 0 … npieces - 1 */
+	int ring; /* the anchor; where rings clone: the pieces are its buffers 0 … npieces - 1 */
+	char *va;
+	uint64_t len;
 };
 
 /* The first region at or behind piece @from that is pinned. False: none. Locked. */
@@ -112,8 +122,12 @@ void urb_pin_release(uint32_t serial);
 /* One line, once per process: why a region or ring goes on without. */
 void urb_pin_complain(const char *what, int err);
 
-/* io_uring_register(2), IORING_REGISTER_CLONE_BUFFERS: @n buffers of ring @from, placed at @first
- * in ring @to. 0 or -errno. */
+/* io_uring_register(2), IORING_REGISTER_CLONE_BUFFERS: @n buffers of ring @from become those from
+ * @first on of ring @to. 0 or -errno. */
 int urb_pin_clone(int to, int from, uint32_t first, uint32_t n);
+
+/* Piece @i of a region (@va, @len) becomes buffer @at of @ring. 0 or -errno. */
+struct io_uring;
+int urb_pin_register(struct io_uring *ring, uint32_t at, char *va, uint64_t len, uint32_t i);
 
 #endif

@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """A guest's direct I/O is never copied: its pages are what the SSD, or the kernel's registered buffers, take."""
 
+import os
+
 from lib import case, server
 from lib.errors import Unavailable
 
@@ -56,6 +58,17 @@ class ZeroCopy(case.GuestCase):
         disk = self.check_uncopied(running, 100)
         # all but the first of each region, and segments that do not touch
         self.assertGreater(disk["fixed"], (disk["num_read_ops"] + disk["num_write_ops"]) // 2)
+        self.settle(running, vm)
+
+    def test_old_kernel(self):
+        """In Debian 12's, rings cannot share registered buffers."""
+        program = os.environ.get("URING_FIXED")
+        if not program:
+            raise Unavailable("URING_FIXED does not name the built test_uring_fixed")
+        running, socket = self.serve_one(64)
+        vm = self.linux("fixed-old.sh", {"URING_FIXED": program}, memory_mib=768)
+        vm.add_disk(socket).start()
+        vm.finish(200)
         self.settle(running, vm)
 
 
