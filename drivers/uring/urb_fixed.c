@@ -13,6 +13,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "drivers/uring/urb_table_priv.h"
+
 /* Their message is still on its way when the channel has gone. Under the set's lock. */
 static struct list dead = { &dead, &dead };
 
@@ -57,17 +59,13 @@ static bool place_is_gone(const struct urb_fixed *f, uint32_t i)
  * more. With the set locked. */
 static bool clear_gone(struct urb_fixed *f)
 {
-	static const struct iovec none[64];
-	static const __u64 tags[ARRAY_SIZE(none)];
-	uint32_t n, max = urb_pin_can_clone() ? ARRAY_SIZE(none) : 1;
+	uint32_t n, max = urb_pin_can_clone() ? URB_TABLE_CLEAR_MAX : 1;
 
 	for (uint32_t i = 0; i < URB_PIECES_MAX; i += CC_MAX(n, 1u)) {
 		for (n = 0; n < max && i + n < URB_PIECES_MAX && place_is_gone(f, i + n); n++)
 			place_leave(f, i + n);
-		/* There is nothing to do about an error: the memory stays pinned until the place is
-		 * used again. */
 		if (n)
-			(void)io_uring_register_buffers_update_tag(f->ring, i, none, tags, n);
+			urb_table_clear(f->ring, i, n);
 		if (n && max == 1)
 			return true;
 	}
@@ -109,7 +107,7 @@ static void clone_new(struct urb_fixed *f)
 	for (uint32_t from = 0; urb_pin_next(from, &p); from = p.at.first + p.npieces) {
 		if (!is_changed && f->owner[p.at.first] == p.at.serial)
 			continue;
-		err = urb_pin_clone(f->ring->ring_fd, p.ring, p.at.first, p.npieces);
+		err = urb_table_clone(f->ring->ring_fd, p.ring, p.at.first, p.npieces);
 		is_changed |= !err;
 		places_give(f, &p, err ? 0 : p.at.serial);
 		if (err)
@@ -135,13 +133,12 @@ static bool next_piece(const struct urb_fixed *f, struct urb_pinned *ret, uint32
 static bool piece_register(struct urb_fixed *f, const struct urb_pinned *p, uint32_t i)
 {
 	uint32_t at = p->at.first + i;
-	int err = urb_pin_register(f->ring, at, p->va, p->len, i);
+	int err = urb_table_set(f->ring, at, p->va, p->len, i);
 
 	urb_pin_lock();
 	if (urb_pin_serial(at) != p->at.serial) {
 		if (!err)
-			(void)io_uring_register_buffers_update_tag(
-				f->ring, at, &(struct iovec){ 0 }, &(__u64){ 0 }, 1);
+			urb_table_clear(f->ring, at, 1);
 	} else if (err) {
 		refused(f, err);
 	} else {

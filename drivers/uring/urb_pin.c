@@ -11,20 +11,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #define LOG_TAG "file"
 #include "core/base/cc.h"
 #include "core/base/log.h"
-
-/* <linux/io_uring.h> of Linux 6.13; Debian 12's headers are older. */
-#define REGISTER_CLONE_BUFFERS 30
-#define CLONE_DST_REPLACE      (1u << 1) /* the table has entries already */
-
-struct clone_buffers {
-	uint32_t src_fd, flags, src_off, dst_off, nr, pad[3];
-};
+#include "drivers/uring/urb_table_priv.h"
 
 /* <linux/mman.h> of Linux 5.14 */
 #ifndef MADV_POPULATE_WRITE
@@ -210,28 +202,6 @@ void urb_pin_complain(const char *what, int err)
 		 strerror(-err), err == -ENOMEM ? " (more than RLIMIT_MEMLOCK allows?)" : "");
 }
 
-int urb_pin_clone(int to, int from, uint32_t first, uint32_t n)
-{
-	struct clone_buffers arg = {
-		.src_fd = (uint32_t)from,
-		.flags = CLONE_DST_REPLACE,
-		.dst_off = first,
-		.nr = n,
-	};
-
-	return syscall(SYS_io_uring_register, to, REGISTER_CLONE_BUFFERS, &arg, 1) < 0 ? -errno : 0;
-}
-
-int urb_pin_register(struct io_uring *ring, uint32_t at, char *va, uint64_t len, uint32_t i)
-{
-	uint64_t into = (uint64_t)i << URB_PIECE_SHIFT;
-	const struct iovec iov = { va + into, CC_MIN(len - into, URB_PIECE_BYTES) };
-	const __u64 tag = 0;
-	int rc = io_uring_register_buffers_update_tag(ring, at, &iov, &tag, 1);
-
-	return CC_MIN(rc, 0);
-}
-
 /*
  * The registry's side
  */
@@ -386,14 +356,14 @@ static int piece_touch(const struct pin_job *job, char *va, uint64_t len)
 static int job_pin(const struct pin_job *job, struct io_uring *anchor)
 {
 	/* A page first: memory that cannot be pinned at all is not touched. */
-	int err = urb_pin_register(anchor, 0, job->va, CC_MIN(job->len, (uint64_t)PAGE), 0);
+	int err = urb_table_set(anchor, 0, job->va, CC_MIN(job->len, (uint64_t)PAGE), 0);
 
 	for (uint32_t i = 0; i < job->npieces && !err; i++) {
 		uint64_t into = (uint64_t)i << URB_PIECE_SHIFT;
 
 		err = piece_touch(job, job->va + into, CC_MIN(job->len - into, URB_PIECE_BYTES));
 		if (!err && set.can_clone)
-			err = urb_pin_register(anchor, i, job->va, job->len, i);
+			err = urb_table_set(anchor, i, job->va, job->len, i);
 	}
 	return err;
 }
@@ -512,42 +482,9 @@ static void thread_stop(void)
 	(void)sem_destroy(&set.wake);
 }
 
-/* What this kernel can do: clone (6.13), or at least tables with room (5.19). */
-static int set_probe(struct io_uring *from, struct io_uring *to)
-{
-	static char page[1];
-	const struct iovec iov = { page, sizeof(page) };
-	int err = io_uring_register_buffers(from, &iov, 1);
-
-	if (!err)
-		err = io_uring_register_buffers_sparse(to, 4);
-	if (err)
-		return err;
-	set.can_clone = !urb_pin_clone(to->ring_fd, from->ring_fd, 2, 1);
-	return set.can_clone ? 0 : urb_pin_register(to, 1, page, sizeof(page), 0);
-}
-
-static int set_choose(struct errbuf *eb)
-{
-	struct io_uring from, to;
-	int err = io_uring_queue_init(1, &from, 0);
-
-	if (err)
-		return errbuf_set(eb, err, "io_uring: %s", strerror(-err));
-	err = io_uring_queue_init(1, &to, 0);
-	if (!err) {
-		err = set_probe(&from, &to);
-		io_uring_queue_exit(&to);
-	}
-	io_uring_queue_exit(&from);
-	if (err == -ENOMEM)
-		return errbuf_set(eb, err, "RLIMIT_MEMLOCK allows next to nothing");
-	return err ? errbuf_set(eb, err, "needs Linux 5.19 (%s)", strerror(-err)) : 0;
-}
-
 static int set_open(struct errbuf *eb)
 {
-	int err = set_choose(eb);
+	int err = urb_table_probe(&set.can_clone, eb);
 
 	if (err)
 		return err;

@@ -122,12 +122,4 @@ void urb_pin_release(uint32_t serial);
 /* One line, once per process: why a region or ring goes on without. */
 void urb_pin_complain(const char *what, int err);
 
-/* io_uring_register(2), IORING_REGISTER_CLONE_BUFFERS: @n buffers of ring @from become those from
- * @first on of ring @to. 0 or -errno. */
-int urb_pin_clone(int to, int from, uint32_t first, uint32_t n);
-
-/* Piece @i of a region (@va, @len) becomes buffer @at of @ring. 0 or -errno. */
-struct io_uring;
-int urb_pin_register(struct io_uring *ring, uint32_t at, char *va, uint64_t len, uint32_t i);
-
 #endif
