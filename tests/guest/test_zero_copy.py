@@ -68,7 +68,7 @@ class ZeroCopy(case.GuestCase):
         running, socket = self.serve_one(64)
         vm = self.linux("fixed-old.sh", {"URING_FIXED": program}, memory_mib=768)
         vm.add_disk(socket).start()
-        vm.finish(200)
+        vm.finish(500)
         self.settle(running, vm)
 
 

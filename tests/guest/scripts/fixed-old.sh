@@ -8,7 +8,7 @@ check "mkfs.ext4" mkfs.ext4 -q -F $disk
 mkdir /run/m
 check "mount" mount $disk /run/m
 cd /run/m || fail "cd"
-unit() { timeout 300 "$URING_FIXED" >/run/unit.out 2>&1; }
+unit() { timeout 400 "$URING_FIXED" >/run/unit.out 2>&1; }
 unit || { tail -n 40 /run/unit.out; fail "unit tests"; }
 # one that skips has printed why
 if grep "SKIPPED\|going on without" /run/unit.out; then
