@@ -32,7 +32,7 @@ struct qos_group {
 	unsigned ndisks;
 	struct qos_ledger ledger;
 	struct qos_stats gone;
-	unsigned nending; /* pools that have left and are not freed yet */
+	unsigned nending; /* pools that have left and are not freed yet; of the others, orders under way hold some */
 	bool is_deleted;
 };
 
@@ -64,7 +64,7 @@ static void stats_add_ledger(struct qos_stats *st, const struct qos_ledger *l)
 
 static void group_maybe_free(struct qos_group *g)
 {
-	if (!g->is_deleted || g->nending)
+	if (!g->is_deleted || g->nending || g->ledger.npools)
 		return;
 	qos_ledger_fini(&g->ledger);
 	free(g);
