@@ -9,6 +9,7 @@
 
 #include "core/bdev_priv.h"
 #include "core/iosched.h"
+#include "core/qos_guard.h"
 #include "core/qos_priv.h"
 #include "core/worker.h"
 
@@ -77,6 +78,7 @@ int bdev_init(struct bdev *bdev, const struct bdev_ops *ops, uint64_t bytes,
 	bdev->users = 0;
 	bdev->lower = NULL;
 	bdev->close_blocks = false;
+	bdev->guard = NULL;
 	bdev->gone = NULL;
 	bdev->nleaving = 0;
 	bdev->closing = false;
@@ -169,6 +171,7 @@ static void bdev_close_begin(struct reactor_msg *msg)
 {
 	struct bdev *bdev = container_of(msg, struct bdev, close_msg);
 
+	qos_guard_detach(bdev);
 	bdev_drain_begin(bdev);
 	bdev->nleaving--;
 	bdev_maybe_closed(bdev);

@@ -131,6 +131,7 @@ struct bdev {
 	unsigned users; /* exports; a device in use is not deleted */
 	/* Disks with the same one share an SSD; "": nobody knows. Set by the driver, constant. */
 	char shares[BDEV_SHARES_MAX];
+	struct qos_guard_disk *guard; /* core/qos_guard.h; NULL: it never had a channel */
 	bool close_blocks; /* set by the driver behind bdev_init(): its close takes time */
 	/* core's, control thread */
 	struct bdev_chan_stats *gone; /* of the channels that are no more; NULL: none yet */

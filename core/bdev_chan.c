@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "core/iosched.h"
+#include "core/qos_guard.h"
 #include "core/qos_priv.h"
 
 cc_looks_on void bdev_stats_merge(struct bdev_chan_stats *dst, const struct bdev_chan_stats *src)
@@ -165,7 +166,9 @@ int bdev_chan_get(struct bdev *bdev, struct reactor *r, struct bdev_chan **ret_c
 		*ret_chan = chan;
 		return 0;
 	}
-	err = bdev_chan_create(bdev, r, &chan);
+	err = qos_guard_attach(bdev);
+	if (!err)
+		err = bdev_chan_create(bdev, r, &chan);
 	if (err)
 		return err;
 	list_add_tail(&bdev->chans, &chan->link);

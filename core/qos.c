@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/qos_guard.h"
 #include "core/qos_ledger.h"
 #include "core/qos_priv.h"
 
@@ -310,6 +311,7 @@ static void change_conf(struct qos_disk *d, const struct qos_conf *conf)
 		iosched_tell(chan);
 	}
 	qos_ledger_set_limits(&d->ledger, &d->conf.limits);
+	qos_guard_update(d->bdev);
 }
 
 int qos_set(struct bdev *bdev, const struct qos_conf *conf, struct errbuf *eb)

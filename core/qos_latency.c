@@ -283,9 +283,11 @@ static enum qos_latency_event decide(struct qos_latency *l, uint64_t now_ns,
 
 	if (v->ios || v->waits) {
 		l->seen_ns = now_ns;
-	} else if (now_ns - l->seen_ns > QOS_LATENCY_SILENT_NS) {
+	} else if (qos_latency_is_silent(l, now_ns)) {
+		uint64_t seen_ns = l->seen_ns;
+
 		qos_latency_init(l);
-		l->seen_ns = now_ns;
+		l->seen_ns = seen_ns;
 	}
 	if (now_ns < l->free_until_ns)
 		return QOS_LATENCY_NOTHING;

@@ -79,6 +79,12 @@ enum qos_latency_event qos_latency_step(struct qos_latency *l, uint64_t now_ns,
 					const struct qos_latency_sample *v, struct qos_neighbour *n,
 					unsigned count);
 
+/* Without I/O for QOS_LATENCY_SILENT_NS. */
+static inline bool qos_latency_is_silent(const struct qos_latency *l, uint64_t now_ns)
+{
+	return now_ns - l->seen_ns > QOS_LATENCY_SILENT_NS;
+}
+
 /**
  * qos_neighbour_floor - the depth that a guaranteed minimum needs.
  * @depth: in use in a time in which it did @rate of what @min is a minimum of (both per second; @min 0: none). @least:

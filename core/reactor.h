@@ -145,6 +145,7 @@ struct reactor {
 	int cpu;     /* pinned to, or -1 */
 	char name[REACTOR_NAME_MAX];
 	struct reactor_priv *priv; /* inbox, epoll, thread, deadlines, counters */
+	struct qos_guard *guard; /* of the control thread: core/qos_guard.h */
 };
 
 struct reactor_opts {
