@@ -90,6 +90,21 @@ class Faults(SsdCase):
         quick = client.submit(queue, 2, nsid=1, prp1=client.pages(), dws=[0, 0, 0])
         self.assertEqual([queue.wait()[3], queue.wait()[3]], [quick, slow])
 
+    def test_service(self):
+        """Two at a time, first come, first served, over all queues; administration does not wait."""
+        client = self.connect(self.start("--service", "200000,2")).enable()
+        one, two = client.queue(1), client.queue(2)
+        begin = time.monotonic()
+        client.submit(one, 2, nsid=1, prp1=client.pages(), dws=[0, 0, 0])
+        client.submit(one, 0, nsid=1)  # a flush takes as long
+        wait_for("fetched", lambda: client.identify(1) and time.monotonic() > begin + 0.05)
+        client.submit(two, 2, nsid=1, prp1=client.pages(), dws=[0, 0, 0])
+        one.wait()
+        one.wait()
+        self.assertGreaterEqual(time.monotonic(), begin + 0.2)
+        two.wait()
+        self.assertGreaterEqual(time.monotonic(), begin + 0.4)
+
     def test_drop(self):
         ssd, client, queue = self.begin("op=read,first=1,drop")
         cid = client.submit(queue, 2, nsid=1, prp1=client.pages(), dws=[0, 0, 0])
@@ -529,6 +544,8 @@ class Program(SsdCase):
                           ((*sock, "--null", "1G", "--mdts", "9"), "1 to 8"),
                           ((*sock, "--null", "1G", "--serial", "x" * 21), "1 to 20 characters"),
                           ((*sock, "--null", "1G", "--hmb", "4M"), "two sizes"),
+                          ((*sock, "--null", "1G", "--service", "200,0"), "such as 200,8"),
+                          ((*sock, "--null", "1G", "--service", "1000001"), "such as 200,8"),
                           ((*sock, "--null", "1G", "--hmb", "8M,4M"), "the smaller first"),
                           ((*sock, "--null", "1G", "--pool", "."), "belongs to --capacity"),
                           ((*sock, "--null", "1G", "--fault", "op=read"), "without effect"),

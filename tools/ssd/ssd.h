@@ -17,6 +17,7 @@
 
 #include "core/base/errbuf.h"
 
+#define SSD_CHANNELS_MAX 256 /* of --service */
 #define SSD_NS_MAX     32
 #define SSD_QUEUES_MAX 128   /* I/O queue pairs; their doorbells fit into one page */
 #define SSD_MQES_MAX   65536 /* entries, the most that CAP.MQES can say */
@@ -50,6 +51,7 @@ struct ssd_opts {
 	const char *pool;	    /* folder for their files; NULL: memory */
 	unsigned spin_us, nap_us; /* polling: so long without a pause, then pauses up to so long */
 	unsigned ready_ms;	  /* CSTS.RDY comes so long after CC.EN */
+	unsigned service_us, nchannels; /* an I/O command keeps a channel busy so long; 0: as fast as it goes */
 };
 
 /* Everything as it is without options; no namespaces. */

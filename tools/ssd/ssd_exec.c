@@ -120,10 +120,23 @@ void ssd_exec_now(struct ssd *s, struct ssd_cmd *cmd, const struct ssd_fault_eff
 		finish(s, cmd, status);
 }
 
+/* The channel that is free first has it next; how long until it is done. */
+static uint64_t service_ns(struct ssd *s)
+{
+	uint64_t now = mono_ns(), *first = &s->channel_free_ns[0];
+
+	for (unsigned i = 1; i < s->opts.nchannels; i++)
+		if (s->channel_free_ns[i] < *first)
+			first = &s->channel_free_ns[i];
+	*first = CC_MAX(*first, now) + s->opts.service_us * MONO_NS_PER_US;
+	return *first - now;
+}
+
 void ssd_exec(struct ssd *s, const struct ssd_cmd *fetched)
 {
 	static const struct ssd_fault_effect none = { .end = SSD_FAULT_PASS };
 	const struct ssd_fault_effect *effect = &none;
+	struct ssd_fault_effect served;
 	struct ssd_cmd cmd = *fetched;
 
 	if (cc_unlikely(s->faults.n)) {
@@ -135,6 +148,11 @@ void ssd_exec(struct ssd *s, const struct ssd_cmd *fetched)
 			s->counters.faults++;
 		else
 			effect = &none;
+	}
+	if (s->opts.service_us && cmd.sqid) {
+		served = *effect;
+		served.delay_ns += service_ns(s);
+		effect = &served;
 	}
 	if (effect->delay_ns && ssd_queue_hold(s, &cmd, effect))
 		return;

@@ -35,6 +35,7 @@ enum {
 	OPT_SPIN,
 	OPT_NAP,
 	OPT_READY,
+	OPT_SERVICE,
 	OPT_LOG_LEVEL,
 };
 
@@ -59,6 +60,7 @@ static const struct option long_options[] = {
 	{ "spin", required_argument, NULL, OPT_SPIN },
 	{ "nap", required_argument, NULL, OPT_NAP },
 	{ "ready-delay", required_argument, NULL, OPT_READY },
+	{ "service", required_argument, NULL, OPT_SERVICE },
 	{ "log-level", required_argument, NULL, OPT_LOG_LEVEL },
 	{ "help", no_argument, NULL, 'h' },
 	{ "version", no_argument, NULL, 'V' },
@@ -101,6 +103,8 @@ static const char help_text[] =
 	"  --spin US                 look for work so long without a pause (default 100)\n"
 	"  --nap US                  then pause, at most so long at a time (default 1000)\n"
 	"  --ready-delay MS          CSTS.RDY comes so long after CC.EN (default 0)\n"
+	"  --service US[,CHANNELS]   an I/O command takes so long, CHANNELS (default 8) at a\n"
+	"                            time, first come, first served; 0 (default): no time\n"
 	"  --fault RULE              lets commands go wrong; see nvring-ssd(1)\n"
 	"  --ctl SOCKET              control socket for `nvring-ssd ctl`\n"
 	"  --log-level LEVEL         error, warn, notice (default), info or debug\n"
@@ -120,17 +124,24 @@ static const char help_text[] =
 	"Example:\n"
 	"  nvring-ssd --socket /tmp/ssd.sock --ns disk.img,size=1G\n";
 
-static int number_set(const char *opt, unsigned min, unsigned max, unsigned *ret, struct errbuf *eb)
+static int number_parse(const char *text, unsigned min, unsigned max, unsigned *ret)
 {
 	unsigned long v;
 	char *end;
 
 	errno = 0;
-	v = strtoul(optarg, &end, 10);
-	if (optarg[0] < '0' || optarg[0] > '9' || *end || errno || v < min || v > max)
+	v = strtoul(text, &end, 10);
+	if (text[0] < '0' || text[0] > '9' || *end || errno || v < min || v > max)
+		return -EINVAL;
+	*ret = (unsigned)v;
+	return 0;
+}
+
+static int number_set(const char *opt, unsigned min, unsigned max, unsigned *ret, struct errbuf *eb)
+{
+	if (number_parse(optarg, min, max, ret))
 		return errbuf_set(eb, -EINVAL, "%s: must be a number from %u to %u, not \"%.60s\"",
 				  opt, min, max, optarg);
-	*ret = (unsigned)v;
 	return 0;
 }
 
@@ -253,6 +264,23 @@ static int hmb_set(struct ssd_opts *o, struct errbuf *eb)
 	return 0;
 }
 
+static int service_set(struct ssd_opts *o, struct errbuf *eb)
+{
+	const char *all = optarg;
+	char us[32], channels[32];
+
+	o->nchannels = 8;
+	if (!commalist_next(&all, us, sizeof(us)) ||
+	    number_parse(us, 0, 1000000, &o->service_us) ||
+	    (all && (!commalist_next(&all, channels, sizeof(channels)) || all ||
+		     number_parse(channels, 1, SSD_CHANNELS_MAX, &o->nchannels))))
+		return errbuf_set(eb, -EINVAL,
+				  "--service: must be microseconds (0 to 1000000) and channels (1 to %d), "
+				  "such as 200,8, not \"%.60s\"",
+				  SSD_CHANNELS_MAX, optarg);
+	return 0;
+}
+
 static int fault_add(struct ssd_opts *o, struct errbuf *eb)
 {
 	if (o->nfaults == SSD_FAULTS_MAX)
@@ -302,6 +330,8 @@ static int take_option(struct ssd_opts *o, int opt, struct errbuf *eb)
 		return number_set("--nap", 1, 1000000, &o->nap_us, eb);
 	case OPT_READY:
 		return number_set("--ready-delay", 0, 60000, &o->ready_ms, eb);
+	case OPT_SERVICE:
+		return service_set(o, eb);
 	case OPT_HMB:
 		return hmb_set(o, eb);
 	case OPT_CAPACITY:

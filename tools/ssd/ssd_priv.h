@@ -197,6 +197,7 @@ struct ssd {
 	struct ssd_cq cq[SSD_QUEUES_MAX + 1];
 	unsigned sq_last; /* highest live queue */
 	struct list held; /* commands to execute later, by due_ns */
+	uint64_t channel_free_ns[SSD_CHANNELS_MAX]; /* --service: when each has done what it has */
 	struct ssd_cmd aer[SSD_AERS_MAX];
 	unsigned naers;
 	bool queues_asked;

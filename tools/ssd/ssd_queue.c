@@ -302,11 +302,12 @@ bool ssd_queue_hold(struct ssd *s, const struct ssd_cmd *cmd, const struct ssd_f
 	h->cmd = *cmd;
 	h->effect = *effect;
 	h->due_ns = mono_ns() + effect->delay_ns;
-	list_for_each (at, &s->held) {
-		if (container_of(at, struct ssd_held, link)->due_ns > h->due_ns)
+	/* from the back: most are due later than those before them */
+	for (at = s->held.prev; at != &s->held; at = at->prev) {
+		if (container_of(at, struct ssd_held, link)->due_ns <= h->due_ns)
 			break;
 	}
-	list_add_tail(at, &h->link);
+	list_add_head(at, &h->link);
 	return true;
 }
 
@@ -424,6 +425,7 @@ void ssd_queue_shadow(struct ssd *s, uint64_t shadow, uint64_t eventidx)
 void ssd_queue_close_all(struct ssd *s)
 {
 	held_drop(&s->held);
+	memset(s->channel_free_ns, 0, sizeof(s->channel_free_ns));
 	for (unsigned i = 0; i <= SSD_QUEUES_MAX; i++) {
 		s->sq[i].live = false;
 		s->cq[i].live = false;
