@@ -371,6 +371,24 @@ class Load(DaemonCase):
         bench.terminate()
         bench.communicate(timeout=PATIENCE)
 
+    def test_counters_outlive_moves(self):
+        daemon = self.start("--disk", "a=null:1G", "--vhost-user-blk", "a=a.sock")
+        bench = self.bench("a.sock", "--eventfd", "--time", "60")
+        self.wait_for_io(daemon)
+
+        def counters():
+            queue = daemon.call("vhost_get_controllers")[0]["sessions"][0]["queues"][0]
+            return {key: queue[key] for key in ("requests", "polls", "empty_polls", "kicks", "calls")}
+        wait_for("kicks", lambda: counters()["kicks"])
+        for _ in range(4):
+            before = counters()
+            daemon.call("vhost_move_queue", ctrlr="a", queue=0, reactor=1 - self.places(daemon)[0])
+            after = counters()
+            for key, value in before.items():
+                self.assertGreaterEqual(after[key], value, key)
+        bench.terminate()
+        bench.communicate(timeout=PATIENCE)
+
     def test_a_move_does_not_hold_up_the_end(self):
         daemon = self.start("--disk", "a=fault:op=read,p=0.01,drop@null:1G", "--vhost-user-blk", "a=a.sock")
         bench = self.bench("a.sock", "--rw", "randread", "--no-inflight", "--time", "60")

@@ -119,6 +119,16 @@ static void ring_broke(struct vdev_queue *q, void *arg)
 	vu_ring_break(ring, q->vq.why);
 }
 
+/* A queue counts from its start, a ring from the connection's. */
+static void ring_keep_counters(struct vu_ring *ring, const struct vq_counters *c)
+{
+	ring->before.chains += c->chains;
+	ring->before.polls += c->polls;
+	ring->before.empty_polls += c->empty_polls;
+	ring->before.kicks += c->kicks;
+	ring->before.calls += c->calls;
+}
+
 static void ring_stopped(struct vdev_queue *q, void *arg)
 {
 	struct vu_ring *ring = arg;
@@ -129,6 +139,7 @@ static void ring_stopped(struct vdev_queue *q, void *arg)
 	ring->kept = q->vq.inflight != NULL;
 	ring->left = ring->kept && !q->vq.broken && vq_has_taken(&q->vq);
 	reactor_load[q->reactor->id % REACTOR_MAX]--;
+	ring_keep_counters(ring, &q->vq.cnt);
 	vdev_queue_destroy(q);
 	ring->q = NULL;
 	vu_wait_done(ring->s);

@@ -59,7 +59,7 @@ struct vu_queue_info {
 	uint16_t size, avail_idx, used_idx, inflight;
 	int reactor_cpu;
 	unsigned reactor_id;
-	struct vq_counters cnt;
+	struct vq_counters cnt; /* since the front-end connected, over moves and stops */
 };
 
 struct vu_region_info {

@@ -453,7 +453,7 @@ out:
 	return err;
 }
 
-/* The counters belong to the queue's reactor, which goes on counting. */
+/* The counters of the running queue belong to its reactor, which goes on counting. */
 static cc_looks_on void queue_info(const struct vu_session *s, const struct vu_ring *ring,
 				   struct vu_queue_info *ret)
 {
@@ -465,6 +465,7 @@ static cc_looks_on void queue_info(const struct vu_session *s, const struct vu_r
 	ret->packed = vu_session_is_packed(s);
 	ret->avail_idx = (uint16_t)ring->base;
 	ret->reactor_cpu = -1;
+	ret->cnt = ring->before;
 	if (!ring->q)
 		return;
 	ret->started = true;
@@ -473,11 +474,11 @@ static cc_looks_on void queue_info(const struct vu_session *s, const struct vu_r
 	ret->inflight = cc_read_once(ring->q->vq.ninflight);
 	ret->reactor_cpu = ring->q->reactor->cpu;
 	ret->reactor_id = ring->q->reactor->id;
-	ret->cnt.chains = cc_read_once(ring->q->vq.cnt.chains);
-	ret->cnt.polls = cc_read_once(ring->q->vq.cnt.polls);
-	ret->cnt.empty_polls = cc_read_once(ring->q->vq.cnt.empty_polls);
-	ret->cnt.kicks = cc_read_once(ring->q->vq.cnt.kicks);
-	ret->cnt.calls = cc_read_once(ring->q->vq.cnt.calls);
+	ret->cnt.chains += cc_read_once(ring->q->vq.cnt.chains);
+	ret->cnt.polls += cc_read_once(ring->q->vq.cnt.polls);
+	ret->cnt.empty_polls += cc_read_once(ring->q->vq.cnt.empty_polls);
+	ret->cnt.kicks += cc_read_once(ring->q->vq.cnt.kicks);
+	ret->cnt.calls += cc_read_once(ring->q->vq.cnt.calls);
 }
 
 int vu_session_get_info(const struct vu_session *s, struct vu_session_info *ret)

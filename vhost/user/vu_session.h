@@ -59,6 +59,7 @@ struct vu_ring {
 	void *desc, *avail, *used; /* of the running queue */
 	unsigned reactor_at;	   /* in s->conf.reactors */
 	int home;		   /* where it was moved to; -1: where there is least to do */
+	struct vq_counters before; /* of this connection, until its last stop */
 	struct vdev_queue_call call;
 	int new_fd;	  /* on its way into the running queue */
 	struct dlog *log; /* argument of the call that switches the log */
