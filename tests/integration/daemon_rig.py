@@ -176,3 +176,34 @@ class DaemonCase(unittest.TestCase):
         with open(path, "wb") as file:
             file.truncate(megabytes << 20)
         return path
+
+
+class LoadCase(DaemonCase):
+    """Daemons with I/O under way."""
+
+    def bench(self, *args):
+        return subprocess.Popen([NVRING, "bench", *map(str, args)], cwd=self.folder, stdin=subprocess.DEVNULL,
+                                stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+    def wait_for_io(self, daemon, name="a", bench=None):
+        """Until the disk has seen I/O, or `bench`, which is to end by itself, has ended."""
+        def io_seen():
+            if bench and bench.poll() is not None:
+                return True
+            stats = daemon.call("bdev_get_iostat", name=name)["bdevs"][0]
+            return stats["num_read_ops"] + stats["num_write_ops"] > 1000
+        wait_for("I/O", io_seen)
+
+    def places(self, daemon):
+        """Queue -> reactor, of the queues that run."""
+        session = daemon.call("vhost_get_controllers", name="a")[0]["sessions"][0]
+        return {q["index"]: q["reactor"] for q in session["queues"] if q["started"]}
+
+    @staticmethod
+    def ends_soon(bench):
+        """The front-end has left, or is about to: nothing is left to move."""
+        try:
+            bench.wait(timeout=PATIENCE)
+        except subprocess.TimeoutExpired:
+            return False
+        return True

@@ -9,7 +9,7 @@ import socket
 import subprocess
 import unittest
 
-from daemon_rig import NVRING, NVRINGD, PATIENCE, Client, DaemonCase, RpcError, wait_for
+from daemon_rig import NVRINGD, PATIENCE, Client, DaemonCase, LoadCase, RpcError, wait_for
 
 
 def run(*args):
@@ -213,21 +213,8 @@ class BackEnd(DaemonCase):
         self.assertEqual(len(done.stderr.splitlines()), 1, done.stderr)
 
 
-class Load(DaemonCase):
+class Load(LoadCase):
     """With I/O under way."""
-
-    def bench(self, *args):
-        return subprocess.Popen([NVRING, "bench", *map(str, args)], cwd=self.folder, stdin=subprocess.DEVNULL,
-                                stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-
-    def wait_for_io(self, daemon, name="a", bench=None):
-        """Until the disk has seen I/O, or `bench`, which is to end by itself, has ended."""
-        def io_seen():
-            if bench and bench.poll() is not None:
-                return True
-            stats = daemon.call("bdev_get_iostat", name=name)["bdevs"][0]
-            return stats["num_read_ops"] + stats["num_write_ops"] > 1000
-        wait_for("I/O", io_seen)
 
     def test_sigterm_ends_it(self):
         daemon = self.start("--disk", f"a=file:{self.image()}", "--vhost-user-blk", "a=a.sock")
@@ -302,11 +289,6 @@ class Load(DaemonCase):
         out, err = bench.communicate(timeout=PATIENCE)
         self.assertEqual(bench.returncode, 0, out + err)
 
-    def places(self, daemon):
-        """Queue -> reactor, of the queues that run."""
-        session = daemon.call("vhost_get_controllers", name="a")[0]["sessions"][0]
-        return {q["index"]: q["reactor"] for q in session["queues"] if q["started"]}
-
     def queues_move_under_verified_writes(self, disk, *options):
         daemon = self.start("--disk", f"a={disk}", "--vhost-user-blk", "a=a.sock")
         reactors = len(daemon.call("framework_get_reactors")["reactors"])
@@ -329,15 +311,6 @@ class Load(DaemonCase):
         out, err = bench.communicate(timeout=PATIENCE)
         self.assertEqual(bench.returncode, 0, out + err)
         self.assertGreater(moves, 3)
-
-    @staticmethod
-    def ends_soon(bench):
-        """The front-end has left, or is about to: nothing is left to move."""
-        try:
-            bench.wait(timeout=PATIENCE)
-        except subprocess.TimeoutExpired:
-            return False
-        return True
 
     def test_queues_move_split(self):
         self.queues_move_under_verified_writes(f"file:{self.image()}")

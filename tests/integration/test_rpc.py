@@ -66,6 +66,9 @@ class Methods(DaemonCase):
         ("reactor_set_mode", {"mode": "fast"}, PARAMS, "mode: adaptive, poll or interrupt"),
         ("reactor_set_mode", {"mode": "poll", "id": 4711}, PARAMS, "id: \"all\" or a number from 0 to"),
         ("reactor_set_mode", {"mode": "poll", "id": "some"}, PARAMS, "id: \"all\" or a number from 0 to"),
+        ("reactor_get_rebalance", {"x": 1}, PARAMS, "x: unknown key"),
+        ("reactor_set_rebalance", {}, PARAMS, "enabled: missing"),
+        ("reactor_set_rebalance", {"enabled": "on"}, PARAMS, "enabled: must be true or false"),
         ("log_set_level", {"level": "loud"}, PARAMS, "level: error, warn"),
         ("log_get_level", {"level": "info"}, PARAMS, "level: unknown key"),
         ("fault_set_rules", {"name": "a", "rules": "op=read,error=EIO"}, STATE, ""),
@@ -160,6 +163,16 @@ class Methods(DaemonCase):
         self.call("reactor_set_mode", id="all", mode="adaptive")
         wait_for("mode", lambda: mode_of_first() == "adaptive")
 
+    def test_rebalance(self):
+        self.assertEqual(self.call("reactor_get_rebalance"), {"enabled": True, "moves": 0})
+        self.call("reactor_set_rebalance", enabled=False)
+        self.assertEqual(self.call("reactor_get_rebalance"), {"enabled": False, "moves": 0})
+        self.assertIs(self.call("framework_get_config")["reactors"]["rebalance"], False)
+        self.assertEqual(self.cli("reactor", "rebalance"), "off, 0 queues moved so far\n")
+        self.cli("reactor", "rebalance", "on")
+        self.assertEqual(self.cli("reactor", "rebalance"), "on, 0 queues moved so far\n")
+        self.assertIn("on or off, not 'maybe'", self.cli("reactor", "rebalance", "maybe", status=2))
+
     def test_log_level(self):
         self.assertEqual(self.call("log_get_level"), "notice")
         self.call("log_set_level", level="WARNING")
@@ -183,6 +196,7 @@ class Methods(DaemonCase):
         self.call("bdev_create", name="f", uri=f"file:{image}?direct=0", read_only=True)
         self.call("vhost_create_blk_controller", ctrlr="g", dev_name="f", queues=3, packed_ring=False, serial="XYZ")
         self.call("reactor_set_mode", mode="interrupt")
+        self.call("reactor_set_rebalance", enabled=False)
         self.call("log_set_level", level="info")
         before = self.call("framework_get_config")
         path = self.path("c.json")

@@ -87,6 +87,8 @@ static const struct bad_case {
 	  "c.json: reactors.mode: no mode \"fast\" (known: adaptive, poll, interrupt)" },
 	{ "{\"reactors\": {\"cpus\": \"3-1\"}}",
 	  "c.json: reactors.cpus: \"3-1\" is no list of CPUs such as 0-3,8" },
+	{ "{\"reactors\": {\"rebalance\": 1}}",
+	  "c.json: reactors.rebalance: must be true or false, not 1" },
 	{ "{\"reactors\": []}", "c.json: reactors: must be an object" },
 	{ "{\"rpc\": {\"socket\": false}}", "c.json: rpc.socket: must be a text, not false" },
 	{ "{\"log_level\": \"\xff\"}", "c.json: line 1: not JSON: invalid utf-8 string" },
@@ -135,6 +137,7 @@ static void defaults_stand_where_nothing_is_said(void **state)
 
 	assert_int_equal(parse(&c, "{\"disks\": [" DISK "], \"exports\": [" EXPORT "]}", &eb), 0);
 	assert_int_equal(c.mode, REACTOR_ADAPTIVE);
+	assert_true(c.rebalance);
 	assert_int_equal(c.log_level, LOG_LEVEL_NOTICE);
 	assert_int_equal(c.lock_wait_ms, CONFIG_LOCK_WAIT_MS);
 	assert_true(c.rpc_on);
@@ -170,7 +173,8 @@ static void exports_without_a_name_get_one(void **state)
 static void what_is_built_can_be_parsed_back(void **state)
 {
 	static const char text[] =
-		"{\"reactors\": {\"cpus\": \"0-1,3\", \"mode\": \"poll\"}, \"log_level\": \"debug\","
+		"{\"reactors\": {\"cpus\": \"0-1,3\", \"mode\": \"poll\", \"rebalance\": false},"
+		"\"log_level\": \"debug\","
 		"\"lock_wait_ms\": 17, \"rpc\": {\"socket\": \"/r.sock\"},"
 		"\"disks\": [{\"name\": \"a\", \"uri\": \"file:/x%3Fy?direct=0\", \"read_only\": true}],"
 		"\"exports\": [{\"name\": \"e\", \"disk\": \"a\", \"type\": \"vhost-user-blk\","

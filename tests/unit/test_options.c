@@ -36,6 +36,7 @@ static const struct bad_case {
 	  "--vhost-user-blk a=/s,mode=rw: mode=rw: must be octal digits such as 0660" },
 	{ { "--disk", "a=ram:1M", "--mode", "fast" },
 	  "--mode: adaptive, poll or interrupt, not fast" },
+	{ { "--disk", "a=ram:1M", "--rebalance", "yes" }, "--rebalance: on or off, not yes" },
 	{ { "--disk", "a=ram:1M", "--cpus", "0-" },
 	  "--cpus: \"0-\" is no list of CPUs such as 0-3,8" },
 	{ { "--disk", "a=ram:1M", "--lock-wait", "soon" },

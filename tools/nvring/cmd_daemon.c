@@ -90,6 +90,29 @@ int cli_reactor_mode(struct cli *cli)
 	return show_call(cli, "reactor_set_mode", params, NULL);
 }
 
+static void show_rebalance(struct json_object *result)
+{
+	uint64_t n = jget_number(result, "moves");
+	char moves[SHOW_TEXT_MAX];
+
+	printf("%s, %s queue%s moved so far\n", jget_bool(result, "enabled") ? "on" : "off",
+	       show_count(n, moves), n == 1 ? "" : "s");
+}
+
+int cli_reactor_rebalance(struct cli *cli)
+{
+	const char *arg = cli->args[0];
+	struct json_object *params;
+
+	if (!arg)
+		return show_call(cli, "reactor_get_rebalance", NULL, show_rebalance);
+	if (strcmp(arg, "on") != 0 && strcmp(arg, "off") != 0)
+		return cli_error(CLI_USAGE, "reactor rebalance: on or off, not '%s'", arg);
+	params = json_object_new_object();
+	json_object_object_add(params, "enabled", json_object_new_boolean(strcmp(arg, "on") == 0));
+	return show_call(cli, "reactor_set_rebalance", params, NULL);
+}
+
 static void show_text(struct json_object *result)
 {
 	puts(json_object_get_string(result));

@@ -39,6 +39,7 @@ void config_init(struct config *c)
 {
 	*c = (struct config){
 		.mode = REACTOR_ADAPTIVE,
+		.rebalance = true,
 		.log_level = LOG_LEVEL_NOTICE,
 		.lock_wait_ms = CONFIG_LOCK_WAIT_MS,
 		.rpc_on = true,
@@ -218,11 +219,13 @@ static const struct jread_field top_fields[] = {
 
 struct file_reactors {
 	char cpus[256], mode[16];
+	bool rebalance;
 };
 
 static const struct jread_field reactors_fields[] = {
 	JREAD_ROW_TEXT(struct file_reactors, cpus, "cpus", false),
 	JREAD_ROW_TEXT(struct file_reactors, mode, "mode", false),
+	JREAD_ROW_BOOL(struct file_reactors, rebalance, "rebalance"),
 };
 
 static const struct jread_field rpc_fields[] = {
@@ -234,7 +237,7 @@ static int parse_reactors(struct config *c, const char *top, struct json_object 
 			  struct errbuf *eb)
 {
 	char where[JREAD_WHERE_MAX], full[JREAD_WHERE_MAX];
-	struct file_reactors r = { "", "" };
+	struct file_reactors r = { .rebalance = c->rebalance };
 	struct errbuf why;
 	cpu_set_t set;
 	int err;
@@ -249,6 +252,7 @@ static int parse_reactors(struct config *c, const char *top, struct json_object 
 	if (r.cpus[0] && cpulist_parse(r.cpus, &set, &why))
 		return errbuf_set(eb, -EINVAL, "%s: %.200s", jread_join(where, "cpus", full),
 				  why.text);
+	c->rebalance = r.rebalance;
 	if (r.cpus[0])
 		memcpy(c->cpus, r.cpus, sizeof(c->cpus));
 	return 0;

@@ -52,6 +52,7 @@ struct config {
 	char path[4096]; /* of the file it came from; save-config writes there. Empty: none */
 	char cpus[256];	 /* "0-3,8"; empty: the first CONFIG_CPUS_DEFAULT that are allowed */
 	enum reactor_mode mode;
+	bool rebalance; /* queues move to where there is less to do */
 	enum log_level log_level;
 	unsigned lock_wait_ms;
 	bool rpc_on;

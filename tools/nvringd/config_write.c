@@ -49,6 +49,7 @@ static struct json_object *build_reactors(const struct config *c)
 	if (c->cpus[0])
 		json_object_object_add(obj, "cpus", json_object_new_string(c->cpus));
 	json_object_object_add(obj, "mode", json_object_new_string(reactor_mode_name(c->mode)));
+	json_object_object_add(obj, "rebalance", json_object_new_boolean(c->rebalance));
 	return obj;
 }
 

@@ -22,6 +22,7 @@ enum {
 	OPT_NO_RPC,
 	OPT_CPUS,
 	OPT_MODE,
+	OPT_REBALANCE,
 	OPT_LOG_LEVEL,
 	OPT_LOCK_WAIT,
 	OPT_SOCKET_PATH,
@@ -40,6 +41,7 @@ static const struct option long_options[] = {
 	{ "no-rpc", no_argument, NULL, OPT_NO_RPC },
 	{ "cpus", required_argument, NULL, OPT_CPUS },
 	{ "mode", required_argument, NULL, OPT_MODE },
+	{ "rebalance", required_argument, NULL, OPT_REBALANCE },
 	{ "log-level", required_argument, NULL, OPT_LOG_LEVEL },
 	{ "lock-wait", required_argument, NULL, OPT_LOCK_WAIT },
 	{ "socket-path", required_argument, NULL, OPT_SOCKET_PATH },
@@ -82,6 +84,8 @@ static const char help_text[] =
 	"  --cpus LIST               one data thread on each of these CPUs, such as 0-3,8\n"
 	"                            (default: the first 4 that the process may use)\n"
 	"  --mode MODE               adaptive (default), poll or interrupt\n"
+	"  --rebalance on|off        move queues from a busy data thread to one that has\n"
+	"                            time (default on)\n"
 	"  --rpc SOCKET              control socket (default: /run/nvring/nvring.sock\n"
 	"                            for root, else $XDG_RUNTIME_DIR/nvring.sock)\n"
 	"  --no-rpc                  no control socket\n"
@@ -268,6 +272,14 @@ static int set_cpus(struct config *c, const char *arg, struct errbuf *eb)
 	return copy_text("--cpus", arg, c->cpus, sizeof(c->cpus), eb);
 }
 
+static int set_rebalance(struct config *c, const char *arg, struct errbuf *eb)
+{
+	if (strcmp(arg, "on") != 0 && strcmp(arg, "off") != 0)
+		return errbuf_set(eb, -EINVAL, "--rebalance: on or off, not %.60s", arg);
+	c->rebalance = strcmp(arg, "on") == 0;
+	return 0;
+}
+
 static int take_option(struct config *c, struct single *one, int opt, char *arg, struct errbuf *eb)
 {
 	switch (opt) {
@@ -290,6 +302,8 @@ static int take_option(struct config *c, struct single *one, int opt, char *arg,
 			return errbuf_set(eb, -EINVAL, "--mode: adaptive, poll or interrupt, not %.60s",
 					  arg);
 		return 0;
+	case OPT_REBALANCE:
+		return set_rebalance(c, arg, eb);
 	case OPT_LOG_LEVEL:
 		if (log_level_parse(arg, &c->log_level))
 			return errbuf_set(eb, -EINVAL,

@@ -11,6 +11,7 @@
 #include "tools/nvringd/rpc_methods.h"
 #include "tools/nvringd/rpc_server.h"
 #include "tools/nvringd/wiring.h"
+#include "tools/nvringd/wiring_balance.h"
 
 #define LOG_TAG "rpc"
 #include "core/base/log.h"
@@ -112,6 +113,35 @@ static void set_mode(struct rpc_call *call, const void *params)
 	}
 	if (all)
 		w->conf.mode = mode; /* what save_config writes */
+	rpc_answer(call, json_object_new_boolean(1));
+}
+
+static void get_rebalance(struct rpc_call *call, const void *params)
+{
+	struct json_object *obj = json_object_new_object();
+	const struct wiring *w = rpc_wiring(call);
+
+	json_object_object_add(obj, "enabled", json_object_new_boolean(w->conf.rebalance));
+	json_object_object_add(obj, "moves", rpc_number(wiring_balance_moves(w->balance)));
+	rpc_answer(call, obj);
+}
+
+struct rebalance_params {
+	bool enabled;
+};
+
+static const struct jread_field rebalance_fields[] = {
+	{ .key = "enabled", .type = JREAD_BOOL, .required = true,
+	  .offset = offsetof(struct rebalance_params, enabled) },
+};
+
+static void set_rebalance(struct rpc_call *call, const void *params)
+{
+	const struct rebalance_params *p = params;
+	struct wiring *w = rpc_wiring(call);
+
+	w->conf.rebalance = p->enabled;
+	wiring_balance_update(w->balance);
 	rpc_answer(call, json_object_new_boolean(1));
 }
 
@@ -222,6 +252,9 @@ static const struct rpc_method methods[] = {
 	{ .name = "nvring_get_version", .fn = get_version },
 	{ .name = "framework_get_reactors", .fn = get_reactors },
 	{ .name = "reactor_set_mode", .fn = set_mode, PARAMS(struct mode_params, mode_fields) },
+	{ .name = "reactor_get_rebalance", .fn = get_rebalance },
+	{ .name = "reactor_set_rebalance", .fn = set_rebalance,
+	  PARAMS(struct rebalance_params, rebalance_fields) },
 	{ .name = "log_set_level", .fn = set_level, PARAMS(struct level_params, level_fields) },
 	{ .name = "log_get_level", .fn = get_level },
 	{ .name = "framework_get_config", .fn = get_config },

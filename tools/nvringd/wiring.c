@@ -13,6 +13,7 @@
 #include "tools/nvringd/notify.h"
 #include "tools/nvringd/rpc_server.h"
 #include "tools/nvringd/signals.h"
+#include "tools/nvringd/wiring_balance.h"
 #include "tools/shared/rundir.h"
 
 #define LOG_TAG "nvringd"
@@ -142,6 +143,8 @@ int wiring_start(struct wiring *w, const struct config *c, struct errbuf *eb)
 
 	err = create_reactors(w, eb);
 	if (!err)
+		err = wiring_balance_create(w, eb);
+	if (!err)
 		err = open_disks(w, c, eb); /* may wait for a lock; until here a signal just kills us */
 	signals_block();
 	if (!err)
@@ -171,6 +174,7 @@ void wiring_stop(struct wiring *w)
 	if (w->stopping)
 		return;
 	w->stopping = true;
+	wiring_balance_update(w->balance);
 	notify_send("STOPPING=1\nSTATUS=waiting for I/O to end");
 	rpc_server_destroy(w->rpc);
 	w->rpc = NULL;
@@ -207,6 +211,7 @@ void wiring_step(struct wiring *w)
 
 void wiring_fini(struct wiring *w)
 {
+	wiring_balance_destroy(w->balance);
 	for (unsigned i = 0; i < w->nstarted; i++) {
 		reactor_stop(w->reactors[i]);
 		reactor_join(w->reactors[i]);

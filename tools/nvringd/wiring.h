@@ -21,6 +21,7 @@ struct rpc_server;
 struct vblk;
 struct vu_server;
 struct wiring;
+struct wiring_balance;
 
 /* The end of something asynchronous: err 0 or -errno with the reason. Control thread, exactly once; possibly from inside. */
 typedef void (*wiring_done_fn)(void *arg, int err, const char *why);
@@ -69,6 +70,7 @@ struct wiring {
 	struct list disks, exports;
 	unsigned ndisks, nexports;
 	unsigned busy; /* workers under way that come back here */
+	struct wiring_balance *balance;
 	struct rpc_server *rpc;
 	char rpc_path[CONFIG_SOCKET_MAX];
 	bool stopping, stepping, step_again;

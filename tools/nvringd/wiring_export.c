@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "tools/nvringd/wiring.h"
+#include "tools/nvringd/wiring_balance.h"
 #include "vhost/blk/vblk.h"
 #include "vhost/user/vu_server.h"
 
@@ -88,6 +89,7 @@ int wiring_export_create(struct wiring *w, const struct config_export *conf, str
 	}
 	list_add_tail(&w->exports, &e->link);
 	w->nexports++;
+	wiring_balance_update(w->balance);
 	log_info("%s: disk %s on %s", e->conf.name, e->conf.disk,
 		 e->conf.socket[0] ? e->conf.socket : "an inherited socket");
 	return 0;
@@ -103,6 +105,7 @@ static void server_gone(void *arg)
 	log_info("%s: ended", e->conf.name);
 	list_del(&e->link);
 	w->nexports--;
+	wiring_balance_update(w->balance);
 	bdev_drain_end(e->disk->bdev);
 	export_free(e);
 	if (done)

@@ -323,6 +323,7 @@ static int ring_start(struct vu_ring *ring)
 	if (err)
 		return err;
 	ring->reactor_at = at;
+	ring->since_ns = mono_ns();
 	ring->kept = ring->left = ring->broken = false;
 	ring->why[0] = '\0';
 	reactor_load[ring->q->reactor->id % REACTOR_MAX]++;

@@ -274,6 +274,13 @@ int vu_server_move_queue(struct vu_server *s, unsigned index, unsigned reactor_a
 	return vu_session_move(s->session, index, reactor_at, done, arg, eb);
 }
 
+void vu_server_for_each_load(const struct vu_server *s,
+			     void (*fn)(const struct vu_queue_load *load, void *arg), void *arg)
+{
+	if (s->session)
+		vu_session_for_each_load(s->session, fn, arg);
+}
+
 int vu_server_get_info(const struct vu_server *s, struct vu_session_info *ret)
 {
 	memset(ret, 0, sizeof(*ret));

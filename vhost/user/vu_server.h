@@ -51,6 +51,26 @@ typedef void (*vu_moved_fn)(void *arg, int err, const char *why);
 int vu_server_move_queue(struct vu_server *s, unsigned index, unsigned reactor_at, vu_moved_fn done,
 			 void *arg, struct errbuf *eb);
 
+/* What a balancer keeps of a queue; of zeroes when the front-end connects, and ours to store only.
+ */
+struct vu_queue_note {
+	uint64_t requests; /* when it looked last */
+	unsigned moves;	   /* of its */
+};
+
+/* A running queue, for whoever spreads the load. */
+struct vu_queue_load {
+	unsigned index;
+	unsigned reactor_id;
+	uint64_t requests; /* since the front-end connected */
+	uint64_t since_ns; /* when it began to run where it runs */
+	struct vu_queue_note *note;
+};
+
+/* fn for each running queue; it moves none. Control thread; counters may move meanwhile. */
+void vu_server_for_each_load(const struct vu_server *s,
+			     void (*fn)(const struct vu_queue_load *load, void *arg), void *arg);
+
 /* A plain picture of the session for the control interface. */
 struct vu_queue_info {
 	unsigned index;

@@ -506,3 +506,26 @@ int vu_session_get_info(const struct vu_session *s, struct vu_session_info *ret)
 	}
 	return 0;
 }
+
+/* As above, of the running queue's counters. */
+static cc_looks_on uint64_t requests_of(const struct vu_ring *ring)
+{
+	return ring->before.chains + cc_read_once(ring->q->vq.cnt.chains);
+}
+
+void vu_session_for_each_load(struct vu_session *s,
+			      void (*fn)(const struct vu_queue_load *load, void *arg), void *arg)
+{
+	for (unsigned i = 0; i < s->nrings; i++) {
+		struct vu_ring *ring = &s->rings[i];
+		struct vu_queue_load load = { .index = i,
+					      .since_ns = ring->since_ns,
+					      .note = &ring->note };
+
+		if (!ring->q || ring->broken)
+			continue;
+		load.reactor_id = ring->q->reactor->id;
+		load.requests = requests_of(ring);
+		fn(&load, arg);
+	}
+}

@@ -60,6 +60,8 @@ struct vu_ring {
 	unsigned reactor_at;	   /* in s->conf.reactors */
 	int home;		   /* where it was moved to; -1: where there is least to do */
 	struct vq_counters before; /* of this connection, until its last stop */
+	uint64_t since_ns;	   /* when it was started last */
+	struct vu_queue_note note; /* a balancer's */
 	struct vdev_queue_call call;
 	int new_fd;	  /* on its way into the running queue */
 	struct dlog *log; /* argument of the call that switches the log */
@@ -178,6 +180,10 @@ bool vu_session_is_running(const struct vu_session *s); /* any ring */
 /* For vu_server_get_info: regions, queues and the rest into @ret (zeroed by the caller). 0,
  * -ENOMEM. */
 int vu_session_get_info(const struct vu_session *s, struct vu_session_info *ret);
+
+/* vu_server_for_each_load() of the session. */
+void vu_session_for_each_load(struct vu_session *s,
+			      void (*fn)(const struct vu_queue_load *load, void *arg), void *arg);
 
 /* Waiting, see above. vu_wait_end returns resume's result at once when nothing is outstanding. */
 void vu_wait_begin(struct vu_session *s, int (*resume)(struct vu_session *s));
