@@ -11,6 +11,7 @@
 #include "core/iosched.h"
 #include "core/qos_guard.h"
 #include "core/qos_priv.h"
+#include "core/numa.h"
 #include "core/worker.h"
 
 /* Boundaries and alignments are used as masks; a split must be able to make progress block by
@@ -79,6 +80,7 @@ int bdev_init(struct bdev *bdev, const struct bdev_ops *ops, uint64_t bytes,
 	bdev->lower = NULL;
 	bdev->close_blocks = false;
 	bdev->guard = NULL;
+	bdev->numa_node = NUMA_NODE_NONE;
 	bdev->gone = NULL;
 	bdev->nleaving = 0;
 	bdev->closing = false;

@@ -133,6 +133,7 @@ struct bdev {
 	char shares[BDEV_SHARES_MAX];
 	struct qos_guard_disk *guard; /* core/qos_guard.h; NULL: it never had a channel */
 	bool close_blocks; /* set by the driver behind bdev_init(): its close takes time */
+	int numa_node;	   /* the same: of the device; NUMA_NODE_NONE where it does not matter */
 	/* core's, control thread */
 	struct bdev_chan_stats *gone; /* of the channels that are no more; NULL: none yet */
 	struct qos_disk *qos;	      /* core/qos.h; NULL: nothing was ever set */

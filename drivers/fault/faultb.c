@@ -383,6 +383,7 @@ int faultb_open(const char *rules, struct bdev *lower, struct bdev **ret_bdev, s
 		goto fail;
 	}
 	dev->bdev.lower = lower;
+	dev->bdev.numa_node = lower->numa_node;
 	*ret_bdev = &dev->bdev;
 	return 0;
 fail:

@@ -10,6 +10,7 @@
 #define LOG_TAG "nvme"
 #include "core/base/log.h"
 #include "core/bdev.h"
+#include "core/numa.h"
 #include "drivers/nvme/nvme_admin.h"
 #include "drivers/nvme/nvme_ctrlr_priv.h"
 #include "drivers/nvme/nvme_status.h"
@@ -312,6 +313,8 @@ static int ns_open(struct nvme_bdev *nb, struct errbuf *eb)
 	if (err)
 		return errbuf_set(eb, err, "impossible limits");
 	nb->bdev.close_blocks = true;
+	/* behind a socket there is no such function, and no node */
+	nb->bdev.numa_node = numa_node_of_pci("/sys", nvme_ctrlr_name(nb->ctrlr));
 	return 0;
 }
 

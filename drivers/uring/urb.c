@@ -332,7 +332,10 @@ static int dev_init(struct urb *dev, const struct urb_conf *conf, struct errbuf 
 				.has_fua = true,
 				.rotational = shape.rotational,
 			});
-	return err ? errbuf_set(eb, err, "impossible limits") : 0;
+	if (err)
+		return errbuf_set(eb, err, "impossible limits");
+	dev->bdev.numa_node = shape.numa_node;
+	return 0;
 }
 
 int urb_open(const char *text, const struct urb_opts *opts, struct bdev **ret_bdev,

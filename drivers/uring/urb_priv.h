@@ -48,6 +48,7 @@ struct urb_shape {
 	uint64_t bytes; /* as it is, maybe no multiple of a block */
 	enum urb_discard discard;
 	bool rotational;
+	int numa_node; /* of the block device, the file's file system included */
 };
 
 /*

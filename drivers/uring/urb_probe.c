@@ -14,6 +14,8 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include "core/numa.h"
+
 #define ALIGN_GUESS 4096 /* direct I/O of this alignment works everywhere */
 
 /* BLOCK_URING_CMD_DISCARD of <linux/blkdev.h>, which Debian 12's headers do not have yet. */
@@ -183,6 +185,7 @@ int urb_probe(int fd, unsigned direct, bool read_only, struct urb_shape *ret, st
 	if (fstat(fd, &st))
 		return errbuf_set(eb, -errno, "%s", strerror(errno));
 	shape.is_blk = S_ISBLK(st.st_mode);
+	shape.numa_node = numa_node_of_block("/sys", shape.is_blk ? st.st_rdev : st.st_dev);
 	if (shape.is_blk) {
 		err = probe_blk(fd, &st, &shape);
 		if (err)
