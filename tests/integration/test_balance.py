@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Queues that move by themselves from busy data threads to others, and what keeps them where they are."""
 
+import os
 import re
 import time
 import unittest
@@ -37,6 +38,50 @@ class Balance(LoadCase):
         bench = self.bench("a.sock", "--queues", "2", "--depth", "64", "--bs", "512k", "--time", "200", *options)
         self.wait_for_io(daemon)
         return bench
+
+    def test_cpus_of_an_export(self):
+        daemon = self.start_two("--disk", "a=ram:64M")
+        first, second = [r["lcore"] for r in daemon.call("framework_get_reactors")["reactors"]][:2]
+        self.cli("export", "create", "a", "a.sock", "--cpus", second)
+        self.assertEqual(daemon.call("vhost_get_controllers")[0]["cpus"], str(second))
+        self.assertRegex(self.cli("export", "show", "a"), rf"\nCPUs +{second}\n")
+        bench = self.load(daemon)
+        wait_for("two queues", lambda: len(self.places(daemon)) == 2)
+        self.assertEqual(self.places(daemon), {0: 1, 1: 1})
+        said = self.cli("vhost", "move", "a", "0", "0", status=1)
+        self.assertIn(f"a: may not run on reactor 0 (CPU {first}): its CPUs are {second}\n", said)
+        daemon.call("vhost_move_queue", ctrlr="a", queue=0, reactor=1)
+        self.cli("export", "create", "a", "b.sock", "--name", "b", "--cpus", f"{second},{first}")
+        self.assertEqual(daemon.call("vhost_get_controllers")[1]["cpus"],
+                         f"{first}-{second}" if second == first + 1 else f"{first},{second}")
+        time.sleep(14)  # it would be time to move, did it not have to stay
+        self.assertEqual(self.places(daemon), {0: 1, 1: 1})
+        self.assertEqual(self.moves(daemon), 0)
+        self.end(bench)
+
+    def test_cpus_that_cannot_be(self):
+        cpus = sorted(os.sched_getaffinity(0))
+        if len(cpus) < 2:
+            self.skipTest("one CPU")
+        first, second = cpus[:2]
+        none = f"cpus: no data thread runs on CPU {second} (they run on {first}; see --cpus)"
+        bad = ((second, none), (f"{first},{second}", none), (f"{first},999", "cpus: CPU 999 is not online"),
+               ("0-99999", "is no list of CPUs"), ("x", '"x" is no list of CPUs'))
+        daemon = self.start("--disk", "a=ram:8M", "--vhost-user-blk", "a=a.sock", "--cpus", first)
+        for cpus, said in bad:
+            text = self.cli("export", "create", "a", "b.sock", "--name", "b", "--cpus", cpus, status=1)
+            self.assertEqual(text.count("\n"), 1, text)
+            self.assertIn(said, text)
+        self.assertEqual([e["ctrlr"] for e in daemon.call("vhost_get_controllers")], ["a"])
+        self.assertFalse(self.path("b.sock").exists())
+        daemon.stop()
+        for cpus, said in bad:
+            cpus = str(cpus).replace(",", ",,")
+            text = self.refused("--disk", "a=ram:8M", "--vhost-user-blk", f"a=a.sock,cpus={cpus}", "--cpus", first,
+                                "--no-rpc")
+            self.assertEqual(text.count("\n"), 1, text)
+            self.assertIn(said, text)
+            self.assertFalse(self.path("a.sock").exists())
 
     def test_a_heap_is_spread_unless_switched_off(self):
         daemon = self.start_two("--disk", "a=ram:64M", "--vhost-user-blk", "a=a.sock", "--rebalance", "off")

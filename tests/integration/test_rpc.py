@@ -57,6 +57,10 @@ class Methods(DaemonCase):
          "/no/such/e.sock"),
         ("vhost_create_blk_controller", {"ctrlr": "e" * 63, "dev_name": "a", "socket": "/" + "x" * 107}, PARAMS,
          "socket: longer than 107 characters"),
+        ("vhost_create_blk_controller", {"ctrlr": "e", "dev_name": "a", "cpus": "0-"}, PARAMS,
+         "cpus: \"0-\" is no list of CPUs"),
+        ("vhost_create_blk_controller", {"ctrlr": "e", "dev_name": "a", "cpus": "1000"}, STATE,
+         "cpus: CPU 1000 is not online"),
         ("vhost_delete_controller", {"ctrlr": "z"}, STATE, "no export named \"z\""),
         ("vhost_get_controllers", {"name": "z"}, STATE, "no export named \"z\""),
         ("vhost_move_queue", {"ctrlr": "z", "queue": 0, "reactor": 0}, STATE, "no export named \"z\""),
@@ -143,6 +147,7 @@ class Methods(DaemonCase):
                          {"bdev": "a", "readonly": True, "transport": "vhost_user_blk", "packed_ring": False,
                           "queues": 2})
         self.assertEqual(exports["o"]["sessions"], [])
+        self.assertEqual(exports["o"]["cpus"], exports["o"]["near_cpus"])
         self.assertEqual(self.call("vhost_get_controllers", name="e"), [exports["e"]])
         for name in "aeo":
             self.assertIs(self.call("vhost_delete_controller", ctrlr=name), True)
@@ -193,8 +198,10 @@ class Methods(DaemonCase):
 
     def test_saved_is_what_comes_back(self):
         image = self.image()
+        cpu = self.call("framework_get_reactors")["reactors"][0]["lcore"]
         self.call("bdev_create", name="f", uri=f"file:{image}?direct=0", read_only=True)
-        self.call("vhost_create_blk_controller", ctrlr="g", dev_name="f", queues=3, packed_ring=False, serial="XYZ")
+        self.call("vhost_create_blk_controller", ctrlr="g", dev_name="f", queues=3, packed_ring=False, serial="XYZ",
+                  cpus=str(cpu))
         self.call("reactor_set_mode", mode="interrupt")
         self.call("reactor_set_rebalance", enabled=False)
         self.call("log_set_level", level="info")

@@ -419,6 +419,32 @@ static void rings_spread_over_the_reactors(void **state)
 	fe_close(&fe);
 }
 
+/* Those that are near come first in what the server was given. */
+static void rings_stay_near(void **state)
+{
+	struct vu_session_info info;
+	struct fe fe;
+
+	(void)state;
+	rig_server_stop(&rig, 0);
+	rig.nnear = 1;
+	rig_server_start(&rig, 0);
+	rig.nnear = 0;
+	fe_good(&fe, rig.path[0]);
+	for (unsigned i = 1; i < RIG_QUEUES; i++) {
+		fe_start(&fe, i, 64);
+		fe_io(&fe, i);
+	}
+	rig_info(&rig, 0, &info);
+	assert_int_equal(info.nqueues, RIG_QUEUES);
+	for (unsigned i = 0; i < info.nqueues; i++)
+		assert_int_equal(info.queues[i].reactor_id, rig.data[0]->id);
+	vu_session_info_fini(&info);
+	fe_close(&fe);
+	rig_server_stop(&rig, 0);
+	rig_server_start(&rig, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -441,6 +467,7 @@ int main(void)
 		QUIET(a_new_front_end_waits_until_the_old_one_has_drained),
 		QUIET(a_server_stops_with_io_in_flight),
 		QUIET(rings_spread_over_the_reactors),
+		QUIET(rings_stay_near),
 	};
 
 	return cmocka_run_group_tests(tests, fixture_start, fixture_stop);

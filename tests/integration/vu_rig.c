@@ -216,6 +216,7 @@ static void server_start(void *arg)
 		.control = c->r->control,
 		.reactors = c->r->data,
 		.nreactors = RIG_REACTORS,
+		.nnear = c->r->nnear,
 	};
 
 	c->err = vu_server_create(&opts, &c->r->server[c->i], &c->eb);

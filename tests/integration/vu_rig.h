@@ -34,6 +34,7 @@ struct rig {
 	struct rig_dev dev[RIG_SERVERS];
 	struct vu_server *server[RIG_SERVERS];
 	char dir[64], path[RIG_SERVERS][96];
+	unsigned nnear; /* of the servers made from now on */
 };
 
 void rig_start(struct rig *r);

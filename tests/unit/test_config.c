@@ -75,6 +75,8 @@ static const struct bad_case {
 	  "c.json: exports[0].mode: must be a text of octal digits such as \"0660\", not \"0999\"" },
 	{ "{\"exports\": [{\"disk\": \"v\", \"socket\": \"/s\", \"serial\": \"012345678901234567890\"}]}",
 	  "c.json: exports[0].serial: longer than 20 characters" },
+	{ "{\"exports\": [{\"disk\": \"v\", \"socket\": \"/s\", \"cpus\": \"0,x\"}]}",
+	  "c.json: exports[0].cpus: \"0,x\" is no list of CPUs such as 0-3,8" },
 	{ "{\"lock_wait_ms\": 1,\n\"lock_wait_ms\": 2}",
 	  "c.json: line 2: the key \"lock_wait_ms\" stands there twice" },
 	{ "{\"disks\": [" DISK ", {\"name\":\"b\", \"uri\" : \"ram:\\\"{\", \"name\":\"c\"}]}",
@@ -179,7 +181,7 @@ static void what_is_built_can_be_parsed_back(void **state)
 		"\"disks\": [{\"name\": \"a\", \"uri\": \"file:/x%3Fy?direct=0\", \"read_only\": true}],"
 		"\"exports\": [{\"name\": \"e\", \"disk\": \"a\", \"type\": \"vhost-user-blk\","
 		"\"socket\": \"/e.sock\", \"mode\": \"0660\", \"read_only\": true, \"queues\": 3,"
-		"\"packed\": false, \"write_cache\": false, \"serial\": \"S1\"}]}";
+		"\"packed\": false, \"write_cache\": false, \"serial\": \"S1\", \"cpus\": \"1,3\"}]}";
 	struct json_object *in = json_tokener_parse(text), *out;
 	struct errbuf eb = { "" };
 	struct config c;

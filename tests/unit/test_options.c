@@ -29,7 +29,11 @@ static const struct bad_case {
 	  "--vhost-user-blk a=,ro:: empty" },
 	{ { "--disk", "a=ram:1M", "--vhost-user-blk", "a=/s,rw" },
 	  "--vhost-user-blk a=/s,rw: rw: unknown option (known: ro, queues=N, serial=TEXT, "
-	  "name=TEXT, mode=0660, no-packed, write-through)" },
+	  "name=TEXT, mode=0660, no-packed, write-through, cpus=LIST)" },
+	{ { "--disk", "a=ram:1M", "--vhost-user-blk", "a=/s,cpus=0-" },
+	  "--vhost-user-blk a=/s,cpus=0-: cpus: \"0-\" is no list of CPUs such as 0-3,8" },
+	{ { "--disk", "a=ram:1M", "--vhost-user-blk", "a=/s,cpus=" },
+	  "--vhost-user-blk a=/s,cpus=: cpus=: empty" },
 	{ { "--disk", "a=ram:1M", "--vhost-user-blk", "a=/s,queues=x" },
 	  "--vhost-user-blk a=/s,queues=x: queues=x: must be a number from 1 to 256, not \"x\"" },
 	{ { "--disk", "a=ram:1M", "--vhost-user-blk", "a=/s,mode=rw" },
@@ -99,7 +103,7 @@ static void an_export_takes_all_its_options(void **state)
 {
 	static const char *const args[ARGS_MAX] = {
 		"--disk", "a=ram:1M", "--vhost-user-blk",
-		"a=/tmp/x,,y.sock,ro,queues=7,serial=A,,B,name=e1,mode=0666,no-packed,write-through",
+		"a=/tmp/x,,y.sock,ro,queues=7,serial=A,,B,name=e1,mode=0666,no-packed,write-through,cpus=0,,2-3",
 	};
 	struct errbuf eb = { "" };
 	struct config c;
@@ -114,6 +118,7 @@ static void an_export_takes_all_its_options(void **state)
 	assert_false(c.exports[0].write_cache);
 	assert_int_equal(c.exports[0].queues, 7);
 	assert_int_equal(c.exports[0].mode, 0666);
+	assert_string_equal(c.exports[0].cpus, "0,2-3");
 	config_fini(&c);
 }
 

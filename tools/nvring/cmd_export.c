@@ -75,6 +75,9 @@ int cli_export_create(struct cli *cli)
 	if (cli_opt(cli, "mode"))
 		json_object_object_add(params, "mode",
 				       json_object_new_string(cli_opt(cli, "mode")));
+	if (cli_opt(cli, "cpus"))
+		json_object_object_add(params, "cpus",
+				       json_object_new_string(cli_opt(cli, "cpus")));
 	if (cli_opt(cli, "no-packed"))
 		json_object_object_add(params, "packed_ring", json_object_new_boolean(0));
 	if (cli_opt(cli, "write-through"))
@@ -179,6 +182,10 @@ static void show_export(struct json_object *result)
 	       jget_bool(c, "backend_specific/block/readonly") ? " (read-only)" : "");
 	printf("%-20s%s\n", "socket", jget_text(c, "socket"));
 	printf("%-20s%u\n", "queues offered", (unsigned)jget_number(c, "backend_specific/block/queues"));
+	printf("%-20s%s%s%s\n", "CPUs", jget_text(c, "cpus"),
+	       strcmp(jget_text(c, "cpus"), jget_text(c, "near_cpus")) ? ", by themselves on " : "",
+	       strcmp(jget_text(c, "cpus"), jget_text(c, "near_cpus")) ? jget_text(c, "near_cpus")
+								       : "");
 	printf("%-20s%u\n", "connections so far", (unsigned)jget_number(c, "connections"));
 	if (!s) {
 		printf("%-20s%s\n", "state", "waiting for a front-end");

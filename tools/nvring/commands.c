@@ -29,6 +29,7 @@ const struct cli_command cli_commands[] = {
 	    { "queues", "N", "queues offered (default 64)" },
 	    { "serial", "TEXT", "serial number that the guest sees" },
 	    { "mode", "MODE", "of the socket file, octal (default 0600)" },
+	    { "cpus", "LIST", "run its queues on these CPUs only, such as 0-3,8" },
 	    { "no-packed", NULL, "do not offer packed rings" },
 	    { "write-through", NULL, "start with the write cache off" } },
 	  .fn = cli_export_create },

@@ -33,6 +33,7 @@ const struct jread_field config_export_fields[CONFIG_EXPORT_NFIELDS] = {
 	JREAD_ROW_BOOL(struct config_export, write_cache, "write_cache"),
 	JREAD_ROW_TEXT(struct config_export, serial, "serial", false),
 	JREAD_ROW_MODE(struct config_export, mode, "mode"),
+	JREAD_ROW_TEXT(struct config_export, cpus, "cpus", false),
 };
 
 void config_init(struct config *c)
@@ -102,7 +103,12 @@ int config_disk_check(const struct config_disk *d, struct errbuf *eb)
 int config_export_check(const struct config_export *e, struct errbuf *eb)
 {
 	char full[JREAD_WHERE_MAX];
+	struct errbuf why;
+	cpu_set_t set;
 
+	if (e->cpus[0] && cpulist_parse(e->cpus, &set, &why))
+		return errbuf_set(eb, -EINVAL, "%s: %.200s", jread_join(e->where, "cpus", full),
+				  why.text);
 	if (e->type[0] && strcmp(e->type, "vhost-user-blk") != 0)
 		return errbuf_set(eb, -EINVAL, "%s: no export type \"%s\" (known: vhost-user-blk)",
 				  jread_join(e->where, "type", full), e->type);

@@ -45,6 +45,7 @@ struct config_export {
 	unsigned queues;
 	unsigned mode; /* of the socket */
 	char serial[CONFIG_SERIAL_MAX]; /* empty: the disk's */
+	char cpus[256]; /* where its queues may run, "0-3,8"; empty: on all that have a reactor */
 	char where[JREAD_WHERE_MAX];
 };
 
@@ -93,7 +94,7 @@ int config_save(const char *path, struct json_object *json, struct errbuf *eb);
 
 /* Fields of a disk and an export as JSON knows them; the control interface takes the same values. */
 #define CONFIG_DISK_NFIELDS   3
-#define CONFIG_EXPORT_NFIELDS 10
+#define CONFIG_EXPORT_NFIELDS 11
 extern const struct jread_field config_disk_fields[CONFIG_DISK_NFIELDS];
 extern const struct jread_field config_export_fields[CONFIG_EXPORT_NFIELDS];
 

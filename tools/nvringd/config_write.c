@@ -80,6 +80,8 @@ static struct json_object *build_export(const struct config_export *e)
 	json_object_object_add(obj, "write_cache", json_object_new_boolean(e->write_cache));
 	if (e->serial[0])
 		json_object_object_add(obj, "serial", json_object_new_string(e->serial));
+	if (e->cpus[0])
+		json_object_object_add(obj, "cpus", json_object_new_string(e->cpus));
 	return obj;
 }
 

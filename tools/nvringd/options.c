@@ -76,7 +76,9 @@ static const char help_text[] =
 	"                              mode=0660    of the socket file (default 0600)\n"
 	"                              no-packed    do not offer packed rings\n"
 	"                              write-through  start with the write cache off\n"
-	"                            a comma in SOCKET or TEXT is written twice\n"
+	"                              cpus=LIST    queues run on these CPUs only, of those\n"
+	"                                           of --cpus\n"
+	"                            a comma in SOCKET, TEXT, LIST is written twice\n"
 	"  --config FILE             read disks, exports and settings from FILE; see\n"
 	"                            nvringd.conf(5). Other options come on top of it\n"
 	"\n"
@@ -195,6 +197,8 @@ static int export_option(struct config_export *e, const char *part, struct errbu
 		return parse_number(what, value + 1, 1, VDEV_QUEUES_MAX, &e->queues, eb);
 	if (value && strncmp(part, "serial=", 7) == 0)
 		return copy_text(what, value + 1, e->serial, sizeof(e->serial), eb);
+	if (value && strncmp(part, "cpus=", 5) == 0)
+		return copy_text(what, value + 1, e->cpus, sizeof(e->cpus), eb);
 	if (value && strncmp(part, "name=", 5) == 0)
 		return copy_text(what, value + 1, e->name, sizeof(e->name), eb);
 	if (value && strncmp(part, "mode=", 5) == 0 && jread_mode_parse(value + 1, &e->mode) == 0)
@@ -203,7 +207,7 @@ static int export_option(struct config_export *e, const char *part, struct errbu
 		return errbuf_set(eb, -EINVAL, "%s: must be octal digits such as 0660", what);
 	return errbuf_set(eb, -EINVAL,
 			  "%s: unknown option (known: ro, queues=N, serial=TEXT, name=TEXT, "
-			  "mode=0660, no-packed, write-through)",
+			  "mode=0660, no-packed, write-through, cpus=LIST)",
 			  what);
 }
 

@@ -28,6 +28,7 @@ static const struct jread_field create_fields[] = {
 	JREAD_ROW_UINT(struct config_export, queues, "queues", 1, VDEV_QUEUES_MAX),
 	JREAD_ROW_TEXT(struct config_export, serial, "serial", false),
 	JREAD_ROW_MODE(struct config_export, mode, "mode"),
+	JREAD_ROW_TEXT(struct config_export, cpus, "cpus", false),
 };
 
 static const struct config_export create_defaults = {
@@ -124,7 +125,7 @@ static void move_queue(struct rpc_call *call, const void *params)
 	struct wiring_export *e = export_or_fail(call, p->ctrlr);
 	struct errbuf eb;
 
-	if (e && vu_server_move_queue(e->server, p->queue, p->reactor, rpc_done_true, call, &eb))
+	if (e && wiring_export_move(e, p->queue, p->reactor, rpc_done_true, call, &eb))
 		rpc_fail(call, JSONRPC_STATE, "%s", eb.text);
 }
 
@@ -242,6 +243,7 @@ static struct json_object *export_json(const struct wiring_export *e)
 {
 	struct json_object *obj, *sessions;
 	struct vu_session_info info;
+	char cpus[256];
 
 	if (vu_server_get_info(e->server, &info))
 		return NULL;
@@ -251,6 +253,13 @@ static struct json_object *export_json(const struct wiring_export *e)
 	json_object_object_add(obj, "socket",
 			       e->conf.socket[0] ? json_object_new_string(e->conf.socket) : NULL);
 	json_object_object_add(obj, "backend_specific", block_json(e));
+	json_object_object_add(obj, "numa_node", json_object_new_int(e->disk->bdev->numa_node));
+	json_object_object_add(
+		obj, "cpus",
+		json_object_new_string(wiring_cpus_format(e->w, &e->may, cpus, sizeof(cpus))));
+	json_object_object_add(
+		obj, "near_cpus",
+		json_object_new_string(wiring_cpus_format(e->w, &e->near, cpus, sizeof(cpus))));
 	json_object_object_add(obj, "connections", rpc_number(info.connections));
 	json_object_object_add(obj, "ending", json_object_new_boolean(e->ending));
 	if (info.connected)

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/numa.h"
 #include "drivers/nvme/nvme_probe.h"
 #include "tools/nvringd/cpulist.h"
 #include "tools/nvringd/notify.h"
@@ -70,7 +71,7 @@ static int create_reactors(struct wiring *w, struct errbuf *eb)
 		opts.cpu = cpu;
 		err = reactor_create(&opts, &w->reactors[w->nreactors]);
 		if (!err)
-			w->nreactors++;
+			w->nodes[w->nreactors++] = numa_node_of_cpu("/sys", cpu);
 	}
 	if (!err) {
 		opts = (struct reactor_opts){ .name = "nvringd", .cpu = -1, .mode = REACTOR_INTERRUPT };

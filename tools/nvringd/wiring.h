@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #include "core/bdev.h"
+#include "core/placement.h"
 #include "core/reactor.h"
 #include "tools/nvringd/config.h"
 
@@ -56,6 +57,7 @@ struct wiring_export {
 	struct wiring_disk *disk;
 	struct vblk *dev;
 	struct vu_server *server;
+	struct place_set may, near; /* reactors of its queues; where they go by themselves */
 	bool ending;
 	wiring_done_fn done;
 	void *done_arg;
@@ -66,6 +68,7 @@ struct wiring {
 	struct reactor *control;
 	struct reactor **reactors;
 	unsigned nreactors;
+	int nodes[REACTOR_MAX]; /* NUMA, of their CPUs */
 	unsigned nstarted; /* reactors with a running thread */
 	struct list disks, exports;
 	unsigned ndisks, nexports;
@@ -123,6 +126,12 @@ int wiring_export_create(struct wiring *w, const struct config_export *conf, str
 /* The session ends first. -EBUSY: it is ending already. */
 void wiring_export_delete(struct wiring_export *e, wiring_done_fn done, void *arg);
 void wiring_exports_end(struct wiring *w);
+/* The running queue @index goes on on reactor @to: as vu_server_move_queue(); -EINVAL also where it may not run. */
+int wiring_export_move(struct wiring_export *e, unsigned index, unsigned to, wiring_done_fn done,
+		       void *arg, struct errbuf *eb);
+/* The CPUs of @set as a list. Returns @buf. */
+const char *wiring_cpus_format(const struct wiring *w, const struct place_set *set, char *buf,
+			       size_t len);
 
 /* Something has gone: go on taking apart, when that is what we do. */
 void wiring_step(struct wiring *w);

@@ -34,7 +34,6 @@ struct wiring_balance {
 	struct wiring *w;
 	struct deadline next;
 	struct rebal rebal;
-	struct place_set everywhere;
 	/* the period */
 	uint64_t seen_ns;
 	uint64_t busy_ns[REACTOR_MAX];
@@ -115,7 +114,7 @@ static void collect_queue(const struct vu_queue_load *load, void *arg)
 	b->items[b->nitems] = (struct rebal_item){
 		.at = load->reactor_id,
 		.work = work,
-		.may = &b->everywhere,
+		.may = &b->of->near,
 		.since_ns = load->since_ns,
 		.moves = load->note->moves,
 	};
@@ -174,7 +173,7 @@ static void begin_move(struct wiring_balance *b, const struct rebal_move *move)
 	};
 	snprintf(b->move.name, sizeof(b->move.name), "%s", ref->e->conf.name);
 	ref->note->moves++; /* the queue may be gone when the call returns */
-	err = vu_server_move_queue(ref->e->server, ref->index, move->to, moved, b, &eb);
+	err = wiring_export_move(ref->e, ref->index, move->to, moved, b, &eb);
 	if (!err)
 		return;
 	ref->note->moves--;
@@ -237,8 +236,6 @@ int wiring_balance_create(struct wiring *w, struct errbuf *eb)
 	b->w = w;
 	deadline_init(&b->next, balance_tick);
 	rebal_init(&b->rebal);
-	for (unsigned i = 0; i < w->nreactors; i++)
-		place_set_add(&b->everywhere, i);
 	b->seen_ns = mono_ns();
 	w->balance = b;
 	return 0;

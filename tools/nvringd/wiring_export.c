@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Exports of the daemon: a virtio-blk device on a disk, behind a vhost-user socket. */
 #include <errno.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "tools/nvringd/cpulist.h"
 #include "tools/nvringd/wiring.h"
 #include "tools/nvringd/wiring_balance.h"
 #include "vhost/blk/vblk.h"
@@ -12,6 +14,55 @@
 
 #define LOG_TAG "export"
 #include "core/base/log.h"
+
+static bool is_online(size_t cpu)
+{
+	cpu_set_t set;
+	char text[256] = "";
+	struct errbuf eb;
+	FILE *f = fopen("/sys/devices/system/cpu/online", "re");
+
+	if (!f || !fgets(text, sizeof(text), f))
+		text[0] = '\0';
+	if (f)
+		fclose(f);
+	text[strcspn(text, "\n")] = '\0';
+	return cpulist_parse(text, &set, &eb) || CPU_ISSET(cpu, &set); /* unknown: it is not that */
+}
+
+/* Which reactors the CPUs of @conf are. */
+static int choose_reactors(const struct wiring *w, const char *cpus, struct place_set *ret,
+			   struct errbuf *eb)
+{
+	struct place_set all = { { 0 } }, may = { { 0 } };
+	char have[256];
+	cpu_set_t set;
+
+	for (unsigned i = 0; i < w->nreactors; i++)
+		place_set_add(&all, i);
+	if (!cpus[0]) {
+		*ret = all;
+		return 0;
+	}
+	if (cpulist_parse(cpus, &set, eb))
+		return -EINVAL;
+	for (unsigned i = 0; i < w->nreactors; i++) {
+		if (CPU_ISSET((size_t)w->reactors[i]->cpu, &set))
+			place_set_add(&may, i);
+		CPU_CLR((size_t)w->reactors[i]->cpu, &set);
+	}
+	for (size_t cpu = 0; cpu < CPU_SETSIZE; cpu++) {
+		if (!CPU_ISSET(cpu, &set))
+			continue;
+		if (!is_online(cpu))
+			return errbuf_set(eb, -EINVAL, "CPU %zu is not online", cpu);
+		return errbuf_set(eb, -EINVAL,
+				  "no data thread runs on CPU %zu (they run on %s; see --cpus)",
+				  cpu, wiring_cpus_format(w, &all, have, sizeof(have)));
+	}
+	*ret = may;
+	return 0;
+}
 
 static int create_device(struct wiring_export *e, struct errbuf *eb)
 {
@@ -34,8 +85,26 @@ static void inherited_ended(void *arg)
 	wiring_stop(e->w);
 }
 
+/* Sorts the reactors that it may use into @ret, the near ones first. Returns how many. */
+static unsigned sort_reactors(const struct wiring_export *e, struct reactor **ret)
+{
+	const struct wiring *w = e->w;
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < w->nreactors; i++) {
+		if (place_set_has(&e->near, i))
+			ret[n++] = w->reactors[i];
+	}
+	for (unsigned i = 0; i < w->nreactors; i++) {
+		if (place_set_has(&e->may, i) && !place_set_has(&e->near, i))
+			ret[n++] = w->reactors[i];
+	}
+	return n;
+}
+
 static int create_server(struct wiring_export *e, struct errbuf *eb)
 {
+	struct reactor *reactors[REACTOR_MAX];
 	struct vu_server_opts opts = {
 		.name = e->conf.name,
 		.path = e->conf.socket[0] ? e->conf.socket : NULL,
@@ -43,8 +112,9 @@ static int create_server(struct wiring_export *e, struct errbuf *eb)
 		.mode = (mode_t)e->conf.mode,
 		.dev = vblk_vdev(e->dev),
 		.control = e->w->control,
-		.reactors = e->w->reactors,
-		.nreactors = e->w->nreactors,
+		.reactors = reactors,
+		.nreactors = sort_reactors(e, reactors),
+		.nnear = place_set_count(&e->near),
 		.no_packed = !e->conf.packed,
 		.on_end = inherited_ended,
 		.on_end_arg = e,
@@ -63,6 +133,7 @@ int wiring_export_create(struct wiring *w, const struct config_export *conf, str
 {
 	struct wiring_disk *disk = wiring_find_disk(w, conf->disk);
 	char full[JREAD_WHERE_MAX];
+	const char *key = conf->socket[0] ? "socket" : "fd";
 	struct wiring_export *e;
 	struct errbuf why;
 	int err;
@@ -78,13 +149,17 @@ int wiring_export_create(struct wiring *w, const struct config_export *conf, str
 	e->w = w;
 	e->conf = *conf;
 	e->disk = disk;
-	err = create_device(e, &why);
+	err = choose_reactors(w, conf->cpus, &e->may, &why);
+	if (err)
+		key = "cpus";
+	e->near = place_near(&e->may, w->nodes, w->nreactors, disk->bdev->numa_node);
+	if (!err)
+		err = create_device(e, &why);
 	if (!err)
 		err = create_server(e, &why);
 	if (err) {
 		export_free(e);
-		return errbuf_set(eb, err, "%s: %.300s",
-				  jread_join(conf->where, conf->socket[0] ? "socket" : "fd", full),
+		return errbuf_set(eb, err, "%s: %.300s", jread_join(conf->where, key, full),
 				  why.text);
 	}
 	list_add_tail(&w->exports, &e->link);
@@ -93,6 +168,40 @@ int wiring_export_create(struct wiring *w, const struct config_export *conf, str
 	log_info("%s: disk %s on %s", e->conf.name, e->conf.disk,
 		 e->conf.socket[0] ? e->conf.socket : "an inherited socket");
 	return 0;
+}
+
+const char *wiring_cpus_format(const struct wiring *w, const struct place_set *set, char *buf,
+			       size_t len)
+{
+	cpu_set_t cpus;
+
+	CPU_ZERO(&cpus);
+	for (unsigned i = 0; i < w->nreactors; i++) {
+		if (place_set_has(set, i))
+			CPU_SET((size_t)w->reactors[i]->cpu, &cpus);
+	}
+	return cpulist_format(&cpus, buf, len);
+}
+
+int wiring_export_move(struct wiring_export *e, unsigned index, unsigned to, wiring_done_fn done,
+		       void *arg, struct errbuf *eb)
+{
+	struct reactor *reactors[REACTOR_MAX];
+	const struct wiring *w = e->w;
+	unsigned at = 0;
+	char cpus[256];
+
+	if (to >= w->nreactors)
+		return errbuf_set(eb, -EINVAL, "no reactor %u (0 to %u)", to, w->nreactors - 1);
+	if (!place_set_has(&e->may, to))
+		return errbuf_set(eb, -EINVAL,
+				  "%s: may not run on reactor %u (CPU %d): its CPUs are %s",
+				  e->conf.name, to, w->reactors[to]->cpu,
+				  wiring_cpus_format(w, &e->may, cpus, sizeof(cpus)));
+	(void)sort_reactors(e, reactors);
+	while (reactors[at] != w->reactors[to])
+		at++;
+	return vu_server_move_queue(e->server, index, at, done, arg, eb);
 }
 
 static void server_gone(void *arg)

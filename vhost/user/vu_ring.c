@@ -245,13 +245,13 @@ enum vu_ring_place vu_ring_place(const struct vu_ring *ring, const struct gmem *
 										: VU_RING_MOVED;
 }
 
-/* The data reactor with the fewest queues; among equals the next one after the last choice. */
+/* The near data reactor with the fewest queues; among equals the next one after the last choice. */
 static unsigned reactor_choose(const struct vu_session *s, unsigned first)
 {
-	unsigned best = first % s->conf.nreactors;
+	unsigned best = first % s->conf.nnear;
 
-	for (unsigned i = 1; i < s->conf.nreactors; i++) {
-		unsigned at = (first + i) % s->conf.nreactors;
+	for (unsigned i = 1; i < s->conf.nnear; i++) {
+		unsigned at = (first + i) % s->conf.nnear;
 
 		if (reactor_load[s->conf.reactors[at]->id % REACTOR_MAX] <
 		    reactor_load[s->conf.reactors[best]->id % REACTOR_MAX])

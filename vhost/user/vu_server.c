@@ -217,6 +217,7 @@ static int server_init(struct vu_server *s, const struct vu_server_opts *opts, s
 		.control = opts->control,
 		.reactors = s->reactors,
 		.nreactors = opts->nreactors,
+		.nnear = opts->nnear ? opts->nnear : opts->nreactors,
 		.no_packed = opts->no_packed,
 		.on_end = server_session_ended,
 		.on_end_arg = s,

@@ -24,6 +24,7 @@ struct vu_server_opts {
 	struct reactor *control;
 	struct reactor **reactors; /* data reactors for its queues; copied */
 	unsigned nreactors;
+	unsigned nnear; /* queues go to one of the first so many unless they are moved; 0: to any */
 	bool no_packed;		   /* do not offer RING_PACKED */
 	void (*on_end)(void *arg); /* an inherited connected socket ended; may be NULL */
 	void *on_end_arg;

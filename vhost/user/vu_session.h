@@ -109,6 +109,7 @@ struct vu_session_conf {
 	struct reactor *control;
 	struct reactor **reactors;
 	unsigned nreactors;
+	unsigned nnear; /* of them, the first: where queues go by themselves */
 	bool no_packed;
 	/* Told once, when everything is drained and freed. Control thread, never from inside a call
 	 * of ours. */
