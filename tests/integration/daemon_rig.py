@@ -27,14 +27,14 @@ class RpcError(Exception):
         self.message = error["message"]
 
 
-def wait_for(what, condition):
+def wait_for(what, condition, pause=0.01):
     """Until condition() is true; its value."""
     end = time.monotonic() + PATIENCE
     while time.monotonic() < end:
         value = condition()
         if value:
             return value
-        time.sleep(0.01)
+        time.sleep(pause)
     raise AssertionError(f"{what}: not within {PATIENCE} s")
 
 
@@ -78,9 +78,9 @@ class Client:
 
 
 class Daemon:
-    """One nvringd. `args` besides the control socket, which is always `rpc` in the folder."""
+    """One nvringd. `args` besides the control socket, which is always `rpc` in the folder; `wrap`: a program that runs it."""
 
-    def __init__(self, folder, *args, rpc=True, env=None, pass_fds=()):
+    def __init__(self, folder, *args, rpc=True, env=None, pass_fds=(), wrap=()):
         self.folder = pathlib.Path(folder)
         self.is_waited = False
         self.rpc = self.folder / "rpc.sock"
@@ -88,7 +88,7 @@ class Daemon:
         self.notify.settimeout(PATIENCE)
         notify_path = tempfile.mktemp(prefix="notify-", dir=folder)
         self.notify.bind(notify_path)
-        command = [NVRINGD, *map(str, args)] + (["--rpc", str(self.rpc)] if rpc else [])
+        command = [*wrap, NVRINGD, *map(str, args)] + (["--rpc", str(self.rpc)] if rpc else [])
         self.process = subprocess.Popen(
             command, cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
             text=True, pass_fds=pass_fds,
