@@ -61,35 +61,70 @@ void poller_set_state(struct poller *p, enum poller_state state)
 	counter_add(*counter, 1);
 }
 
+/* Work just now, as far as the window is concerned. */
+static void poller_touch(struct poller *p)
+{
+	p->last_work_ticks = p->reactor->now_ticks;
+	idle_wake(&p->idle, p->last_work_ticks);
+}
+
 void poller_make_hot(struct poller *p)
 {
-	bool was_armed = p->state == POLLER_ARMED;
+	bool was_armed = p->is_armed;
 
 	if (p->state == POLLER_HOT || !p->ops->poll)
 		return;
 	poller_set_state(p, POLLER_HOT);
-	p->last_work_ticks = p->reactor->now_ticks;
+	p->is_armed = false;
+	poller_touch(p);
 	if (was_armed && p->ops->disarm)
 		p->ops->disarm(p);
 }
 
-void poller_demote(struct poller *p)
+void poller_return(struct poller *p)
 {
-	struct reactor_priv *pr = p->reactor->priv;
+	struct idle_window *i = &p->idle;
 
-	if (pr->cur_mode == REACTOR_POLL) {
-		poller_set_state(p, POLLER_COLD);
-		return;
-	}
+	idle_bound(i, &p->reactor->priv->idle); /* they may have changed while it slept */
+	idle_end(i, &p->reactor->priv->idle, p->last_work_ticks, p->reactor->now_ticks);
+	poller_make_hot(p);
+}
+
+static void poller_arm(struct poller *p)
+{
 	if (p->is_deaf)
 		return;
 	if (p->ops->arm && p->ops->arm(p)) {
-		p->last_work_ticks = p->reactor->now_ticks;
+		poller_touch(p);
 		if (p->ops->disarm)
 			p->ops->disarm(p);
 		return;
 	}
 	poller_set_state(p, POLLER_ARMED);
+	p->is_armed = true;
+}
+
+void poller_found_nothing(struct poller *p)
+{
+	uint64_t since = p->reactor->now_ticks - p->last_work_ticks;
+	uint32_t mode = p->reactor->priv->cur_mode;
+
+	if (p->ops->expects && !p->ops->expects(p))
+		poller_set_state(p, POLLER_ARMED);
+	else if (mode == REACTOR_INTERRUPT)
+		poller_arm(p);
+	else if (since <= p->idle.window)
+		return;
+	else if (mode == REACTOR_POLL)
+		poller_set_state(p, POLLER_COLD);
+	else
+		poller_arm(p);
+}
+
+/* The reactor goes on writing it. */
+cc_looks_on uint64_t poller_window_ns(const struct poller *p)
+{
+	return mono_ticks_to_ns(cc_read_once(p->idle.window));
 }
 
 /*
@@ -135,6 +170,7 @@ void poller_attach(struct reactor *r, struct poller *p, const struct poller_ops 
 	*p = (struct poller){ .ops = ops, .reactor = r, .fd = fd, .state = POLLER_DETACHED };
 	list_init(&p->link);
 	p->last_work_ticks = r->now_ticks;
+	idle_init(&p->idle, &r->priv->idle, r->now_ticks);
 	poller_watch(p);
 	poller_set_state(p, ops->poll ? POLLER_HOT : POLLER_ARMED);
 	counter_add(r->priv->npollers, 1);
@@ -168,6 +204,7 @@ void poller_detach(struct poller *p)
 	assert(reactor_is_mine(r));
 	poller_drop_flush(p);
 	poller_unwatch(p);
+	p->is_armed = false;
 	if (r->priv->current == p)
 		r->priv->current = NULL;
 	poller_set_state(p, POLLER_DETACHED);

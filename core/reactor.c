@@ -86,9 +86,22 @@ static int reactor_open_fds(struct reactor_priv *pr)
 	return 0;
 }
 
+static uint64_t reactor_idle_pack(const struct reactor_idle *idle)
+{
+	static_assert(REACTOR_IDLE_LIMIT_NS <= UINT32_MAX, "two fit");
+	return idle->min_ns << 32 | idle->max_ns;
+}
+
+static bool reactor_idle_is_valid(const struct reactor_idle *idle)
+{
+	return idle->min_ns <= idle->max_ns && idle->max_ns <= REACTOR_IDLE_LIMIT_NS;
+}
+
 static void reactor_init(struct reactor *r, struct reactor_priv *pr,
 			 const struct reactor_opts *opts)
 {
+	const struct reactor_idle usual = { REACTOR_IDLE_MIN_NS, REACTOR_IDLE_MAX_NS };
+
 	r->priv = pr;
 	r->cpu = opts->cpu;
 	strncpy(r->name, opts->name ? opts->name : "reactor", sizeof(r->name) - 1);
@@ -99,9 +112,9 @@ static void reactor_init(struct reactor *r, struct reactor_priv *pr,
 	pr->reactor = r;
 	pr->epfd = -1;
 	pr->wake_fd = -1;
-	pr->mode = opts->mode;
-	pr->cur_mode = opts->mode;
-	pr->idle_ticks = mono_ns_to_ticks(opts->idle_ns ? opts->idle_ns : REACTOR_IDLE_NS);
+	pr->asked = opts->mode;
+	pr->asked_idle = reactor_idle_pack(opts->idle.max_ns ? &opts->idle : &usual);
+	reactor_take_asked(r);
 	pr->look_ticks = mono_ns_to_ticks(REACTOR_LOOK_NS);
 	pr->look_poll_ticks = mono_ns_to_ticks(REACTOR_LOOK_POLL_NS);
 	pr->cold_ticks = mono_ns_to_ticks(REACTOR_COLD_NS);
@@ -119,7 +132,7 @@ int reactor_create(const struct reactor_opts *opts, struct reactor **ret_r)
 	struct reactor_priv *pr;
 	int err;
 
-	if (!reactor_cpu_is_there(opts->cpu))
+	if (!reactor_cpu_is_there(opts->cpu) || !reactor_idle_is_valid(&opts->idle))
 		return -EINVAL;
 	r = aligned_alloc(CACHELINE_BYTES, CC_ALIGN_UP(sizeof(*r), CACHELINE_BYTES));
 	pr = aligned_alloc(CACHELINE_BYTES, CC_ALIGN_UP(sizeof(*pr), CACHELINE_BYTES));
@@ -339,13 +352,35 @@ void reactor_fd_detach(struct reactor_fd *rfd)
 
 void reactor_set_mode(struct reactor *r, enum reactor_mode mode)
 {
-	__atomic_store_n(&r->priv->mode, (uint32_t)mode, __ATOMIC_SEQ_CST);
+	uint32_t *at = &r->priv->asked, old = counter_get(*at), new;
+
+	do {
+		new = (old & ~REACTOR_ASKED_MODE) | (uint32_t)mode;
+	} while (!__atomic_compare_exchange_n(at, &old, new, true, __ATOMIC_SEQ_CST,
+					      __ATOMIC_RELAXED));
 	reactor_wake(r);
 }
 
 enum reactor_mode reactor_get_mode(const struct reactor *r)
 {
-	return (enum reactor_mode)counter_get(r->priv->mode);
+	return (enum reactor_mode)(counter_get(r->priv->asked) & REACTOR_ASKED_MODE);
+}
+
+int reactor_set_idle(struct reactor *r, const struct reactor_idle *idle)
+{
+	if (!reactor_idle_is_valid(idle))
+		return -EINVAL;
+	__atomic_store_n(&r->priv->asked_idle, reactor_idle_pack(idle), __ATOMIC_RELAXED);
+	__atomic_add_fetch(&r->priv->asked, REACTOR_ASKED_IDLE, __ATOMIC_SEQ_CST);
+	reactor_wake(r);
+	return 0;
+}
+
+struct reactor_idle reactor_get_idle(const struct reactor *r)
+{
+	uint64_t both = counter_get(r->priv->asked_idle);
+
+	return (struct reactor_idle){ .min_ns = both >> 32, .max_ns = (uint32_t)both };
 }
 
 void reactor_get_stats(const struct reactor *r, struct reactor_stats *ret)

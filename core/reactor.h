@@ -11,13 +11,23 @@
 #include "core/base/list.h"
 #include "core/base/mpsc.h"
 #include "core/base/mono.h"
+#include "core/idle.h"
 
 struct reactor;
 struct poller;
 
 #define REACTOR_MAX	  256 /* data reactors in a process: one per CPU */
 #define REACTOR_NAME_MAX  16
-#define REACTOR_IDLE_NS	  (50 * MONO_NS_PER_US) /* adaptive: spin this long after the last work */
+
+/*
+ * Adaptive: a poller spins this long after its last work, see core/idle.h. Min costs a trickle of
+ * 100 I/Os per second a thousandth of a core; max is beyond what an NVMe SSD takes for a read,
+ * guest included.
+ */
+#define REACTOR_IDLE_MIN_NS (10 * MONO_NS_PER_US)
+#define REACTOR_IDLE_MAX_NS (200 * MONO_NS_PER_US)
+#define REACTOR_IDLE_LIMIT_NS \
+	MONO_NS_PER_SEC /* no bound is higher: who wants more wants mode poll */
 
 enum reactor_mode {
 	REACTOR_ADAPTIVE,  /* spins under load, sleeps when idle; the default */
@@ -28,12 +38,17 @@ enum reactor_mode {
 /*
  * Pollers
  * -------
- * A poller is a source of work: a virtqueue, an io_uring, an NVMe queue pair. All calls on its reactor.
+ * A poller is a source of work: a virtqueue, an io_uring, an NVMe queue pair. All calls on its
+ * reactor.
  *
- *           poll() finds nothing for idle_ns           fd readable, or poller_wake()
- *   HOT ───────────────────────────────────► ARMED ──────────────────────────────────► HOT
- *    │        arm() returned false            (fd in epoll, costs nothing)   disarm()
- *    └─ in mode POLL, instead: COLD, polled one per turn round robin, hot again when it finds work
+ *       poll() finds nothing for its window         fd readable, or poller_wake()
+ *   HOT ──────────────────────────────────► ARMED ───────────────────────────────► HOT
+ *    │ │    arm() returned false    (fd in epoll, costs nothing)   disarm()         ▲
+ *    │ │                                                                            │
+ *    │ └─ in mode POLL, instead: COLD, one of them polled per turn, found work ─────┤
+ *    │                                                                              │
+ *    └─ nothing for the shortest window, and expects() says that nothing can come:  │
+ *       ARMED without arm(), deaf to its fd ──────────── poller_wake() ─────────────┘
  */
 struct poller_ops {
 	const char *name;
@@ -47,6 +62,8 @@ struct poller_ops {
 	bool (*arm)(struct poller *p);
 	/* The poller is hot again: consume the eventfd, ask for no notifications. NULL: nothing to do. */
 	void (*disarm)(struct poller *p);
+	/* Is something under way, so that work can come without poller_wake()? NULL: always. */
+	bool (*expects)(const struct poller *p);
 };
 
 enum poller_state {
@@ -65,7 +82,9 @@ struct poller {
 	int fd;		  /* readable = work; -1: never armed through an fd, only by poller_wake() */
 	uint8_t state;	  /* enum poller_state */
 	bool is_dirty;
-	bool is_deaf; /* the fd cannot be watched: never armed */
+	bool is_deaf;	  /* the fd cannot be watched: never armed */
+	bool is_armed;	  /* arm() was called, and not yet disarm() */
+	struct idle_window idle; /* in ticks */
 };
 
 /* Starts hot (without ops->poll: armed for good, flush only). @p is the user's storage and must stay until
@@ -81,6 +100,9 @@ void poller_set_fd(struct poller *p, int fd);
 /* fn for each poller of @r with @ops, hot, cold or armed; fn attaches and detaches none. On the reactor, for inspection. */
 void poller_for_each(struct reactor *r, const struct poller_ops *ops,
 		     void (*fn)(struct poller *p, void *arg), void *arg);
+
+/* For how long it is polled in vain, now. Any thread, while @p is attached. */
+uint64_t poller_window_ns(const struct poller *p);
 
 /* Make an armed or cold poller hot, because its own reactor gave it work. */
 void poller_wake(struct poller *p);
@@ -148,14 +170,21 @@ struct reactor {
 	struct qos_guard *guard; /* of the control thread: core/qos_guard.h */
 };
 
+/* Bounds of the windows: min <= max <= REACTOR_IDLE_LIMIT_NS. Both 0 among options: the defaults.
+ */
+struct reactor_idle {
+	uint64_t min_ns, max_ns;
+};
+
 struct reactor_opts {
 	const char *name;	/* thread name; at most 15 characters */
 	int cpu;		/* pin to this CPU; -1: do not pin */
 	enum reactor_mode mode;
-	uint64_t idle_ns;	/* 0: REACTOR_IDLE_NS */
+	struct reactor_idle idle;
 };
 
-/* Allocates; does not run yet. 0, -EINVAL (CPU not available), -ENOSPC (REACTOR_MAX), -EMFILE, -ENOMEM. */
+/* Allocates; does not run yet. 0, -EINVAL (CPU not available, idle out of bounds), -ENOSPC
+ * (REACTOR_MAX), -EMFILE, -ENOMEM. */
 int reactor_create(const struct reactor_opts *opts, struct reactor **ret_r);
 
 /* Run on a new thread, or on the calling one until reactor_stop() (the control reactor is main's). */
@@ -180,6 +209,9 @@ struct reactor *reactor_self(void);
 /* At run time, any thread; takes effect within a turn. */
 void reactor_set_mode(struct reactor *r, enum reactor_mode mode);
 enum reactor_mode reactor_get_mode(const struct reactor *r);
+/* 0 or -EINVAL. */
+int reactor_set_idle(struct reactor *r, const struct reactor_idle *idle);
+struct reactor_idle reactor_get_idle(const struct reactor *r);
 
 /* A snapshot; any thread. */
 void reactor_get_stats(const struct reactor *r, struct reactor_stats *ret);

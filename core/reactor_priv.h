@@ -36,11 +36,15 @@ struct reactor_priv {
 	/* written by senders */
 	struct mpsc inbox cc_aligned(CACHELINE_BYTES);
 	uint32_t sleeping; /* atomic: a sender must write to wake_fd */
-	uint32_t mode;	   /* atomic: as asked for */
+	uint32_t asked; /* atomic: REACTOR_ASKED_MODE, above it a count of the changes of asked_idle
+			 */
+	uint64_t asked_idle; /* atomic: min << 32 | max, in nanoseconds */
 	uint32_t stop;	   /* atomic */
 	/* the own thread's */
-	uint32_t cur_mode cc_aligned(CACHELINE_BYTES);
-	uint64_t idle_ticks, look_ticks, look_poll_ticks, cold_ticks, rebase_ticks;
+	uint32_t cur_asked cc_aligned(CACHELINE_BYTES);
+	uint32_t cur_mode;
+	struct idle_bounds idle; /* in ticks */
+	uint64_t look_ticks, look_poll_ticks, cold_ticks, rebase_ticks;
 	uint64_t base_ticks, base_ns; /* now_ns = base_ns + (now_ticks - base_ticks) */
 	uint64_t turn_ticks;	      /* start of the turn that is being accounted */
 	uint32_t turn_work;	      /* and what it found */
@@ -65,6 +69,10 @@ struct reactor_priv {
 	uint32_t running; /* atomic */
 };
 
+/* What is asked for takes one look per turn. */
+#define REACTOR_ASKED_MODE 0xffu
+#define REACTOR_ASKED_IDLE 0x100u
+
 /* A counter with one writer. */
 #define counter_add(x, n) __atomic_store_n(&(x), (x) + (n), __ATOMIC_RELAXED)
 #define counter_set(x, v) __atomic_store_n(&(x), (v), __ATOMIC_RELAXED)
@@ -77,6 +85,8 @@ static inline bool reactor_is_mine(const struct reactor *r)
 	return reactor_self() == r || !__atomic_load_n(&r->priv->running, __ATOMIC_ACQUIRE);
 }
 
+/* Mode and bounds become what is asked for. */
+void reactor_take_asked(struct reactor *r);
 /* Reads the clocks: now_ticks and now_ns. */
 void reactor_update_now(struct reactor *r);
 /* The tick counter starts anew from the clock. */
@@ -98,7 +108,10 @@ unsigned reactor_run_deadlines(struct reactor *r);
 /* poller.c */
 void poller_set_state(struct poller *p, enum poller_state state);
 void poller_make_hot(struct poller *p);
-/* The poller found nothing for long enough: arm it, or put it among the cold. */
-void poller_demote(struct poller *p);
+/* The poller found nothing for at least the shortest window: shall it go on? Else arm it, put it
+ * among the cold, or let it rest. */
+void poller_found_nothing(struct poller *p);
+/* Armed or cold, it has work again: hot, and the window learns. */
+void poller_return(struct poller *p);
 
 #endif

@@ -50,15 +50,30 @@ static void reactor_read_inbox(struct reactor *r)
 	}
 }
 
+void reactor_take_asked(struct reactor *r)
+{
+	struct reactor_priv *pr = r->priv;
+	struct reactor_idle idle;
+
+	/* Partner: reactor_set_idle(), which counts after it has stored. */
+	pr->cur_asked = __atomic_load_n(&pr->asked, __ATOMIC_ACQUIRE);
+	pr->cur_mode = pr->cur_asked & REACTOR_ASKED_MODE;
+	idle = reactor_get_idle(r);
+	pr->idle.min = mono_ns_to_ticks(idle.min_ns);
+	pr->idle.max = mono_ns_to_ticks(idle.max_ns);
+}
+
 /* All pollers that rest are hot again: what "idle" means has changed. */
-static void reactor_apply_mode(struct reactor *r)
+static void reactor_apply_asked(struct reactor *r)
 {
 	struct list *lists[] = { &r->cold, &r->armed }, *pos, *tmp;
 
-	r->priv->cur_mode = counter_get(r->priv->mode);
+	reactor_take_asked(r);
 	for (unsigned i = 0; i < ARRAY_SIZE(lists); i++)
 		list_for_each_safe (pos, tmp, lists[i])
 			poller_make_hot(list_entry(pos, struct poller, link));
+	list_for_each (pos, &r->hot)
+		idle_bound(&list_entry(pos, struct poller, link)->idle, &r->priv->idle);
 }
 
 static void reactor_poll_one(struct reactor *r, struct poller *p)
@@ -76,9 +91,9 @@ static void reactor_poll_one(struct reactor *r, struct poller *p)
 	}
 	if (!pr->current || p->state != POLLER_HOT)
 		return;
-	if (r->now_ticks - p->last_work_ticks > pr->idle_ticks ||
+	if (r->now_ticks - p->last_work_ticks > pr->idle.min ||
 	    cc_unlikely(pr->cur_mode == REACTOR_INTERRUPT))
-		poller_demote(p);
+		poller_found_nothing(p);
 }
 
 static void reactor_poll_hot(struct reactor *r)
@@ -112,7 +127,7 @@ static void reactor_poll_cold(struct reactor *r)
 	n = p->ops->poll(p);
 	r->work += n;
 	if (n && pr->current)
-		poller_make_hot(p);
+		poller_return(p);
 	pr->current = NULL;
 }
 
@@ -162,8 +177,8 @@ unsigned reactor_once(struct reactor *r)
 	pr->turn_ticks = r->now_ticks;
 	counter_add(pr->turns, 1);
 
-	if (cc_unlikely(counter_get(pr->mode) != pr->cur_mode))
-		reactor_apply_mode(r);
+	if (cc_unlikely(counter_get(pr->asked) != pr->cur_asked))
+		reactor_apply_asked(r);
 	reactor_read_inbox(r);
 	if (!list_is_empty(&pr->deadlines))
 		r->work += reactor_run_deadlines(r);
@@ -201,11 +216,11 @@ static void reactor_dispatch(struct reactor *r, struct epoll_event *events, int 
 
 		if (owner & REACTOR_TAG_POLLER) {
 			/* Armed: hot, that is polled in this turn. Hot or cold: it will be looked
-			 * at anyway. */
+			 * at anyway. At rest: of work that has been found long since. */
 			struct poller *p = (void *)(uintptr_t)(owner - REACTOR_TAG_POLLER);
 
-			if (p->state == POLLER_ARMED)
-				poller_make_hot(p);
+			if (p->is_armed)
+				poller_return(p);
 		} else if (owner) {
 			struct reactor_fd *rfd = (void *)(uintptr_t)owner;
 
@@ -234,8 +249,10 @@ void reactor_look(struct reactor *r, bool now_if_cold)
 		return;
 	pr->last_look = r->now_ticks;
 	n = epoll_wait(pr->epfd, events, REACTOR_EVENTS, 0);
-	if (n > 0)
-		reactor_dispatch(r, events, n);
+	if (n <= 0)
+		return;
+	r->now_ticks = mono_ticks(); /* the gaps end here */
+	reactor_dispatch(r, events, n);
 }
 
 bool reactor_may_sleep(const struct reactor *r)
@@ -291,7 +308,7 @@ void reactor_sleep(struct reactor *r)
 	__atomic_store_n(&pr->sleeping, 1, __ATOMIC_RELAXED);
 	barrier_full();
 	if (!mpsc_is_empty(&pr->inbox) || counter_get(pr->stop) ||
-	    counter_get(pr->mode) != pr->cur_mode) {
+	    counter_get(pr->asked) != pr->cur_asked) {
 		ts = (struct timespec){ 0 };
 		timeout = &ts;
 	} else {

@@ -24,7 +24,9 @@ static void quiet(enum log_level level, const char *tag, const char *text)
 /* A reactor that the test turns by hand. */
 static struct reactor *adopt(enum reactor_mode mode, uint64_t idle_ns)
 {
-	struct reactor_opts o = { .name = "test", .cpu = -1, .mode = mode, .idle_ns = idle_ns };
+	struct reactor_opts o = {
+		.name = "test", .cpu = -1, .mode = mode, .idle = { idle_ns, idle_ns }
+	};
 	struct reactor *r;
 
 	assert_int_equal(reactor_create(&o, &r), 0);
@@ -54,7 +56,7 @@ struct source {
 	struct poller p;
 	unsigned work; /* to be found, one a poll */
 	unsigned polls, flushes, arms, disarms;
-	bool arm_finds;
+	bool arm_finds, expects;
 	struct source *marks; /* marked dirty by flush */
 	struct source *detaches;
 	char log[64];
@@ -162,7 +164,7 @@ static void flushes_that_mark_each_other_do_not_hold_the_turn(void **state)
 
 static void detach_inside_poll_is_safe(void **state)
 {
-	struct reactor *r = adopt(REACTOR_ADAPTIVE, 3600 * MONO_NS_PER_SEC);
+	struct reactor *r = adopt(REACTOR_ADAPTIVE, REACTOR_IDLE_LIMIT_NS);
 
 	(void)state;
 	for (unsigned who = 0; who < 3; who++) {
@@ -221,6 +223,117 @@ static void an_idle_poller_is_armed_and_its_fd_wakes_it(void **state)
 	poller_detach(&s.p);
 	close(fd);
 	reactor_destroy(r);
+}
+
+static unsigned kicked_turn(struct reactor *r, struct source *s, int fd)
+{
+	uint64_t one = 1;
+
+	while (s->p.state == POLLER_HOT)
+		reactor_turn(r);
+	usleep(10);
+	s->work = 1;
+	assert_int_equal(write(fd, &one, sizeof(one)), sizeof(one));
+	return reactor_turn(r);
+}
+
+static void the_window_follows_the_gaps_and_the_bounds(void **state)
+{
+	struct reactor *r = adopt(REACTOR_INTERRUPT, REACTOR_IDLE_LIMIT_NS);
+	struct reactor_idle idle = { 0, 1000 };
+	struct source s = { 0 };
+	int fd = eventfd(0, EFD_NONBLOCK);
+
+	(void)state;
+	poller_attach(r, &s.p, &source_ops, fd);
+	assert_in_range(poller_window_ns(&s.p), REACTOR_IDLE_LIMIT_NS - 1, REACTOR_IDLE_LIMIT_NS);
+	assert_int_equal(reactor_set_idle(r, &idle), 0);
+	assert_int_equal(reactor_get_idle(r).max_ns, 1000);
+	reactor_turn(r);
+	assert_in_range(poller_window_ns(&s.p), 990, 1000);
+	assert_int_equal(kicked_turn(r, &s, fd), 1); /* 10 us: far */
+	assert_in_range(poller_window_ns(&s.p), 740, 750);
+	idle = (struct reactor_idle){ 500, REACTOR_IDLE_LIMIT_NS };
+	assert_int_equal(reactor_set_idle(r, &idle), 0);
+	assert_int_equal(kicked_turn(r, &s, fd), 1); /* near */
+	assert_in_range(poller_window_ns(&s.p), 15000, REACTOR_IDLE_LIMIT_NS);
+	idle = (struct reactor_idle){ 0, 0 };
+	assert_int_equal(reactor_set_idle(r, &idle), 0);
+	assert_int_equal(kicked_turn(r, &s, fd), 1);
+	assert_int_equal(poller_window_ns(&s.p), 0);
+	poller_detach(&s.p);
+	close(fd);
+	reactor_destroy(r);
+}
+
+static void bounds_are_checked(void **state)
+{
+	static const struct reactor_idle bad[] = { { 2, 1 },
+						   { 0, REACTOR_IDLE_LIMIT_NS + 1 },
+						   { 1, 0 } };
+	struct reactor *r = adopt(REACTOR_ADAPTIVE, 0);
+
+	(void)state;
+	assert_int_equal(reactor_get_idle(r).min_ns, REACTOR_IDLE_MIN_NS);
+	assert_int_equal(reactor_get_idle(r).max_ns, REACTOR_IDLE_MAX_NS);
+	for (unsigned i = 0; i < ARRAY_SIZE(bad); i++) {
+		struct reactor_opts o = { .name = "test", .cpu = -1, .idle = bad[i] };
+		struct reactor *none = NULL;
+
+		assert_int_equal(reactor_set_idle(r, &bad[i]), -EINVAL);
+		assert_int_equal(reactor_create(&o, &none), -EINVAL);
+		assert_null(none);
+	}
+	assert_int_equal(reactor_get_idle(r).max_ns, REACTOR_IDLE_MAX_NS);
+	reactor_destroy(r);
+}
+
+static bool source_expects(const struct poller *p)
+{
+	return container_of(p, struct source, p)->expects;
+}
+
+static const struct poller_ops expecting_ops = {
+	.name = "expecting",
+	.poll = source_poll,
+	.flush = source_flush,
+	.arm = source_arm,
+	.disarm = source_disarm,
+	.expects = source_expects,
+};
+
+static void who_expects_nothing_rests_without_being_armed(void **state)
+{
+	int fd = eventfd(0, EFD_NONBLOCK);
+	uint64_t one = 1;
+
+	(void)state;
+	for (unsigned m = 0; m < 3; m++) {
+		struct reactor *r = adopt((enum reactor_mode)m, 1);
+		struct source s = { .expects = false };
+
+		poller_attach(r, &s.p, &expecting_ops, fd);
+		while (s.p.state == POLLER_HOT)
+			reactor_turn(r);
+		assert_int_equal(s.p.state, POLLER_ARMED);
+		assert_int_equal(s.arms, 0);
+		s.polls = 0;
+		assert_int_equal(write(fd, &one, sizeof(one)), sizeof(one));
+		reactor_turn(r);
+		assert_int_equal(s.polls, 0);
+		s.expects = true;
+		s.work = 1;
+		poller_wake(&s.p);
+		assert_int_equal(reactor_turn(r), 1);
+		assert_int_equal(s.disarms, 0);
+		while (s.p.state == POLLER_HOT)
+			reactor_turn(r);
+		assert_int_equal(s.p.state, m == REACTOR_POLL ? POLLER_COLD : POLLER_ARMED);
+		assert_int_equal(s.arms, m == REACTOR_POLL ? 0 : 1);
+		poller_detach(&s.p);
+		reactor_destroy(r);
+	}
+	close(fd);
 }
 
 struct counted {
@@ -658,6 +771,9 @@ int main(void)
 		cmocka_unit_test(flushes_that_mark_each_other_do_not_hold_the_turn),
 		cmocka_unit_test(detach_inside_poll_is_safe),
 		cmocka_unit_test(an_idle_poller_is_armed_and_its_fd_wakes_it),
+		cmocka_unit_test(the_window_follows_the_gaps_and_the_bounds),
+		cmocka_unit_test(bounds_are_checked),
+		cmocka_unit_test(who_expects_nothing_rests_without_being_armed),
 		cmocka_unit_test(a_message_to_oneself_runs_later),
 		cmocka_unit_test(no_message_is_lost_and_each_sender_keeps_its_order),
 		cmocka_unit_test(in_mode_poll_an_idle_poller_is_cold_and_found_again),

@@ -346,7 +346,7 @@ static void set_true(void *arg)
 
 static void sleeper(enum reactor_mode mode, const char *query)
 {
-	struct reactor_opts o = { .name = "data", .cpu = -1, .mode = mode, .idle_ns = 1000 };
+	struct reactor_opts o = { .name = "data", .cpu = -1, .mode = mode, .idle = { 1000, 1000 } };
 	static char buf[2][4096] cc_aligned(4096);
 	struct reactor *data;
 	struct chain c[2];
