@@ -455,11 +455,19 @@ static bool ioq_arm(struct poller *p)
 	return nvme_qpair_peek(&q->qp, q->qp.cq_head, &word);
 }
 
+static bool ioq_expects(const struct poller *p)
+{
+	const struct nvme_ioq *q = container_of(p, struct nvme_ioq, poller);
+
+	return q->nfree != q->qp.depth || q->waiting.first;
+}
+
 static const struct poller_ops ioq_poller_ops = {
 	.name = "nvme",
 	.poll = ioq_poll,
 	.flush = ioq_flush,
 	.arm = ioq_arm,
+	.expects = ioq_expects,
 };
 
 void nvme_ioq_attach(void *arg)

@@ -365,12 +365,18 @@ static void urb_disarm(struct poller *p)
 		return; /* EAGAIN: nothing was signalled */
 }
 
+static bool urb_expects(const struct poller *p)
+{
+	return container_of(p, struct urb_chan, poller)->chan->inflight != 0;
+}
+
 static const struct poller_ops urb_poller_ops = {
 	.name = "file",
 	.poll = urb_poll,
 	.flush = urb_flush,
 	.arm = urb_arm,
 	.disarm = urb_disarm,
+	.expects = urb_expects,
 };
 
 /* The best ring this kernel has: one issuer and its own time to look at completions (6.1), less
