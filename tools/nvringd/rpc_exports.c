@@ -175,6 +175,7 @@ static struct json_object *queue_json(const struct vu_queue_info *q)
 	json_object_object_add(obj, "inflight", json_object_new_int(q->inflight));
 	json_object_object_add(obj, "reactor", json_object_new_int((int)q->reactor_id));
 	json_object_object_add(obj, "cpu", json_object_new_int(q->reactor_cpu));
+	json_object_object_add(obj, "window", rpc_number(q->window_ns));
 	json_object_object_add(obj, "requests", rpc_number(q->cnt.chains));
 	json_object_object_add(obj, "polls", rpc_number(q->cnt.polls));
 	json_object_object_add(obj, "empty_polls", rpc_number(q->cnt.empty_polls));

@@ -80,6 +80,7 @@ struct vu_queue_info {
 	uint16_t size, avail_idx, used_idx, inflight;
 	int reactor_cpu;
 	unsigned reactor_id;
+	uint64_t window_ns; /* polled in vain for so long before it sleeps */
 	struct vq_counters cnt; /* since the front-end connected, over moves and stops */
 };
 

@@ -474,6 +474,7 @@ static cc_looks_on void queue_info(const struct vu_session *s, const struct vu_r
 	ret->inflight = cc_read_once(ring->q->vq.ninflight);
 	ret->reactor_cpu = ring->q->reactor->cpu;
 	ret->reactor_id = ring->q->reactor->id;
+	ret->window_ns = poller_window_ns(&ring->q->poller);
 	ret->cnt.chains += cc_read_once(ring->q->vq.cnt.chains);
 	ret->cnt.polls += cc_read_once(ring->q->vq.cnt.polls);
 	ret->cnt.empty_polls += cc_read_once(ring->q->vq.cnt.empty_polls);
