@@ -67,6 +67,11 @@ class Methods(DaemonCase):
         ("vhost_move_queue", {"ctrlr": "z", "queue": 256, "reactor": 0}, PARAMS, "queue: "),
         ("vhost_move_queue", {"ctrlr": "z", "queue": 0}, PARAMS, "reactor: "),
         ("framework_get_reactors", {"id": 1}, PARAMS, "id: unknown key"),
+        ("reactor_set_idle", {"max_us": 5}, PARAMS, "min_us: missing"),
+        ("reactor_set_idle", {"min_us": 6, "max_us": 5}, PARAMS,
+         "the shortest idle window, 6 us, is more than the longest, 5 us"),
+        ("reactor_set_idle", {"min_us": 0, "max_us": 0}, PARAMS, "max_us: must be a number from 1 to 1000000"),
+        ("reactor_set_idle", {"min_us": 1, "max_us": 2, "id": 4711}, PARAMS, "id: \"all\" or a number from 0 to"),
         ("reactor_set_mode", {"mode": "fast"}, PARAMS, "mode: adaptive, poll or interrupt"),
         ("reactor_set_mode", {"mode": "poll", "id": 4711}, PARAMS, "id: \"all\" or a number from 0 to"),
         ("reactor_set_mode", {"mode": "poll", "id": "some"}, PARAMS, "id: \"all\" or a number from 0 to"),
@@ -177,6 +182,17 @@ class Methods(DaemonCase):
         self.cli("reactor", "rebalance", "on")
         self.assertEqual(self.cli("reactor", "rebalance"), "on, 0 queues moved so far\n")
         self.assertIn("on or off, not 'maybe'", self.cli("reactor", "rebalance", "maybe", status=2))
+
+    def test_idle_bounds(self):
+        def bounds():
+            return {(r["idle_min"], r["idle_max"]) for r in self.call("framework_get_reactors")["reactors"]}
+        self.assertEqual(bounds(), {(10000, 200000)})
+        self.call("reactor_set_idle", id=0, min_us=0, max_us=1)
+        self.assertIn((0, 1000), bounds())
+        self.call("reactor_set_idle", min_us=1000000, max_us=1000000)
+        self.assertEqual(bounds(), {(1000000000, 1000000000)})
+        saved = self.call("framework_get_config")["reactors"]
+        self.assertEqual((saved["idle_min_us"], saved["idle_max_us"]), (1000000, 1000000))
 
     def test_log_level(self):
         self.assertEqual(self.call("log_get_level"), "notice")

@@ -91,6 +91,8 @@ static const struct bad_case {
 	  "c.json: reactors.cpus: \"3-1\" is no list of CPUs such as 0-3,8" },
 	{ "{\"reactors\": {\"rebalance\": 1}}",
 	  "c.json: reactors.rebalance: must be true or false, not 1" },
+	{ "{\"reactors\": {\"idle_max_us\": 0}}",
+	  "c.json: reactors.idle_max_us: must be a number from 1 to 1000000, not 0" },
 	{ "{\"reactors\": []}", "c.json: reactors: must be an object" },
 	{ "{\"rpc\": {\"socket\": false}}", "c.json: rpc.socket: must be a text, not false" },
 	{ "{\"log_level\": \"\xff\"}", "c.json: line 1: not JSON: invalid utf-8 string" },
@@ -177,6 +179,8 @@ static void what_is_built_can_be_parsed_back(void **state)
 	static const char text[] =
 		"{\"reactors\": {\"cpus\": \"0-1,3\", \"mode\": \"poll\", \"rebalance\": false},"
 		"\"log_level\": \"debug\","
+		"{\"reactors\": {\"cpus\": \"0-1,3\", \"mode\": \"poll\", \"idle_min_us\": 7,"
+		"\"idle_max_us\": 70}, \"log_level\": \"debug\","
 		"\"lock_wait_ms\": 17, \"rpc\": {\"socket\": \"/r.sock\"},"
 		"\"disks\": [{\"name\": \"a\", \"uri\": \"file:/x%3Fy?direct=0\", \"read_only\": true}],"
 		"\"exports\": [{\"name\": \"e\", \"disk\": \"a\", \"type\": \"vhost-user-blk\","

@@ -84,6 +84,7 @@ int cli_export_delete(struct cli *cli);
 int cli_export_show(struct cli *cli);
 int cli_vhost_move(struct cli *cli);
 int cli_reactor_list(struct cli *cli);
+int cli_reactor_idle(struct cli *cli);
 int cli_reactor_mode(struct cli *cli);
 int cli_reactor_rebalance(struct cli *cli);
 int cli_setup_status(struct cli *cli);

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Commands about the daemon as a whole: status, version, reactors, log, configuration, raw calls. */
 #include <ctype.h>
+#include <errno.h>
 #include <json-c/json.h>
 #include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -77,16 +79,46 @@ int cli_reactor_list(struct cli *cli)
 	return show_call(cli, "framework_get_reactors", NULL, show_reactors);
 }
 
-int cli_reactor_mode(struct cli *cli)
+/* @text may be NULL: all of them. */
+static void add_reactor_id(struct json_object *params, const char *text)
 {
-	struct json_object *params = json_object_new_object();
-	const char *id = cli->args[1] ? cli->args[1] : "all";
+	const char *id = text ? text : "all";
 
-	json_object_object_add(params, "mode", json_object_new_string(cli->args[0]));
 	if (isdigit((unsigned char)id[0]))
 		json_object_object_add(params, "id", json_tokener_parse(id));
 	else
 		json_object_object_add(params, "id", json_object_new_string(id));
+}
+
+int cli_reactor_idle(struct cli *cli)
+{
+	static const char *const keys[] = { "min_us", "max_us" };
+	struct json_object *params = json_object_new_object();
+
+	for (unsigned i = 0; i < 2; i++) {
+		const char *text = cli->args[i];
+		unsigned long us;
+		char *end;
+
+		errno = 0;
+		us = strtoul(text, &end, 10);
+		if (!isdigit((unsigned char)text[0]) || *end || errno || us > INT_MAX) {
+			json_object_put(params);
+			return cli_error(CLI_USAGE, "%s: a number of microseconds, not \"%.60s\"",
+					 i == 0 ? "MIN" : "MAX", text);
+		}
+		json_object_object_add(params, keys[i], json_object_new_int((int)us));
+	}
+	add_reactor_id(params, cli->args[2]);
+	return show_call(cli, "reactor_set_idle", params, NULL);
+}
+
+int cli_reactor_mode(struct cli *cli)
+{
+	struct json_object *params = json_object_new_object();
+
+	json_object_object_add(params, "mode", json_object_new_string(cli->args[0]));
+	add_reactor_id(params, cli->args[1]);
 	return show_call(cli, "reactor_set_mode", params, NULL);
 }
 

@@ -42,6 +42,11 @@ const struct cli_command cli_commands[] = {
 	  "front-end connects again. See 'export show' (queues) and 'reactor list'.\n",
 	  .fn = cli_vhost_move },
 	{ "reactor list", NULL, "the data threads and what they do", .fn = cli_reactor_list },
+	{ "reactor idle", "MIN MAX [ID]", "for how long an idle queue is polled, in microseconds",
+	  "In mode adaptive each queue has a window between MIN and MAX, which grows while polling\n"
+	  "pays and shrinks while it does not ('export show --json' tells it). Without ID for all\n"
+	  "data threads.\n",
+	  .fn = cli_reactor_idle },
 	{ "reactor mode", "MODE [ID]", "adaptive, poll or interrupt; without ID on all of them",
 	  .fn = cli_reactor_mode },
 	{ "reactor rebalance", "[on|off]",

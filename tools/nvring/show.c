@@ -106,9 +106,11 @@ static const char *percent(uint64_t part, uint64_t whole, char buf[SHOW_TEXT_MAX
 
 void show_reactors(struct json_object *reactors)
 {
-	struct table *t = table_create(">REACTOR|>CPU|MODE|>BUSY|>SPINNING|>ASLEEP|>POLLERS|>HOT");
+	struct table *t =
+		table_create(">REACTOR|>CPU|MODE|IDLE|>BUSY|>SPINNING|>ASLEEP|>POLLERS|>HOT");
 	char id[SHOW_TEXT_MAX], cpu[SHOW_TEXT_MAX], busy[SHOW_TEXT_MAX], idle[SHOW_TEXT_MAX];
 	char sleep[SHOW_TEXT_MAX], pollers[SHOW_TEXT_MAX], hot[SHOW_TEXT_MAX];
+	char window[2 * SHOW_TEXT_MAX];
 	struct json_object *arr = jget(reactors, "reactors");
 
 	for (size_t i = 0; i < jget_count(arr, ""); i++) {
@@ -116,8 +118,10 @@ void show_reactors(struct json_object *reactors)
 		uint64_t b = jget_number(r, "busy"), s = jget_number(r, "sleep");
 		uint64_t all = b + s + jget_number(r, "idle");
 
+		snprintf(window, sizeof(window), "%" PRIu64 "-%" PRIu64 " us",
+			 jget_number(r, "idle_min") / 1000, jget_number(r, "idle_max") / 1000);
 		table_row(t, show_count(jget_number(r, "id"), id),
-			  show_count(jget_number(r, "lcore"), cpu), jget_text(r, "mode"),
+			  show_count(jget_number(r, "lcore"), cpu), jget_text(r, "mode"), window,
 			  percent(b, all, busy), percent(all - b - s, all, idle),
 			  percent(s, all, sleep), show_count(jget_number(r, "pollers"), pollers),
 			  show_count(jget_number(r, "hot"), hot));

@@ -41,6 +41,8 @@ void config_init(struct config *c)
 	*c = (struct config){
 		.mode = REACTOR_ADAPTIVE,
 		.rebalance = true,
+		.idle_min_us = REACTOR_IDLE_MIN_NS / MONO_NS_PER_US,
+		.idle_max_us = REACTOR_IDLE_MAX_NS / MONO_NS_PER_US,
 		.log_level = LOG_LEVEL_NOTICE,
 		.lock_wait_ms = CONFIG_LOCK_WAIT_MS,
 		.rpc_on = true,
@@ -183,10 +185,25 @@ int config_add_export(struct config *c, const struct config_export *e, struct er
 	return 0;
 }
 
+int config_idle(const struct config *c, struct reactor_idle *ret, struct errbuf *eb)
+{
+	if (c->idle_min_us > c->idle_max_us)
+		return errbuf_set(
+			eb, -EINVAL,
+			"the shortest idle window, %u us, is more than the longest, %u us",
+			c->idle_min_us, c->idle_max_us);
+	ret->min_ns = c->idle_min_us * MONO_NS_PER_US;
+	ret->max_ns = c->idle_max_us * MONO_NS_PER_US;
+	return 0;
+}
+
 int config_finish(struct config *c, struct errbuf *eb)
 {
 	char full[JREAD_WHERE_MAX];
+	struct reactor_idle idle;
 
+	if (config_idle(c, &idle, eb))
+		return -EINVAL;
 	for (unsigned i = 0; i < c->nexports; i++) {
 		struct config_export *e = &c->exports[i];
 		char name[BDEV_NAME_MAX];
@@ -226,12 +243,15 @@ static const struct jread_field top_fields[] = {
 struct file_reactors {
 	char cpus[256], mode[16];
 	bool rebalance;
+	unsigned idle_min_us, idle_max_us;
 };
 
 static const struct jread_field reactors_fields[] = {
 	JREAD_ROW_TEXT(struct file_reactors, cpus, "cpus", false),
 	JREAD_ROW_TEXT(struct file_reactors, mode, "mode", false),
 	JREAD_ROW_BOOL(struct file_reactors, rebalance, "rebalance"),
+	JREAD_ROW_UINT(struct file_reactors, idle_min_us, "idle_min_us", 0, CONFIG_IDLE_US_MAX),
+	JREAD_ROW_UINT(struct file_reactors, idle_max_us, "idle_max_us", 1, CONFIG_IDLE_US_MAX),
 };
 
 static const struct jread_field rpc_fields[] = {
@@ -243,7 +263,9 @@ static int parse_reactors(struct config *c, const char *top, struct json_object 
 			  struct errbuf *eb)
 {
 	char where[JREAD_WHERE_MAX], full[JREAD_WHERE_MAX];
-	struct file_reactors r = { .rebalance = c->rebalance };
+	struct file_reactors r = {
+		.rebalance = c->rebalance, .idle_min_us = c->idle_min_us, .idle_max_us = c->idle_max_us
+	};
 	struct errbuf why;
 	cpu_set_t set;
 	int err;
@@ -261,6 +283,8 @@ static int parse_reactors(struct config *c, const char *top, struct json_object 
 	c->rebalance = r.rebalance;
 	if (r.cpus[0])
 		memcpy(c->cpus, r.cpus, sizeof(c->cpus));
+	c->idle_min_us = r.idle_min_us;
+	c->idle_max_us = r.idle_max_us;
 	return 0;
 }
 

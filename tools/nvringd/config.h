@@ -25,6 +25,7 @@ struct json_object;
 #define CONFIG_QUEUES_DEFAULT 64 /* offered per export; a queue costs memory only once it is used */
 #define CONFIG_LOCK_WAIT_MS   5000 /* the kernel may still be finishing I/O of a killed predecessor */
 #define CONFIG_LOCK_WAIT_MS_MAX 600000
+#define CONFIG_IDLE_US_MAX	(REACTOR_IDLE_LIMIT_NS / MONO_NS_PER_US)
 
 struct config_disk {
 	char name[BDEV_NAME_MAX];
@@ -54,6 +55,7 @@ struct config {
 	char cpus[256];	 /* "0-3,8"; empty: the first CONFIG_CPUS_DEFAULT that are allowed */
 	enum reactor_mode mode;
 	bool rebalance; /* queues move to where there is less to do */
+	unsigned idle_min_us, idle_max_us; /* bounds of the windows, core/idle.h */
 	enum log_level log_level;
 	unsigned lock_wait_ms;
 	bool rpc_on;
@@ -81,6 +83,9 @@ int config_load(struct config *c, const char *path, struct errbuf *eb);
 
 /* What can be said only when everything is known: exports without a disk; names for those that have none. */
 int config_finish(struct config *c, struct errbuf *eb);
+
+/* The bounds that @c says, checked: min <= max. 0, or -EINVAL with eb. */
+int config_idle(const struct config *c, struct reactor_idle *ret, struct errbuf *eb);
 
 /* The checks of one item, for those who add while the daemon runs. @where: the key's place in errors. */
 int config_disk_check(const struct config_disk *d, struct errbuf *eb);

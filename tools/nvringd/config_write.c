@@ -50,6 +50,8 @@ static struct json_object *build_reactors(const struct config *c)
 		json_object_object_add(obj, "cpus", json_object_new_string(c->cpus));
 	json_object_object_add(obj, "mode", json_object_new_string(reactor_mode_name(c->mode)));
 	json_object_object_add(obj, "rebalance", json_object_new_boolean(c->rebalance));
+	json_object_object_add(obj, "idle_min_us", json_object_new_int((int)c->idle_min_us));
+	json_object_object_add(obj, "idle_max_us", json_object_new_int((int)c->idle_max_us));
 	return obj;
 }
 

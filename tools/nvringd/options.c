@@ -23,6 +23,8 @@ enum {
 	OPT_CPUS,
 	OPT_MODE,
 	OPT_REBALANCE,
+	OPT_IDLE_MIN,
+	OPT_IDLE_MAX,
 	OPT_LOG_LEVEL,
 	OPT_LOCK_WAIT,
 	OPT_SOCKET_PATH,
@@ -42,6 +44,8 @@ static const struct option long_options[] = {
 	{ "cpus", required_argument, NULL, OPT_CPUS },
 	{ "mode", required_argument, NULL, OPT_MODE },
 	{ "rebalance", required_argument, NULL, OPT_REBALANCE },
+	{ "idle-min", required_argument, NULL, OPT_IDLE_MIN },
+	{ "idle-max", required_argument, NULL, OPT_IDLE_MAX },
 	{ "log-level", required_argument, NULL, OPT_LOG_LEVEL },
 	{ "lock-wait", required_argument, NULL, OPT_LOCK_WAIT },
 	{ "socket-path", required_argument, NULL, OPT_SOCKET_PATH },
@@ -88,6 +92,10 @@ static const char help_text[] =
 	"  --mode MODE               adaptive (default), poll or interrupt\n"
 	"  --rebalance on|off        move queues from a busy data thread to one that has\n"
 	"                            time (default on)\n"
+	"  --idle-min USEC           adaptive: an idle queue is polled for so long at least\n"
+	"                            before it sleeps (default 10), and\n"
+	"  --idle-max USEC           so long at most (default 200); each queue's window\n"
+	"                            grows and shrinks between the two\n"
 	"  --rpc SOCKET              control socket (default: /run/nvring/nvring.sock\n"
 	"                            for root, else $XDG_RUNTIME_DIR/nvring.sock)\n"
 	"  --no-rpc                  no control socket\n"
@@ -308,6 +316,10 @@ static int take_option(struct config *c, struct single *one, int opt, char *arg,
 		return 0;
 	case OPT_REBALANCE:
 		return set_rebalance(c, arg, eb);
+	case OPT_IDLE_MIN:
+		return parse_number("--idle-min", arg, 0, CONFIG_IDLE_US_MAX, &c->idle_min_us, eb);
+	case OPT_IDLE_MAX:
+		return parse_number("--idle-max", arg, 1, CONFIG_IDLE_US_MAX, &c->idle_max_us, eb);
 	case OPT_LOG_LEVEL:
 		if (log_level_parse(arg, &c->log_level))
 			return errbuf_set(eb, -EINVAL,

@@ -37,6 +37,7 @@ static void get_version(struct rpc_call *call, const void *params)
 static struct json_object *reactor_json(const struct reactor *r)
 {
 	struct json_object *obj = json_object_new_object();
+	struct reactor_idle idle = reactor_get_idle(r);
 	struct reactor_stats st;
 
 	reactor_get_stats(r, &st);
@@ -47,6 +48,8 @@ static struct json_object *reactor_json(const struct reactor *r)
 		obj, "mode", json_object_new_string(reactor_mode_name(reactor_get_mode(r))));
 	json_object_object_add(obj, "in_interrupt",
 			       json_object_new_boolean(reactor_get_mode(r) == REACTOR_INTERRUPT));
+	json_object_object_add(obj, "idle_min", rpc_number(idle.min_ns));
+	json_object_object_add(obj, "idle_max", rpc_number(idle.max_ns));
 	json_object_object_add(obj, "busy", rpc_number(st.busy_ns));
 	json_object_object_add(obj, "idle", rpc_number(st.idle_ns));
 	json_object_object_add(obj, "sleep", rpc_number(st.sleep_ns));
@@ -74,6 +77,30 @@ static void get_reactors(struct rpc_call *call, const void *params)
 	rpc_answer(call, obj);
 }
 
+/* Which reactors @id means: [*ret_first, *ret_end), all of them without one. Else it has answered.
+ */
+static int which_reactors(struct rpc_call *call, struct json_object *id, unsigned *ret_first,
+			  unsigned *ret_end)
+{
+	const struct wiring *w = rpc_wiring(call);
+	int64_t n;
+
+	*ret_first = 0;
+	*ret_end = w->nreactors;
+	if (!id || (json_object_is_type(id, json_type_string) &&
+		    strcmp(json_object_get_string(id), "all") == 0))
+		return 0;
+	n = json_object_get_int64(id);
+	if (!json_object_is_type(id, json_type_int) || n < 0 || n >= (int64_t)w->nreactors) {
+		rpc_fail(call, JSONRPC_INVALID_PARAMS, "id: \"all\" or a number from 0 to %u",
+			 w->nreactors - 1);
+		return -EINVAL;
+	}
+	*ret_first = (unsigned)n;
+	*ret_end = *ret_first + 1;
+	return 0;
+}
+
 struct mode_params {
 	struct json_object *id;
 	char mode[16];
@@ -89,30 +116,63 @@ static void set_mode(struct rpc_call *call, const void *params)
 	const struct mode_params *p = params;
 	struct wiring *w = rpc_wiring(call);
 	enum reactor_mode mode;
-	bool all, known;
-	int64_t id;
+	unsigned first, end;
 
-	all = !p->id || (json_object_is_type(p->id, json_type_string) &&
-			 strcmp(json_object_get_string(p->id), "all") == 0);
-	id = all ? -1 : json_object_get_int64(p->id);
-	known = all || (json_object_is_type(p->id, json_type_int) && id >= 0 &&
-			id < (int64_t)w->nreactors);
 	if (reactor_mode_parse(p->mode, &mode)) {
 		rpc_fail(call, JSONRPC_INVALID_PARAMS,
 			 "mode: adaptive, poll or interrupt, not \"%s\"", p->mode);
 		return;
 	}
-	if (!known) {
-		rpc_fail(call, JSONRPC_INVALID_PARAMS, "id: \"all\" or a number from 0 to %u",
-			 w->nreactors - 1);
+	if (which_reactors(call, p->id, &first, &end))
+		return;
+	for (unsigned i = first; i < end; i++)
+		reactor_set_mode(w->reactors[i], mode);
+	if (end - first == w->nreactors)
+		w->conf.mode = mode; /* what save_config writes */
+	rpc_answer(call, json_object_new_boolean(1));
+}
+
+struct idle_params {
+	struct json_object *id;
+	unsigned min_us, max_us;
+};
+
+#define IDLE_ROW(m, min_)                                                 \
+	{                                                                 \
+		.key = #m, .type = JREAD_UINT, .required = true,          \
+		.offset = offsetof(struct idle_params, m), .min = (min_), \
+		.max = CONFIG_IDLE_US_MAX                                 \
+	}
+
+static const struct jread_field idle_fields[] = {
+	JREAD_ROW_VALUE(struct idle_params, id, "id"),
+	IDLE_ROW(min_us, 0),
+	IDLE_ROW(max_us, 1),
+};
+
+static void set_idle(struct rpc_call *call, const void *params)
+{
+	const struct idle_params *p = params;
+	struct wiring *w = rpc_wiring(call);
+	struct config asked = w->conf;
+	struct reactor_idle idle;
+	unsigned first, end;
+	struct errbuf eb;
+
+	asked.idle_min_us = p->min_us;
+	asked.idle_max_us = p->max_us;
+	if (config_idle(&asked, &idle, &eb)) {
+		rpc_fail(call, JSONRPC_INVALID_PARAMS, "%s", eb.text);
 		return;
 	}
-	for (unsigned i = 0; i < w->nreactors; i++) {
-		if (all || id == (int64_t)i)
-			reactor_set_mode(w->reactors[i], mode);
+	if (which_reactors(call, p->id, &first, &end))
+		return;
+	for (unsigned i = first; i < end; i++)
+		(void)reactor_set_idle(w->reactors[i], &idle); /* checked above */
+	if (end - first == w->nreactors) {
+		w->conf.idle_min_us = p->min_us; /* what save_config writes */
+		w->conf.idle_max_us = p->max_us;
 	}
-	if (all)
-		w->conf.mode = mode; /* what save_config writes */
 	rpc_answer(call, json_object_new_boolean(1));
 }
 
@@ -251,6 +311,7 @@ static void save_config(struct rpc_call *call, const void *params)
 static const struct rpc_method methods[] = {
 	{ .name = "nvring_get_version", .fn = get_version },
 	{ .name = "framework_get_reactors", .fn = get_reactors },
+	{ .name = "reactor_set_idle", .fn = set_idle, PARAMS(struct idle_params, idle_fields) },
 	{ .name = "reactor_set_mode", .fn = set_mode, PARAMS(struct mode_params, mode_fields) },
 	{ .name = "reactor_get_rebalance", .fn = get_rebalance },
 	{ .name = "reactor_set_rebalance", .fn = set_rebalance,

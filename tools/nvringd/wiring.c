@@ -58,6 +58,8 @@ static int create_reactors(struct wiring *w, struct errbuf *eb)
 	char name[REACTOR_NAME_MAX];
 	int err = choose_cpus(&w->conf, &cpus, eb);
 
+	if (!err)
+		err = config_idle(&w->conf, &opts.idle, eb);
 	if (err)
 		return err;
 	w->reactors = calloc((size_t)CPU_COUNT(&cpus), sizeof(*w->reactors));
