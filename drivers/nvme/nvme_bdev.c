@@ -109,7 +109,7 @@ static int ns_look(struct nvme_ctrlr *c, uint32_t nsid, struct nvme_ns_info *ret
 static int nvme_chan_create(struct bdev *bdev, struct bdev_chan *chan)
 {
 	struct nvme_bdev *nb = nvme_bdev_of(bdev);
-	struct nvme_target *t = calloc(1, sizeof(*t));
+	struct nvme_target *t = aligned_alloc(CACHELINE_BYTES, sizeof(*t));
 	int err;
 
 	if (!t)
@@ -122,6 +122,7 @@ static int nvme_chan_create(struct bdev *bdev, struct bdev_chan *chan)
 		.has_deac = nb->has_deac,
 		.nsid = nb->nsid,
 	};
+	nvme_tenant_init(&t->tenant);
 	err = nvme_queues_get(nb->ctrlr, chan->reactor, &t->ioq, &t->is_remote);
 	if (err) {
 		free(t);

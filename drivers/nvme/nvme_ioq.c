@@ -74,7 +74,8 @@ void nvme_ioq_mark(struct nvme_ioq *q)
 /* The id is taken off the stack; its slot holds @bio. */
 static uint32_t slot_take(struct nvme_ioq *q, struct bio *bio)
 {
-	uint32_t cid = q->free[--q->nfree];
+	uint32_t *n = q->mode == NVME_IOQ_RUNNING ? &q->nfree : &q->share.nspare;
+	uint32_t cid = q->free[--*n];
 
 	q->slots[cid & q->slot_mask] = (struct nvme_slot){ .bio = bio, .cid = (uint16_t)cid };
 	return cid;
@@ -232,8 +233,7 @@ int nvme_ioq_send(struct nvme_ioq *q, uint32_t idx)
 	return err;
 }
 
-/* There is a slot. */
-static void ioq_start(struct nvme_ioq *q, struct bio *bio)
+void nvme_ioq_start(struct nvme_ioq *q, struct bio *bio)
 {
 	uint32_t idx = slot_take(q, bio) & q->slot_mask;
 	int err = nvme_ioq_send(q, idx);
@@ -244,16 +244,11 @@ static void ioq_start(struct nvme_ioq *q, struct bio *bio)
 	}
 }
 
-void nvme_ioq_pump(struct nvme_ioq *q)
-{
-	while (q->nfree && q->waiting.first)
-		ioq_start(q, bio_queue_pop(&q->waiting));
-}
-
 /* Of another reactor. The bio is its own message. */
 struct remote_io {
 	struct reactor_msg msg;
 	struct bio *bio;
+	uint16_t weight; /* of the channel, which is the sender's */
 };
 static_assert(sizeof(struct remote_io) <= sizeof(((struct bio *)NULL)->drv), "it lives there");
 
@@ -266,21 +261,24 @@ static cc_noinline void ioq_submit_slow(struct nvme_ioq *q, const struct nvme_ta
 		struct remote_io *io = (struct remote_io *)bio->drv;
 
 		io->bio = bio;
+		io->weight = bio->chan->weight;
 		reactor_send(q->reactor, &io->msg, remote_arrived);
 	} else if (q->mode == NVME_IOQ_DEAD) {
 		nvme_ioq_end(bio, -EIO);
-	} else if (!q->nfree || q->waiting.first) {
-		bio_queue_push(&q->waiting, bio);
+	} else if (q->nfree) {
+		nvme_ioq_start(q, bio);
 	} else {
-		ioq_start(q, bio);
+		nvme_ioq_wait(q, bio);
 	}
 }
 
 static void remote_arrived(struct reactor_msg *msg)
 {
-	struct bio *bio = container_of(msg, struct remote_io, msg)->bio;
-	const struct nvme_target *t = bio->chan->drv;
+	const struct remote_io *io = container_of(msg, struct remote_io, msg);
+	struct bio *bio = io->bio;
+	struct nvme_target *t = bio->chan->drv;
 
+	qos_tenant_set_weight(&t->tenant.drr, io->weight);
 	ioq_submit_slow(t->ioq, t, bio);
 }
 
@@ -290,7 +288,8 @@ void nvme_ioq_submit(struct bdev_chan *chan, struct bio *bio)
 	struct nvme_ioq *q = t->ioq;
 	struct cursor k;
 
-	/* without a slot there may be no memory either, and no domain: frozen, dead */
+	/* without a slot there may be no memory either, and no domain: frozen, dead; or others have
+	 * to be asked: shared */
 	if (cc_unlikely(t->is_remote || !q->nfree)) {
 		ioq_submit_slow(q, t, bio);
 		return;
@@ -345,12 +344,29 @@ void nvme_ioq_submit_batch(struct bdev_chan *chan, struct bio_queue *bios)
 	ioq_mark(q);
 }
 
+/* Who gets what has become free is decided when those whose I/O has ended in this turn have had the
+ * chance to come back: in a later round of flushes. */
+static cc_noinline void ioq_flush_shared(struct nvme_ioq *q)
+{
+	if (q->mode != NVME_IOQ_SHARED)
+		return;
+	if (q->share.is_back) {
+		q->share.is_back = false;
+		ioq_mark(q);
+		return;
+	}
+	nvme_ioq_pump(q);
+	nvme_qpair_flush(&q->qp);
+}
+
 static void ioq_flush(struct poller *p)
 {
 	struct nvme_ioq *q = container_of(p, struct nvme_ioq, poller);
 
 	if (cc_likely(q->mode == NVME_IOQ_RUNNING))
 		nvme_qpair_flush(&q->qp);
+	else
+		ioq_flush_shared(q);
 }
 
 /* Successes of one channel, back to where they came from. */
@@ -386,10 +402,11 @@ static cc_noinline bool ioq_reap_odd(struct nvme_ioq *q, uint32_t word)
 }
 
 /* Reaps up to POLL_MAX. Those that succeeded are collected per channel and end in this turn's
- * flush. */
-static cc_always_inline unsigned ioq_reap(struct nvme_ioq *q)
+ * flush. @is_shared, a constant: the mode. */
+static cc_always_inline unsigned ioq_reap(struct nvme_ioq *q, bool is_shared)
 {
-	uint32_t head = q->qp.cq_head, first = head, word, nfree = q->nfree;
+	uint32_t *const count = is_shared ? &q->share.nspare : &q->nfree;
+	uint32_t head = q->qp.cq_head, first = head, word, nfree = *count;
 	const uint32_t slot_mask = q->slot_mask;
 	struct nvme_slot *const slots = q->slots;
 	uint16_t *const free = q->free;
@@ -402,15 +419,17 @@ static cc_always_inline unsigned ioq_reap(struct nvme_ioq *q)
 		struct bio *bio = s->bio;
 
 		if (cc_unlikely(!bio || s->cid != NVME_QPAIR_CID(word) || word >> 17)) {
-			q->nfree = nfree;
+			*count = nfree;
 			if (!ioq_reap_odd(q, word)) {
-				nfree = q->nfree;
+				nfree = *count;
 				break;
 			}
-			nfree = q->nfree;
+			nfree = *count;
 			continue;
 		}
 		s->bio = NULL;
+		if (is_shared)
+			nvme_ioq_left(q, bio);
 		free[nfree++] = (uint16_t)(word + slot_mask + 1);
 		if (cc_unlikely(bio->chan != chan)) {
 			ioq_hand_back(chan, &bios);
@@ -419,23 +438,31 @@ static cc_always_inline unsigned ioq_reap(struct nvme_ioq *q)
 		*bios.last = bio;
 		bios.last = &bio->next;
 	}
-	q->nfree = nfree;
+	*count = nfree;
 	ioq_hand_back(chan, &bios);
 	nvme_qpair_advance(&q->qp, head);
 	return head - first;
 }
 
+static cc_noinline unsigned ioq_poll_shared(struct nvme_ioq *q)
+{
+	unsigned n;
+
+	if (q->mode != NVME_IOQ_SHARED)
+		return 0;
+	n = ioq_reap(q, true);
+	if (n && q->share.nwaiting)
+		q->share.is_back = true;
+	return n;
+}
+
 static unsigned ioq_poll(struct poller *p)
 {
 	struct nvme_ioq *q = container_of(p, struct nvme_ioq, poller);
-	unsigned n;
 
 	if (cc_unlikely(q->mode != NVME_IOQ_RUNNING))
-		return 0;
-	n = ioq_reap(q);
-	if (cc_unlikely(q->waiting.first))
-		nvme_ioq_pump(q);
-	return n;
+		return ioq_poll_shared(q);
+	return ioq_reap(q, false);
 }
 
 /* Interrupts are on all the time: MSI-X of a queue costs a system call to mask. */
@@ -444,10 +471,10 @@ static bool ioq_arm(struct poller *p)
 	struct nvme_ioq *q = container_of(p, struct nvme_ioq, poller);
 	uint32_t word;
 
-	if (q->mode != NVME_IOQ_RUNNING)
+	if (!nvme_ioq_is_live(q))
 		return false;
-	if (q->irq_fd < 0)
-		return q->nfree != q->qp.depth; /* nobody else would look */
+	if (q->irq_fd < 0) /* nobody else would look */
+		return q->nfree + q->share.nspare != q->qp.depth;
 	/* Partner: the device, which interrupts for entries that it posts after it knows our head.
 	 */
 	nvme_qpair_tell_head(&q->qp);

@@ -4,13 +4,18 @@
  *
  *   submit ─► slot, entry ─ flush ─► doorbell          poll ─► completion ─► slot ─► bdev_complete
  *      │ no slot, or not running                                  │ error status
- *      └─► waiting (several channels share the queue)             └─► again, at once or after CRD,
+ *      └─► waiting, per channel                                   └─► again, at once or after CRD,
  * or an error
  *
- *                 nvme_ioq_freeze        nvme_ioq_thaw: all that was under way is sent again
- *   RUNNING ────────────────────► FROZEN ────────────────────────────────────► RUNNING
- *                                   │ nvme_ioq_kill: all ends with -EIO
- *                                   └──────────────────────────────────► DEAD
+ *                 nvme_ioq_share: not enough for all
+ *   RUNNING ◄──────────────────────────────────────► SHARED
+ *      │          nvme_ioq_pump: enough again          │ ▲
+ *      └───────── nvme_ioq_freeze ──────► FROZEN ◄─────┘ │ nvme_ioq_thaw: all that was under way
+ *                                           │ └──────────┘ is sent again
+ *                                           │ nvme_ioq_kill: all ends with -EIO
+ *                                           └──────────────────────────────────► DEAD
+ *
+ * Whoever competes for a SHARED queue goes by weight; see nvme_ioq_share.c.
  *
  * A command id is a slot and a generation: an answer that comes twice, or late, finds another
  * generation in the slot and shows that the device lies.
@@ -20,6 +25,7 @@
 
 #include "core/bdev.h"
 #include "core/deadline.h"
+#include "core/qos_drr.h"
 #include "core/reactor.h"
 #include "drivers/nvme/nvme_qpair.h"
 
@@ -30,8 +36,20 @@ struct nvme_ioq;
 #define NVME_IOQ_LIST_BYTES_MIN 64u   /* room of a command, whatever the device transfers at once */
 #define NVME_IOQ_SGL_BYTES_MIN	1024u /* the same with SGLs: 64 descriptors */
 
-/* A namespace as a channel sees it: chan->drv. Made before the channel starts, constant afterwards.
+/*
+ * A channel as its queue sees it, while there is not enough for all. The reactor's of the queue,
+ * which touches it only while I/O of the channel is with the driver.
  */
+struct nvme_tenant {
+	struct qos_tenant drr; /* in the round while something waits */
+	struct bio_queue waiting;
+	struct list link; /* of share.active, while nios */
+	uint32_t nios;	  /* waiting or under way; 0 when the queue is RUNNING */
+	uint64_t cost;	  /* under way; the same */
+};
+
+/* A namespace as a channel sees it: chan->drv. Made before the channel starts, constant afterwards,
+ * but for the tenant. */
 struct nvme_target {
 	struct nvme_ioq *ioq;
 	uint64_t head[2]; /* first 8 bytes of a command without its id: BIO_READ, BIO_WRITE */
@@ -40,6 +58,8 @@ struct nvme_target {
 	bool has_deac;
 	bool is_remote; /* the queue is another reactor's: bios go there and back by message */
 	uint32_t nsid;
+	/* another reactor's line */
+	_Alignas(CACHELINE_BYTES) struct nvme_tenant tenant;
 };
 
 /* 16 bytes, four to a line. */
@@ -61,6 +81,7 @@ enum nvme_slot_state {
 
 enum nvme_ioq_mode {
 	NVME_IOQ_RUNNING,
+	NVME_IOQ_SHARED, /* the same, by weight */
 	NVME_IOQ_FROZEN,
 	NVME_IOQ_DEAD,
 };
@@ -70,6 +91,18 @@ enum nvme_ioq_report {
 	NVME_REPORT_ABORT = 1u << 0, /* of abort_cid */
 	NVME_REPORT_RESET = 1u << 1, /* commands do not end */
 	NVME_REPORT_LIE = 1u << 2,   /* a completion that belongs to nothing */
+};
+
+/* Who competes. Empty when the queue is RUNNING. */
+struct nvme_share {
+	struct qos_drr drr;
+	struct list active; /* tenants with I/O here */
+	uint32_t nactive, nwaiting;
+	uint32_t nspare;    /* free ids: nvme_ioq.nfree is 0 then, so that whoever comes waits */
+	uint64_t cost;	    /* under way, in units of QOS_COST_BYTES */
+	uint64_t needed_ns; /* when somebody last waited beside another one */
+	bool is_over;	    /* more is under way than the window allows, of the time before */
+	bool is_back;	    /* completions of this turn are not handed back yet */
 };
 
 struct nvme_ioq_opts {
@@ -92,7 +125,7 @@ struct nvme_ioq {
 	/* cold; the reactor's */
 	struct nvme_ctrlr *ctrlr;
 	struct reactor *reactor;
-	struct bio_queue waiting;
+	struct nvme_share share;
 	uint64_t *due_ns; /* by slot */
 	struct deadline tick, retry;
 	uint64_t tick_ns;
@@ -145,13 +178,34 @@ void nvme_ioq_release(struct nvme_ioq *q, uint32_t idx);
 void nvme_ioq_tick(struct deadline *d);
 void nvme_ioq_retry(struct deadline *d);
 
-/* nvme_ioq.c, for nvme_ioq_life.c */
+/* nvme_ioq.c, for the other two */
 
 /* Send what is in slot @idx. 0, or -errno: it cannot be sent, ever. */
 int nvme_ioq_send(struct nvme_ioq *q, uint32_t idx);
-/* Those who wait take the slots that are free. */
-void nvme_ioq_pump(struct nvme_ioq *q);
+/* Into a slot, of which there is one, and sent; or it ends with an error. */
+void nvme_ioq_start(struct nvme_ioq *q, struct bio *bio);
 /* The doorbell is rung in this turn. */
 void nvme_ioq_mark(struct nvme_ioq *q);
+
+/* nvme_ioq_share.c, for the other two */
+
+void nvme_share_init(struct nvme_share *s);
+void nvme_tenant_init(struct nvme_tenant *tn);
+/* RUNNING becomes SHARED: what is under way is counted. */
+void nvme_ioq_share(struct nvme_ioq *q);
+/* @bio waits for its turn; with a RUNNING queue there is no slot, which makes it SHARED. */
+void nvme_ioq_wait(struct nvme_ioq *q, struct bio *bio);
+/* @bio has left its slot, and has not ended yet. Not of a RUNNING queue. */
+void nvme_ioq_left(struct nvme_ioq *q, const struct bio *bio);
+/* SHARED: those whose turn it is take what is free; RUNNING again when that has been enough for a
+ * while. */
+void nvme_ioq_pump(struct nvme_ioq *q);
+/* One that waits, NULL: none; nothing is under way. For the end. */
+struct bio *nvme_ioq_take(struct nvme_ioq *q);
+
+static inline bool nvme_ioq_is_live(const struct nvme_ioq *q)
+{
+	return q->mode <= NVME_IOQ_SHARED;
+}
 
 #endif

@@ -36,7 +36,7 @@ int nvme_ioq_create(struct nvme_ctrlr *ctrlr, struct reactor *r, const struct nv
 	q->retry_ms = opts->retry_ms;
 	q->use_sgl = opts->use_sgl;
 	q->tick_ns = CC_MAX(opts->timeout_ns / AGE_TIMEOUT, MONO_NS_PER_MS);
-	bio_queue_init(&q->waiting);
+	nvme_share_init(&q->share);
 	deadline_init(&q->tick, nvme_ioq_tick);
 	deadline_init(&q->retry, nvme_ioq_retry);
 	*ret_ioq = q;
@@ -93,7 +93,7 @@ void nvme_ioq_detach(void *arg)
 {
 	struct nvme_ioq *q = arg;
 
-	assert(!q->waiting.first);
+	assert(!q->share.nwaiting);
 	deadline_cancel(&q->tick);
 	deadline_cancel(&q->retry);
 	poller_detach(&q->poller);
@@ -129,10 +129,14 @@ void nvme_ioq_end(struct bio *bio, int status)
 void nvme_ioq_release(struct nvme_ioq *q, uint32_t idx)
 {
 	struct nvme_slot *s = &q->slots[idx];
+	const struct bio *bio = s->bio;
+	uint32_t *n = q->mode == NVME_IOQ_RUNNING ? &q->nfree : &q->share.nspare;
 
 	s->bio = NULL;
 	s->cid = (uint16_t)(s->cid + q->slot_mask + 1);
-	q->free[q->nfree++] = s->cid;
+	q->free[(*n)++] = s->cid;
+	if (bio && q->mode != NVME_IOQ_RUNNING)
+		nvme_ioq_left(q, bio);
 }
 
 void nvme_ioq_tell(struct nvme_ioq *q, uint32_t report)
@@ -207,7 +211,7 @@ void nvme_ioq_retry(struct deadline *d)
 	struct nvme_ioq *q = container_of(d, struct nvme_ioq, retry);
 	uint64_t now = q->reactor->now_ns, next = UINT64_MAX;
 
-	if (q->mode != NVME_IOQ_RUNNING)
+	if (!nvme_ioq_is_live(q))
 		return; /* the thaw sends them */
 	for (uint32_t i = 0; i < q->qp.depth; i++) {
 		if (!q->slots[i].bio || q->slots[i].state != NVME_SLOT_DELAYED)
@@ -257,7 +261,7 @@ void nvme_ioq_tick(struct deadline *d)
 	unsigned nold;
 	bool busy;
 
-	if (q->mode != NVME_IOQ_RUNNING)
+	if (!nvme_ioq_is_live(q))
 		return;
 	nold = ioq_age(q, &busy, &first);
 	if (busy)
@@ -280,16 +284,19 @@ void nvme_ioq_freeze(void *arg)
 {
 	struct nvme_ioq *q = arg;
 
-	if (q->mode != NVME_IOQ_RUNNING)
+	if (q->mode == NVME_IOQ_RUNNING)
+		nvme_ioq_share(q); /* whoever comes now waits */
+	if (q->mode != NVME_IOQ_SHARED)
 		return;
 	q->mode = NVME_IOQ_FROZEN;
-	q->nfree = 0; /* whoever comes now waits */
+	q->share.nspare = 0;
+	q->share.needed_ns = 0;
 }
 
 /* The stack of free ids, from the slots. */
 static void ioq_refill(struct nvme_ioq *q)
 {
-	q->nfree = 0;
+	q->share.nspare = 0;
 	for (uint32_t i = q->qp.depth; i > 0; i--)
 		if (!q->slots[i - 1].bio)
 			nvme_ioq_release(q, i - 1);
@@ -300,7 +307,7 @@ void nvme_ioq_thaw(void *arg)
 	struct nvme_ioq *q = arg;
 
 	assert(q->mode == NVME_IOQ_FROZEN);
-	q->mode = NVME_IOQ_RUNNING;
+	q->mode = NVME_IOQ_SHARED;
 	/* what was asked for before has been done */
 	(void)__atomic_fetch_and(&q->report, NVME_REPORT_LIE, __ATOMIC_RELAXED);
 	ioq_refill(q);
@@ -324,13 +331,15 @@ void nvme_ioq_kill(void *arg)
 	struct nvme_ioq *q = arg;
 	struct bio *bio;
 
+	if (q->mode == NVME_IOQ_RUNNING)
+		nvme_ioq_share(q);
 	q->mode = NVME_IOQ_DEAD;
 	deadline_cancel(&q->tick);
 	deadline_cancel(&q->retry);
 	for (uint32_t i = 0; i < q->qp.depth; i++)
 		if (q->slots[i].bio)
 			slot_fail(q, i, -EIO);
-	q->nfree = 0;
-	while ((bio = bio_queue_pop(&q->waiting)) != NULL)
+	q->share.nspare = 0;
+	while ((bio = nvme_ioq_take(q)) != NULL)
 		nvme_ioq_end(bio, -EIO);
 }

@@ -2,6 +2,7 @@
 /* The fake controller: registers, queues, faults. What commands do is in fake_nvme_cmd.c. */
 #include "tests/unit/fake_nvme.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -590,11 +591,28 @@ unsigned fake_nvme_count(struct fake_nvme *f, const unsigned *counter)
 	return n;
 }
 
+static void answer(struct fake_nvme *f, unsigned n, uint8_t *ret_nsids)
+{
+	for (unsigned i = 0; i < n; i++) {
+		if (ret_nsids)
+			ret_nsids[i] = (uint8_t)le32_get(f->held[i].sqe.nsid);
+		fake_nvme_exec(f, &f->held[i]);
+	}
+	f->nheld -= n;
+	memmove(f->held, f->held + n, f->nheld * sizeof(f->held[0]));
+}
+
 void fake_nvme_release(struct fake_nvme *f)
 {
 	pthread_mutex_lock(&f->lock);
-	for (unsigned i = 0; i < f->nheld; i++)
-		fake_nvme_exec(f, &f->held[i]);
-	f->nheld = 0;
+	answer(f, f->nheld, NULL);
+	pthread_mutex_unlock(&f->lock);
+}
+
+void fake_nvme_answer(struct fake_nvme *f, unsigned n, uint8_t *ret_nsids)
+{
+	pthread_mutex_lock(&f->lock);
+	assert(n <= f->nheld);
+	answer(f, n, ret_nsids);
 	pthread_mutex_unlock(&f->lock);
 }

@@ -134,6 +134,9 @@ void fake_nvme_resize_ns(struct fake_nvme *f, unsigned nsid, uint64_t blocks);
 void fake_nvme_remove(struct fake_nvme *f, bool tells);
 /* All that is silent so far is answered as if nothing had been. */
 void fake_nvme_release(struct fake_nvme *f);
+/* The same for the @n oldest, 1..nheld; the nsid of each in the order they came, which may be NULL.
+ */
+void fake_nvme_answer(struct fake_nvme *f, unsigned n, uint8_t *ret_nsids);
 
 /* One of its counters, while it runs. */
 unsigned fake_nvme_count(struct fake_nvme *f, const unsigned *counter);

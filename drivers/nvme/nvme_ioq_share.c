@@ -1,0 +1,268 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Whose I/O goes next when the channels of a queue want more than it holds: deficit round robin by
+ * weight and cost.
+ *
+ *   submit ─► tenant.waiting ─ flush: whose turn it is, while less than the window is under way ─►
+ * slot
+ *
+ * Slots alone would share nothing: 128 KiB take one as 4 KiB do, and whoever fills them with large
+ * I/O makes all others wait in the device. So no more than a window of cost is under way: 4 KiB for
+ * each slot of the queue. What waits here instead of in the device goes by weight, whatever the
+ * device does.
+ *
+ * Who comes new finds the window full of what was sent before there was anybody to share with.
+ * Until that has drained, only tenants with less under way than their part of the window get slots:
+ * a newcomer's comes with the next completion. Afterwards it waits for its turn in the round, a
+ * window at most.
+ *
+ * A tenant that keeps less under way than its part never waits for more than that, and what it
+ * leaves goes to the others.
+ */
+#include <assert.h>
+
+#include "drivers/nvme/nvme_ioq.h"
+
+/* A visit gives a tenant its weight; cost counts so much more that visits are worth little, and
+ * small I/O of one goes in between that of others: with QOS_WEIGHT_DEFAULT 6 KiB. */
+#define COST_SCALE 64u
+
+/* A smaller queue lets so much through all the same: two of 128 KiB. */
+#define WINDOW_MIN 64u
+
+/* How long nobody has had to wait for another one when the queue is no longer shared. A tenant with
+ * one I/O at a time is idle in between. */
+#define QUIET_NS (10 * MONO_NS_PER_MS)
+
+void nvme_share_init(struct nvme_share *s)
+{
+	*s = (struct nvme_share){ 0 };
+	qos_drr_init(&s->drr);
+	list_init(&s->active);
+}
+
+void nvme_tenant_init(struct nvme_tenant *tn)
+{
+	*tn = (struct nvme_tenant){ 0 };
+	qos_tenant_init(&tn->drr, QOS_WEIGHT_DEFAULT);
+	bio_queue_init(&tn->waiting);
+	list_init(&tn->link);
+}
+
+static uint32_t bio_cost(const struct bio *bio)
+{
+	return qos_drr_cost((enum bio_op)bio->op, bio->len);
+}
+
+static uint32_t bio_head(const struct bio *bio)
+{
+	return bio ? CC_MIN(bio_cost(bio), QOS_COST_MAX / COST_SCALE) * COST_SCALE : 0;
+}
+
+static uint64_t share_window(const struct nvme_ioq *q)
+{
+	return CC_MAX(q->qp.depth, WINDOW_MIN);
+}
+
+static struct nvme_tenant *tenant_of(const struct bio *bio)
+{
+	struct nvme_target *t = bio->chan->drv;
+
+	return &t->tenant;
+}
+
+/* One more I/O of the channel of @bio. */
+static struct nvme_tenant *tenant_enter(struct nvme_share *s, const struct bio *bio)
+{
+	struct nvme_target *t = bio->chan->drv;
+	struct nvme_tenant *tn = &t->tenant;
+
+	if (!t->is_remote) /* a remote one's comes with each I/O */
+		qos_tenant_set_weight(&tn->drr, bio->chan->weight);
+	if (tn->nios++ == 0) {
+		list_add_tail(&s->active, &tn->link);
+		s->nactive++;
+	}
+	return tn;
+}
+
+static void tenant_leave(struct nvme_share *s, struct nvme_tenant *tn)
+{
+	assert(tn->nios > 0);
+	if (--tn->nios > 0)
+		return;
+	assert(!tn->cost && !tn->waiting.first);
+	list_del(&tn->link);
+	s->nactive--;
+}
+
+void nvme_ioq_share(struct nvme_ioq *q)
+{
+	struct nvme_share *s = &q->share;
+
+	assert(q->mode == NVME_IOQ_RUNNING && !s->nactive && !s->cost && !s->nwaiting);
+	q->mode = NVME_IOQ_SHARED;
+	s->nspare = q->nfree;
+	q->nfree = 0;
+	for (uint32_t i = 0; i < q->qp.depth; i++) {
+		const struct bio *bio = q->slots[i].bio;
+		struct nvme_tenant *tn;
+
+		if (!bio)
+			continue;
+		tn = tenant_enter(s, bio);
+		tn->cost += bio_cost(bio);
+		s->cost += bio_cost(bio);
+	}
+	s->is_over = s->cost > share_window(q);
+	s->is_back = false;
+	s->needed_ns = q->reactor->now_ns;
+}
+
+/* Enough for all again. Nothing waits. */
+static void share_end(struct nvme_ioq *q)
+{
+	struct nvme_share *s = &q->share;
+
+	assert(!s->nwaiting && !s->drr.ntenants);
+	while (!list_is_empty(&s->active)) {
+		struct nvme_tenant *tn = list_entry(s->active.next, struct nvme_tenant, link);
+
+		list_del(&tn->link);
+		tn->nios = 0;
+		tn->cost = 0;
+	}
+	s->nactive = 0;
+	s->cost = 0;
+	q->mode = NVME_IOQ_RUNNING;
+	q->nfree = s->nspare;
+	s->nspare = 0;
+}
+
+void nvme_ioq_wait(struct nvme_ioq *q, struct bio *bio)
+{
+	struct nvme_share *s = &q->share;
+	struct nvme_tenant *tn;
+
+	if (q->mode == NVME_IOQ_RUNNING)
+		nvme_ioq_share(q);
+	tn = tenant_enter(s, bio);
+	if (!tn->waiting.first)
+		qos_drr_attach(&s->drr, &tn->drr, bio_head(bio));
+	bio_queue_push(&tn->waiting, bio);
+	s->nwaiting++;
+	if (q->mode == NVME_IOQ_SHARED)
+		nvme_ioq_mark(q);
+}
+
+void nvme_ioq_left(struct nvme_ioq *q, const struct bio *bio)
+{
+	struct nvme_share *s = &q->share;
+	struct nvme_tenant *tn = tenant_of(bio);
+	uint32_t cost = bio_cost(bio);
+
+	assert(q->mode != NVME_IOQ_RUNNING && tn->cost >= cost && s->cost >= cost);
+	tn->cost -= cost;
+	s->cost -= cost;
+	tenant_leave(s, tn);
+	if (s->nwaiting && q->mode == NVME_IOQ_SHARED)
+		nvme_ioq_mark(q);
+}
+
+/* The next of @tn goes. Its turn has come, or it goes beside the round. */
+static void tenant_send(struct nvme_ioq *q, struct nvme_tenant *tn, bool is_turn)
+{
+	struct nvme_share *s = &q->share;
+	struct bio *bio = bio_queue_pop(&tn->waiting);
+	uint32_t head = bio_head(tn->waiting.first);
+
+	if (is_turn) {
+		qos_drr_sent(&s->drr, &tn->drr, head);
+	} else {
+		qos_drr_detach(&s->drr, &tn->drr);
+		if (head)
+			qos_drr_attach(&s->drr, &tn->drr, head);
+	}
+	s->nwaiting--;
+	tn->cost += bio_cost(bio);
+	s->cost += bio_cost(bio);
+	nvme_ioq_start(q, bio); /* at last: @tn may be gone when it ends in here */
+}
+
+static struct nvme_tenant *share_turn(struct nvme_share *s)
+{
+	struct qos_tenant *t = qos_drr_next(&s->drr);
+
+	return t ? container_of(t, struct nvme_tenant, drr) : NULL;
+}
+
+/* Somebody who waits with less under way than its part of the window. */
+static struct nvme_tenant *share_newcomer(struct nvme_ioq *q)
+{
+	struct nvme_share *s = &q->share;
+	uint64_t weights = 0;
+	struct list *pos;
+
+	list_for_each (pos, &s->active)
+		weights += list_entry(pos, struct nvme_tenant, link)->drr.weight;
+	list_for_each (pos, &s->active) {
+		struct nvme_tenant *tn = list_entry(pos, struct nvme_tenant, link);
+
+		if (tn->waiting.first && tn->cost * weights < share_window(q) * tn->drr.weight)
+			return tn;
+	}
+	return NULL;
+}
+
+/* One I/O, if one may go. */
+static bool share_step(struct nvme_ioq *q)
+{
+	struct nvme_share *s = &q->share;
+	struct nvme_tenant *tn;
+
+	if (!s->nwaiting || !s->nspare)
+		return false;
+	if (s->cost < share_window(q)) {
+		s->is_over = false;
+		tenant_send(q, share_turn(s), true);
+		return true;
+	}
+	tn = s->is_over ? share_newcomer(q) : NULL;
+	if (tn)
+		tenant_send(q, tn, false);
+	return tn;
+}
+
+void nvme_ioq_pump(struct nvme_ioq *q)
+{
+	struct nvme_share *s = &q->share;
+	uint64_t now = q->reactor->now_ns;
+
+	assert(q->mode == NVME_IOQ_SHARED);
+	while (share_step(q))
+		;
+	if (s->nwaiting && s->nactive > 1)
+		s->needed_ns = now;
+	if (now - s->needed_ns <= QUIET_NS || s->nwaiting > s->nspare)
+		return;
+	while (s->nwaiting) /* the only one may have all slots */
+		tenant_send(q, share_turn(s), true);
+	share_end(q);
+}
+
+struct bio *nvme_ioq_take(struct nvme_ioq *q)
+{
+	struct nvme_share *s = &q->share;
+	struct nvme_tenant *tn;
+	struct bio *bio;
+
+	if (!s->nwaiting)
+		return NULL;
+	tn = list_entry(s->active.next, struct nvme_tenant, link);
+	bio = bio_queue_pop(&tn->waiting);
+	assert(bio);
+	qos_drr_detach(&s->drr, &tn->drr);
+	s->nwaiting--;
+	tenant_leave(s, tn);
+	return bio;
+}
