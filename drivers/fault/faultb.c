@@ -384,6 +384,7 @@ int faultb_open(const char *rules, struct bdev *lower, struct bdev **ret_bdev, s
 	}
 	dev->bdev.lower = lower;
 	dev->bdev.numa_node = lower->numa_node;
+	memcpy(dev->bdev.shares, lower->shares, sizeof(dev->bdev.shares));
 	*ret_bdev = &dev->bdev;
 	return 0;
 fail:

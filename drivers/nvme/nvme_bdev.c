@@ -297,6 +297,14 @@ static void limits_fill(struct nvme_ctrlr *c, const struct nvme_ns_info *info,
 		lim->zeroes_max = (uint64_t)NVME_NLB_MAX << info->shift;
 }
 
+/* The controller's address, of a long one the end. */
+static void shares_fill(const char *name, char shares[BDEV_SHARES_MAX])
+{
+	size_t len = strlen(name), skip = len < BDEV_SHARES_MAX ? 0 : len - (BDEV_SHARES_MAX - 1);
+
+	memcpy(shares, name + skip, len - skip + 1);
+}
+
 static int ns_open(struct nvme_bdev *nb, struct errbuf *eb)
 {
 	struct nvme_ns_info info;
@@ -316,6 +324,7 @@ static int ns_open(struct nvme_bdev *nb, struct errbuf *eb)
 	nb->bdev.close_blocks = true;
 	/* behind a socket there is no such function, and no node */
 	nb->bdev.numa_node = numa_node_of_pci("/sys", nvme_ctrlr_name(nb->ctrlr));
+	shares_fill(nb->ctrlr->name, nb->bdev.shares);
 	return 0;
 }
 

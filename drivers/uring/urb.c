@@ -335,6 +335,7 @@ static int dev_init(struct urb *dev, const struct urb_conf *conf, struct errbuf 
 	if (err)
 		return errbuf_set(eb, err, "impossible limits");
 	dev->bdev.numa_node = shape.numa_node;
+	urb_probe_shares(dev->fd, dev->bdev.shares);
 	return 0;
 }
 

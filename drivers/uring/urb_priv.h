@@ -64,6 +64,11 @@ int urb_probe_bytes(int fd, bool is_blk, uint64_t *ret_bytes);
  */
 int urb_probe(int fd, unsigned direct, bool read_only, struct urb_shape *ret, struct errbuf *eb);
 
+/* bdev->shares of @fd: "dev MAJOR:MINOR" of the block device it is or lies on, of a partition its
+ * whole disk. "": file systems without a device of their own. What lies below (LVM, loop) is not
+ * looked for. */
+void urb_probe_shares(int fd, char ret_shares[BDEV_SHARES_MAX]);
+
 /* An SQE that discards on a block device. */
 struct io_uring_sqe;
 void urb_prep_discard(struct io_uring_sqe *sqe, int fd, uint64_t off, uint64_t len);

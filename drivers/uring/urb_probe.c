@@ -223,3 +223,38 @@ int urb_probe_ring(struct errbuf *eb)
 	io_uring_queue_exit(&ring);
 	return 0;
 }
+
+/* The disk that @dev is a partition of, or itself. */
+static dev_t whole_disk(dev_t dev)
+{
+	unsigned maj, min;
+	char path[128];
+	int n;
+	FILE *f;
+
+	(void)snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/partition", major(dev),
+		       minor(dev));
+	if (access(path, F_OK))
+		return dev;
+	(void)snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/../dev", major(dev), minor(dev));
+	f = fopen(path, "re");
+	if (!f)
+		return dev;
+	n = fscanf(f, "%u:%u", &maj, &min);
+	(void)fclose(f);
+	return n == 2 ? makedev(maj, min) : dev;
+}
+
+void urb_probe_shares(int fd, char ret_shares[BDEV_SHARES_MAX])
+{
+	struct stat st;
+	dev_t dev = 0;
+
+	if (!fstat(fd, &st))
+		dev = S_ISBLK(st.st_mode) ? st.st_rdev : st.st_dev;
+	ret_shares[0] = '\0';
+	if (!major(dev))
+		return;
+	dev = whole_disk(dev);
+	(void)snprintf(ret_shares, BDEV_SHARES_MAX, "dev %u:%u", major(dev), minor(dev));
+}

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 #include <cmocka.h>
 
@@ -64,6 +65,16 @@ static int tear_down(void **state)
 	return run(cmd, line, sizeof(line)) ? 0 : -1;
 }
 
+static void check_shares(void)
+{
+	char shares[32];
+	struct stat st;
+
+	assert_int_equal(stat(loop, &st), 0);
+	(void)snprintf(shares, sizeof(shares), "dev %u:%u", major(st.st_rdev), minor(st.st_rdev));
+	assert_string_equal(rig.bdev->shares, shares);
+}
+
 static void model(void **state)
 {
 	static const char *const queries[] = { "", "?direct=0", "?discard=punch", "?discard=ioctl",
@@ -78,6 +89,7 @@ static void model(void **state)
 		rig_open(&rig, uri);
 		assert_int_equal(bdev_bytes(rig.bdev), 6 << 20);
 		assert_true(rig.bdev->lim.discard_max > 0);
+		check_shares();
 		rig_model(&rig, i, 40);
 		rig_close(&rig);
 	}

@@ -306,6 +306,7 @@ static void a_part_lies_where_it_should(void **state)
 	rig_open_with(NULL, &(struct nvme_bdev_opts){ .off = 1 << 20, .bytes = 1 << 20 },
 		      REACTOR_POLL);
 	assert_int_equal(bdev_bytes(rig.bdev), 1 << 20);
+	assert_string_equal(rig.bdev->shares, "fake0");
 	memset(buf_of(0), 0x5a, IO_BYTES);
 	assert_int_equal(do_io(BIO_WRITE, 512, buf_of(0), IO_BYTES), 0);
 	assert_int_equal(rig.f.ns[0].data[(1 << 20) + 511], 0);

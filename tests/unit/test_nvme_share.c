@@ -132,6 +132,7 @@ static void share_open_with(struct reactor *other)
 	}
 	reactor_turn(rig.r);
 	assert_int_equal(queue()->qp.depth, DEPTH);
+	assert_string_equal(loads[1].bdev->shares, rig.bdev->shares);
 	fake_nvme_rule(&rig.f, (struct fake_nvme_rule){ .any_opc = true,
 							.count = FOREVER,
 							.deed = FAKE_NVME_SILENT });

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 #include <cmocka.h>
 
@@ -127,6 +128,32 @@ static void the_file_is_the_disk(void **state)
 	assert_int_equal(pread(fd, buf, 1, 12287), 1);
 	assert_int_equal(buf[0], 0);
 	close(fd);
+	rig_close(&rig);
+}
+
+/* Disks on one SSD can be told from others: by a device that has a queue, which partitions have
+ * not. */
+static void it_says_what_it_lies_on(void **state)
+{
+	char sys[128];
+	struct stat st;
+
+	(void)state;
+	make_file("/dev/shm", 1 << 20);
+	open_file("");
+	assert_string_equal(rig.bdev->shares, "");
+	rig_close(&rig);
+	unlink(path);
+	make_file(".", 1 << 20);
+	open_file("");
+	assert_int_equal(stat(path, &st), 0);
+	if (major(st.st_dev)) {
+		assert_memory_equal(rig.bdev->shares, "dev ", 4);
+		(void)snprintf(sys, sizeof(sys), "/sys/dev/block/%s/queue", rig.bdev->shares + 4);
+		assert_int_equal(access(sys, F_OK), 0);
+	} else {
+		assert_string_equal(rig.bdev->shares, "");
+	}
 	rig_close(&rig);
 }
 
@@ -435,6 +462,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(model_tmpfs, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(model_shallow_and_4k, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(the_file_is_the_disk, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(it_says_what_it_lies_on, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(discard_gives_blocks_back, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(zeroes_are_written_where_nothing_else_helps, set_up,
 						tear_down),
