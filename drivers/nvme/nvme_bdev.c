@@ -203,6 +203,7 @@ static const struct bdev_ops nvme_ops = {
 	.close = nvme_close,
 	.chan_create = nvme_chan_create,
 	.chan_destroy = nvme_chan_destroy,
+	.chan_start = nvme_ioq_chan_start,
 	.submit = nvme_ioq_submit,
 	.submit_batch = nvme_ioq_submit_batch,
 	.resize = nvme_resize,

@@ -55,6 +55,7 @@ static cc_noinline void ioq_wake(struct nvme_ioq *q)
 	poller_wake(&q->poller);
 	if (!deadline_is_armed(&q->tick))
 		deadline_arm(q->reactor, &q->tick, q->reactor->now_ns + q->tick_ns);
+	nvme_ioq_watch(q);
 }
 
 static cc_always_inline void ioq_mark(struct nvme_ioq *q)
@@ -279,7 +280,16 @@ static void remote_arrived(struct reactor_msg *msg)
 	struct nvme_target *t = bio->chan->drv;
 
 	qos_tenant_set_weight(&t->tenant.drr, io->weight);
+	nvme_ioq_watch(t->ioq);
 	ioq_submit_slow(t->ioq, t, bio);
+}
+
+void nvme_ioq_chan_start(struct bdev_chan *chan)
+{
+	const struct nvme_target *t = chan->drv;
+
+	if (!t->is_remote) /* those of the first one may be under way for long */
+		nvme_ioq_watch(t->ioq);
 }
 
 void nvme_ioq_submit(struct bdev_chan *chan, struct bio *bio)

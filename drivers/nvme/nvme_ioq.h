@@ -127,7 +127,7 @@ struct nvme_ioq {
 	struct reactor *reactor;
 	struct nvme_share share;
 	uint64_t *due_ns; /* by slot */
-	struct deadline tick, retry;
+	struct deadline tick, retry, look;
 	uint64_t tick_ns;
 	const uint32_t *retry_ms; /* by CRD */
 	bool use_sgl;
@@ -141,7 +141,7 @@ struct nvme_ioq {
 	int vector, irq_fd; /* -1: polled */
 	bool is_created;    /* the device knows it; under ctrlr->life_lock, atomic: the keeper looks without */
 	bool is_new;	    /* created, not thawed yet; under ctrlr->life_lock */
-	unsigned nusers;
+	unsigned nusers; /* channels; atomic: the reactor looks */
 };
 
 /* The queue of @r, frozen, not on its reactor yet, without memory: I/O waits. 0, -ENOMEM. */
@@ -163,6 +163,7 @@ void nvme_ioq_thaw(void *arg);
 void nvme_ioq_kill(void *arg);
 
 /* Of bdev_ops; any reactor that a channel of the queue is on. */
+void nvme_ioq_chan_start(struct bdev_chan *chan);
 void nvme_ioq_submit(struct bdev_chan *chan, struct bio *bio);
 void nvme_ioq_submit_batch(struct bdev_chan *chan, struct bio_queue *bios);
 
@@ -200,6 +201,10 @@ void nvme_ioq_left(struct nvme_ioq *q, const struct bio *bio);
 /* SHARED: those whose turn it is take what is free; RUNNING again when that has been enough for a
  * while. */
 void nvme_ioq_pump(struct nvme_ioq *q);
+/* Deadline: is there so much under way that the queue has to be shared, though slots are left? */
+void nvme_ioq_look(struct deadline *d);
+/* Channels are several, and I/O begins: look from time to time. */
+void nvme_ioq_watch(struct nvme_ioq *q);
 /* One that waits, NULL: none; nothing is under way. For the end. */
 struct bio *nvme_ioq_take(struct nvme_ioq *q);
 

@@ -39,6 +39,7 @@ int nvme_ioq_create(struct nvme_ctrlr *ctrlr, struct reactor *r, const struct nv
 	nvme_share_init(&q->share);
 	deadline_init(&q->tick, nvme_ioq_tick);
 	deadline_init(&q->retry, nvme_ioq_retry);
+	deadline_init(&q->look, nvme_ioq_look);
 	*ret_ioq = q;
 	return 0;
 }
@@ -96,6 +97,7 @@ void nvme_ioq_detach(void *arg)
 	assert(!q->share.nwaiting);
 	deadline_cancel(&q->tick);
 	deadline_cancel(&q->retry);
+	deadline_cancel(&q->look);
 	poller_detach(&q->poller);
 }
 
@@ -324,6 +326,7 @@ void nvme_ioq_thaw(void *arg)
 			slot_resend(q, i);
 	}
 	nvme_ioq_pump(q);
+	nvme_ioq_watch(q);
 }
 
 void nvme_ioq_kill(void *arg)
@@ -336,6 +339,7 @@ void nvme_ioq_kill(void *arg)
 	q->mode = NVME_IOQ_DEAD;
 	deadline_cancel(&q->tick);
 	deadline_cancel(&q->retry);
+	deadline_cancel(&q->look);
 	for (uint32_t i = 0; i < q->qp.depth; i++)
 		if (q->slots[i].bio)
 			slot_fail(q, i, -EIO);

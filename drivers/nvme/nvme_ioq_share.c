@@ -16,6 +16,9 @@
  * a newcomer's comes with the next completion. Afterwards it waits for its turn in the round, a
  * window at most.
  *
+ * When slots run out, the queue is shared at once. When they do not, but more than a window is under way for several
+ * tenants, a look once in a while finds it, which costs the short way nothing.
+ *
  * A tenant that keeps less under way than its part never waits for more than that, and what it
  * leaves goes to the others.
  */
@@ -29,6 +32,9 @@
 
 /* A smaller queue lets so much through all the same: two of 128 KiB. */
 #define WINDOW_MIN 64u
+
+/* How long several tenants may have more than a window under way before somebody sees it. */
+#define LOOK_NS MONO_NS_PER_MS
 
 /* How long nobody has had to wait for another one when the queue is no longer shared. A tenant with
  * one I/O at a time is idle in between. */
@@ -248,6 +254,47 @@ void nvme_ioq_pump(struct nvme_ioq *q)
 	while (s->nwaiting) /* the only one may have all slots */
 		tenant_send(q, share_turn(s), true);
 	share_end(q);
+}
+
+/* More than a window is under way, for several. */
+static bool share_is_due(const struct nvme_ioq *q)
+{
+	const struct bdev_chan *chan = NULL;
+	bool are_several = false;
+	uint64_t cost = 0;
+
+	for (uint32_t i = 0; i < q->qp.depth; i++) {
+		const struct bio *bio = q->slots[i].bio;
+
+		if (!bio)
+			continue;
+		are_several |= chan && bio->chan != chan;
+		chan = bio->chan;
+		cost += bio_cost(bio);
+	}
+	return are_several && cost > share_window(q);
+}
+
+void nvme_ioq_watch(struct nvme_ioq *q)
+{
+	if (nvme_ioq_is_live(q) && __atomic_load_n(&q->nusers, __ATOMIC_RELAXED) > 1 &&
+	    !deadline_is_armed(&q->look))
+		deadline_arm(q->reactor, &q->look, q->reactor->now_ns + LOOK_NS);
+}
+
+void nvme_ioq_look(struct deadline *d)
+{
+	struct nvme_ioq *q = container_of(d, struct nvme_ioq, look);
+
+	if (!nvme_ioq_is_live(q))
+		return;
+	if (q->nfree + q->share.nspare == q->qp.depth) {
+		deadline_cancel(&q->tick); /* so that the next I/O winds up both of them */
+		return;
+	}
+	if (q->mode == NVME_IOQ_RUNNING && share_is_due(q))
+		nvme_ioq_share(q);
+	nvme_ioq_watch(q);
 }
 
 struct bio *nvme_ioq_take(struct nvme_ioq *q)

@@ -185,7 +185,7 @@ int nvme_queues_get(struct nvme_ctrlr *c, struct reactor *r, struct nvme_ioq **r
 			q = c->ioqs[i];
 	if (!q)
 		return -ENODEV;
-	q->nusers++;
+	__atomic_store_n(&q->nusers, q->nusers + 1, __ATOMIC_RELAXED);
 	*ret_ioq = q;
 	*ret_remote = q->reactor != r;
 	return 0;
@@ -195,7 +195,7 @@ void nvme_queues_put(struct nvme_ctrlr *c, struct nvme_ioq *q)
 {
 	(void)c;
 	assert(q->nusers > 0);
-	q->nusers--;
+	__atomic_store_n(&q->nusers, q->nusers - 1, __ATOMIC_RELAXED);
 }
 
 unsigned nvme_queues_count(struct nvme_ctrlr *c)

@@ -247,7 +247,7 @@ static unsigned count(unsigned disk, unsigned n)
 	unsigned found = 0;
 
 	for (unsigned i = nanswered - n; i < nanswered; i++)
-		found += order[i] == (char)('1' + disk);
+		found += order[i % sizeof(order)] == (char)('1' + disk);
 	return found;
 }
 
@@ -358,6 +358,23 @@ static void one_at_a_time_goes_next(void **state)
 		answer(4);
 		assert_in_range(loads[1].ndone - before, 1, 3);
 	}
+	share_close();
+}
+
+/* Slots are left, but the device is full of large I/O: somebody sees it. */
+static void a_full_device_is_shared_though_slots_are_left(void **state)
+{
+	share_open();
+	load_start(1, BIO_READ, IO_BYTES, 4);
+	load_start(0, BIO_WRITE, LARGE, 20);
+	settle();
+	for (uint64_t n = 0; n < TURNS_MAX && queue()->mode != NVME_IOQ_SHARED; n++)
+		reactor_turn(rig.r);
+	assert_int_equal(queue()->mode, NVME_IOQ_SHARED);
+	assert_int_equal(rig.f.nheld, 24);
+	answer(100);
+	assert_in_range(queue()->share.cost, WINDOW, WINDOW + LARGE_COST - 1);
+	assert_true(count(1, 60) > 20); /* before: 1 in 6 */
 	share_close();
 }
 
@@ -538,6 +555,7 @@ int main(void)
 		cmocka_unit_test(large_writes_do_not_starve_small_reads),
 		cmocka_unit_test(a_newcomer_gets_its_part_first),
 		cmocka_unit_test(one_at_a_time_goes_next),
+		cmocka_unit_test(a_full_device_is_shared_though_slots_are_left),
 		cmocka_unit_test(whoever_is_alone_again_has_it_all),
 		cmocka_unit_test(a_reset_loses_nothing_that_waits),
 		cmocka_unit_test(what_comes_to_a_frozen_queue_waits),
