@@ -349,6 +349,135 @@ static void one_controller_for_all_who_name_it(void **state)
 	assert_null(nvme_probe_find(address));
 }
 
+/*
+ * Several disks on one SSD
+ */
+
+#define NDISKS	   3u
+#define DEEP	   255u
+#define COST_WANTED 70000u /* what is under way, 255 at most, is 3 % of the smallest share */
+
+struct share_io {
+	struct bio bio;
+	struct iovec iov;
+};
+
+static struct share_disk {
+	struct bdev *bdev;
+	struct bdev_chan *chan;
+	unsigned weight;
+	enum bio_op op;
+	uint64_t len, cost; /* cost: done, in units of 4 KiB */
+	unsigned nunder_way, nfailed;
+	bool is_ending;
+	struct share_io io[DEEP];
+} disks[NDISKS];
+
+static void share_submit(struct share_disk *d, struct share_io *io)
+{
+	io->iov = (struct iovec){ ssd.mem.va, d->len };
+	io->bio.op = (uint8_t)d->op;
+	io->bio.len = d->len;
+	io->bio.iov = &io->iov;
+	io->bio.iovcnt = 1;
+	d->nunder_way++;
+	bdev_submit(d->chan, &io->bio);
+}
+
+static void share_done(struct bio *bio)
+{
+	struct share_disk *d = disks;
+
+	while (d->chan != bio->chan)
+		d++;
+	d->nunder_way--;
+	d->nfailed += bio->status != 0;
+	d->cost += bio->len / 4096;
+	if (!d->is_ending)
+		share_submit(d, container_of(bio, struct share_io, bio));
+}
+
+static uint64_t shares_run(uint64_t cost)
+{
+	uint64_t until = mono_ns() + WAIT_NS, sum = 0;
+
+	for (unsigned i = 0; i < NDISKS; i++)
+		disks[i].cost = 0;
+	while (sum < cost && mono_ns() < until) {
+		reactor_turn(ssd.r);
+		sum = 0;
+		for (unsigned i = 0; i < NDISKS; i++)
+			sum += disks[i].cost;
+	}
+	return sum;
+}
+
+/* Two namespaces, and a part of the second one. */
+static void disk_open(unsigned i)
+{
+	const struct nvme_bdev_opts part = { .off = DISK_BYTES / 2, .bytes = DISK_BYTES / 4 };
+	struct share_disk *d = &disks[i];
+	struct errbuf eb = { "" };
+
+	d->bdev = ssd.bdev;
+	d->chan = ssd.chan;
+	if (i && nvme_bdev_open(ssd.c, 2, i == 1 ? &(struct nvme_bdev_opts){ 0 } : &part, &d->bdev, &eb))
+		fail_msg("%s", eb.text);
+	if (i)
+		assert_int_equal(bdev_chan_get(d->bdev, ssd.r, &d->chan), 0);
+	d->chan->weight = (uint16_t)(100 * d->weight);
+}
+
+static void disk_close(struct share_disk *d)
+{
+	bool closed = false;
+
+	bdev_chan_put(d->chan);
+	bdev_close(d->bdev, set_true, &closed);
+	while (!closed)
+		reactor_turn(ssd.r);
+}
+
+/* What is counted is what was sent, and no clock: whoever sends most and largest gets what its weight says. */
+static void disks_share_the_ssd_by_weight(void **state)
+{
+	static const char *const two[] = { "--null", "64M", NULL };
+	static const struct share_disk kinds[NDISKS] = {
+		{ .weight = 1, .op = BIO_WRITE, .len = 131072 },
+		{ .weight = 2, .op = BIO_READ, .len = 4096 },
+		{ .weight = 4, .op = BIO_WRITE, .len = 16384 },
+	};
+	uint64_t sum;
+
+	ssd_open(two, REACTOR_POLL, 0);
+	memcpy(disks, kinds, sizeof(disks));
+	for (unsigned i = 0; i < NDISKS; i++)
+		disk_open(i);
+	assert_int_equal(disks[0].chan->depth, DEEP);
+	for (unsigned i = 0; i < NDISKS * DEEP; i++) {
+		struct share_io *io = &disks[i % NDISKS].io[i / NDISKS];
+
+		io->bio.done = share_done;
+		share_submit(&disks[i % NDISKS], io);
+	}
+	(void)shares_run(30000); /* what was sent before there was anything to share */
+	sum = shares_run(COST_WANTED);
+	for (unsigned i = 0; i < NDISKS; i++) {
+		uint64_t want = sum * disks[i].weight / 7, got = disks[i].cost;
+
+		assert_int_equal(disks[i].nfailed, 0);
+		if (got * 100 < want * 97 || got * 100 > want * 103)
+			fail_msg("disk %u: %llu of %llu, not %llu", i, (unsigned long long)got,
+				 (unsigned long long)sum, (unsigned long long)want);
+		disks[i].is_ending = true;
+	}
+	while (disks[0].nunder_way + disks[1].nunder_way + disks[2].nunder_way)
+		reactor_turn(ssd.r);
+	disk_close(&disks[1]);
+	disk_close(&disks[2]);
+	ssd_close();
+}
+
 static const struct {
 	const char *address;
 	int err;
@@ -387,6 +516,7 @@ int main(void)
 		cmocka_unit_test(fatal_and_hang_are_reset),
 		cmocka_unit_test(removal_and_a_killed_server_end_io),
 		cmocka_unit_test(one_controller_for_all_who_name_it),
+		cmocka_unit_test(disks_share_the_ssd_by_weight),
 	};
 
 	mono_init();
