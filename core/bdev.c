@@ -81,6 +81,7 @@ int bdev_init(struct bdev *bdev, const struct bdev_ops *ops, uint64_t bytes,
 	bdev->close_blocks = false;
 	bdev->guard = NULL;
 	bdev->numa_node = NUMA_NODE_NONE;
+	bdev->merges = false;
 	bdev->gone = NULL;
 	bdev->nleaving = 0;
 	bdev->closing = false;

@@ -34,6 +34,7 @@ struct bdev_chan;
 #define BDEV_DEPTH_MAX	  4096
 #define BDEV_IOVS_MAX	  1024
 #define BDEV_SPLITS	  256 /* child bios per channel: pieces of split I/Os under way at once */
+#define BDEV_MERGES	  128 /* per channel: merged I/Os under way at once, where the device merges */
 #define BDEV_BOUNCE_BYTES (128 * 1024) /* one bounce buffer; longer misaligned I/O is split */
 #define BDEV_BOUNCES	  32 /* bounce buffers per channel; address space only until they are used */
 
@@ -114,6 +115,7 @@ struct bdev_chan_stats {
 	uint64_t bounced_bytes;		  /* that were copied through a bounce buffer */
 	uint64_t fixed; /* I/Os whose buffers the driver had registered: the file driver with
 			   fixed=1 */
+	uint64_t merged; /* I/Os that the device was spared: it had them as part of the one before */
 };
 
 struct bdev {
@@ -132,6 +134,7 @@ struct bdev {
 	/* Disks with the same one share an SSD; "": nobody knows. Set by the driver, constant. */
 	char shares[BDEV_SHARES_MAX];
 	struct qos_guard_disk *guard; /* core/qos_guard.h; NULL: it never had a channel */
+	bool merges; /* neighbours of one batch go as one; set by the opener, constant */
 	bool close_blocks; /* set by the driver behind bdev_init(): its close takes time */
 	int numa_node;	   /* the same: of the device; NUMA_NODE_NONE where it does not matter */
 	/* core's, control thread */
@@ -190,7 +193,7 @@ struct bdev_chan {
 	void (*to_driver)(struct bdev_chan *chan, struct bio *bio); /* ops->submit */
 	void (*to_driver_batch)(struct bdev_chan *chan, struct bio_queue *bios);
 	/* cold */
-	struct slab splits, bounces;
+	struct slab splits, bounces, merges;
 	struct hugemem bounce_mem;	/* BDEV_BOUNCES buffers, touched on use */
 	struct bio_queue split_waiting; /* I/Os that wait for a split context or a bounce buffer */
 	struct list link;		/* in bdev->chans */

@@ -30,6 +30,7 @@ cc_looks_on void bdev_stats_merge(struct bdev_chan_stats *dst, const struct bdev
 	dst->queued += src->queued;
 	dst->bounced_bytes += src->bounced_bytes;
 	dst->fixed += src->fixed;
+	dst->merged += src->merged;
 }
 
 /* The limits as the submit path wants them. */
@@ -41,6 +42,8 @@ static void bdev_chan_set_limits(struct bdev_chan *chan)
 	chan->to_driver_batch = chan->bdev->ops->submit_batch;
 	if (!chan->to_driver_batch)
 		chan->to_driver_batch = bdev_submit_each;
+	if (chan->bdev->merges)
+		chan->to_driver_batch = bdev_merge_submit_batch;
 	iosched_set_gate(chan, false);
 	chan->bytes_max = lim->bytes_max;
 	chan->depth = lim->depth;
@@ -64,6 +67,7 @@ static void bdev_chan_destroy(struct bdev_chan *chan)
 {
 	if (!chan)
 		return;
+	bdev_merge_fini(chan);
 	bdev_split_fini(chan);
 	bdev_bounce_fini(chan);
 	iosched_fini(chan);
@@ -97,6 +101,8 @@ static int bdev_chan_create(struct bdev *bdev, struct reactor *r, struct bdev_ch
 		err = bdev_bounce_init(chan);
 	if (!err)
 		err = bdev_split_init(chan);
+	if (!err)
+		err = bdev_merge_init(chan);
 	if (!err)
 		err = qos_chan_prepare(chan);
 	if (!err && bdev->ops->chan_create)
@@ -191,11 +197,20 @@ void bdev_chan_put(struct bdev_chan *chan)
 	reactor_send(chan->reactor, &chan->stop_msg, bdev_chan_stop);
 }
 
+static bool ends_here(const struct bio_queue *q, const struct bio *bio)
+{
+	for (const struct bio *b = q->first; b; b = b->next) {
+		if (b == bio || bdev_merge_has(b, bio))
+			return true;
+	}
+	return false;
+}
+
 enum bdev_holder bdev_chan_holder(const struct bdev_chan *chan, const struct bio *bio)
 {
 	if (iosched_holds(chan, bio))
 		return BDEV_HOLDER_SCHED;
-	if (bio_queue_has(&chan->later, bio) || bio_queue_has(&chan->answered, bio))
+	if (ends_here(&chan->later, bio) || ends_here(&chan->answered, bio))
 		return BDEV_HOLDER_CORE;
 	return bdev_split_is_needed(chan, bio) ? BDEV_HOLDER_SPLIT : BDEV_HOLDER_DRIVER;
 }

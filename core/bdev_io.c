@@ -130,11 +130,16 @@ static cc_always_inline void bdev_left(struct bdev_chan *chan, uint32_t n)
 		iosched_left(chan);
 }
 
+static void bdev_end_inner(struct bdev_chan *chan, struct bio *bio);
+
 /* Its status is set. */
 static cc_always_inline void bdev_end(struct bdev_chan *chan, struct bio *bio)
 {
-	if (cc_likely(bio->done != bdev_piece_done)) /* the whole is counted, not its pieces */
-		bdev_account(chan, bio, 1, bio->len);
+	if (cc_unlikely(bio->flags & BIO_INNER)) {
+		bdev_end_inner(chan, bio);
+		return;
+	}
+	bdev_account(chan, bio, 1, bio->len);
 	bdev_left(chan, 1);
 	bio_end(bio);
 }
@@ -155,9 +160,9 @@ void bdev_answer_later(struct bio *bio, int status)
 }
 
 /* Counted together, and handed back together to those who want it so. */
-static cc_always_inline bool bio_ends_with(const struct bio *bio, const struct bio *first)
+static cc_always_inline bool bio_ends_with(const struct bio *bio, const struct bio *first, bio_done_fn done)
 {
-	return cc_likely(bio_is_like(bio, first)) && cc_likely(bio->done == first->done) &&
+	return cc_likely(bio_is_like(bio, first)) && cc_likely(bio->done == done) &&
 	       cc_likely(bio->submit_ticks == first->submit_ticks);
 }
 
@@ -177,17 +182,18 @@ static void bio_end_list(struct bio *first)
 
 /* Ends @first and those behind it that end alike: most of them, when they were submitted in this
  * very turn. Returns the first of the others. */
-static struct bio *bdev_end_run(struct bdev_chan *chan, struct bio *first)
+static cc_always_inline struct bio *bdev_end_run(struct bdev_chan *chan, struct bio *first)
 {
 	struct bio *last = first, *next = first->next;
+	bio_done_fn done = first->done;
 	uint64_t bytes = first->len;
 	uint32_t n = 1;
 
-	if (cc_unlikely(first->status < 0 || first->done == bdev_piece_done)) {
+	if (cc_unlikely(first->flags & BIO_INNER) || cc_unlikely(first->status < 0)) {
 		bdev_end(chan, first);
 		return next;
 	}
-	while (next && bio_ends_with(next, first)) {
+	while (next && bio_ends_with(next, first, done)) {
 		last = next;
 		bytes += next->len;
 		n++;
@@ -198,6 +204,21 @@ static struct bio *bdev_end_run(struct bdev_chan *chan, struct bio *first)
 	bdev_left(chan, n);
 	bio_end_list(first);
 	return next;
+}
+
+/* One of core's own. The whole is counted, not its pieces; what was merged, each by itself. */
+static cc_noinline void bdev_end_inner(struct bdev_chan *chan, struct bio *bio)
+{
+	struct bio *part;
+
+	if (bio->flags & BIO_PIECE) {
+		bdev_left(chan, 1);
+		bio_end(bio);
+		return;
+	}
+	part = bdev_merge_take(chan, bio);
+	while (part)
+		part = bdev_end_run(chan, part);
 }
 
 /* Takes what is there: what the callbacks add marks the poller dirty again. */

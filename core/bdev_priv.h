@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Shared by the files of bdev, iosched, split and bounce; nobody else. */
+/* Shared by the files of bdev, iosched, split, merge and bounce; nobody else. */
 #ifndef CORE_BDEV_PRIV_H
 #define CORE_BDEV_PRIV_H
 
@@ -29,12 +29,25 @@ void bdev_split_fini(struct bdev_chan *chan);
 bool bdev_split_is_needed(const struct bdev_chan *chan, const struct bio *bio);
 /* Carry it out in pieces the device can take, and flush behind them when FUA has to be made so. */
 void bdev_split_submit(struct bdev_chan *chan, struct bio *bio);
-/* The done of every piece; marks a bio as a piece, too. */
+/* The done of every piece. */
 void bdev_piece_done(struct bio *bio);
 /* What the submitter knows: the whole of a piece, or @bio itself. */
 const struct bio *bdev_submitted(const struct bio *bio);
 /* Wholes that wait, for bdev_cancel(). */
 void bdev_split_cancel(struct bdev_chan *chan, bdev_match_fn match, const void *arg);
+
+/* merge.c */
+
+int bdev_merge_init(struct bdev_chan *chan);
+void bdev_merge_fini(struct bdev_chan *chan);
+
+/* To the driver, as chan->submit_batch would: neighbours as one, as far as the device takes that as it is. */
+void bdev_merge_submit_batch(struct bdev_chan *chan, struct bio_queue *bios);
+/* @bio, which is BIO_MERGED, has left the driver: what it was made of, to be ended as a list by next, oldest first,
+ * with status 0 and still counted as in flight. NULL: it has failed, and each is with the driver once more, alone. */
+struct bio *bdev_merge_take(struct bdev_chan *chan, struct bio *bio);
+/* Is @part one of those that @bio was made of? */
+bool bdev_merge_has(const struct bio *bio, const struct bio *part);
 
 /* bounce.c */
 

@@ -28,6 +28,10 @@ enum bio_op {
 #define BIO_FUA	    (1u << 0) /* WRITE, WRITE_ZEROES: durable when done */
 #define BIO_NOUNMAP (1u << 1) /* WRITE_ZEROES: keep the blocks allocated */
 #define BIO_LISTED  (1u << 2) /* its done takes a list; see bio_done_fn */
+#define BIO_PIECE   (1u << 3) /* core's: a piece of one that was split, which is what is counted */
+#define BIO_MERGED  (1u << 4) /* core's: several in one; they are what is counted, and done */
+
+#define BIO_INNER   (BIO_PIECE | BIO_MERGED)
 
 /* What an I/O asks of the device: all that a piece or a stacked device hands on of bio.flags. */
 #define BIO_WISHES (BIO_FUA | BIO_NOUNMAP)

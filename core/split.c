@@ -180,7 +180,7 @@ static struct piece *piece_get(struct bdev_chan *chan, struct bio *whole, enum b
 	p->bounce = NULL;
 	p->bio = (struct bio){
 		.op = (uint8_t)op,
-		.flags = whole->flags & (chan->makes_fua ? BIO_NOUNMAP : BIO_WISHES),
+		.flags = (whole->flags & (chan->makes_fua ? BIO_NOUNMAP : BIO_WISHES)) | BIO_PIECE,
 		.off = whole->off + whole_of(whole)->pos,
 		.done = bdev_piece_done,
 		.chan = chan,
@@ -315,7 +315,7 @@ void bdev_piece_done(struct bio *bio)
 
 const struct bio *bdev_submitted(const struct bio *bio)
 {
-	return bio->done == bdev_piece_done ? container_of(bio, struct piece, bio)->whole : bio;
+	return bio->flags & BIO_PIECE ? container_of(bio, struct piece, bio)->whole : bio;
 }
 
 /* Its pieces that wait are the scheduler's business; those in the driver end it. */

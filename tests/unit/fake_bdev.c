@@ -228,7 +228,7 @@ void rig_submit(struct rig_io *io)
 	rig.in_submit = false;
 }
 
-int rig_open(const struct bdev_limits *lim)
+static int rig_open_as(const struct bdev_limits *lim, bool merges)
 {
 	struct reactor_opts o = { .name = "rig", .cpu = -1 };
 	int err;
@@ -239,6 +239,7 @@ int rig_open(const struct bdev_limits *lim)
 		return err;
 	reactor_adopt(rig.r);
 	err = fake_open(&rig.fake, rig.r, RIG_BYTES, lim);
+	rig.fake.bdev.merges = merges;
 	if (!err)
 		err = bdev_chan_get(&rig.fake.bdev, rig.r, &rig.chan);
 	if (err) {
@@ -248,6 +249,16 @@ int rig_open(const struct bdev_limits *lim)
 	}
 	reactor_turn(rig.r);
 	return 0;
+}
+
+int rig_open(const struct bdev_limits *lim)
+{
+	return rig_open_as(lim, false);
+}
+
+int rig_open_merging(const struct bdev_limits *lim)
+{
+	return rig_open_as(lim, true);
 }
 
 static void set_true(void *arg)

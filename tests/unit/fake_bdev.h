@@ -56,6 +56,8 @@ extern struct rig rig;
 
 /* Opens a disk of RIG_BYTES; 0 or what bdev_init says. */
 int rig_open(const struct bdev_limits *lim);
+/* The same, and it merges. */
+int rig_open_merging(const struct bdev_limits *lim);
 /* Everything has ended; returns how many rules were broken. */
 unsigned rig_close(void);
 /* Submit what the test filled in. */
