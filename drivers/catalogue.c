@@ -11,6 +11,7 @@
 #include "drivers/null/nullb.h"
 #include "drivers/nvme/nvme_disk.h"
 #include "drivers/ram/ramb.h"
+#include "drivers/uri.h"
 #include "drivers/uring/urb.h"
 
 #define STACK_MAX 4   /* fault devices upon one another */
@@ -180,8 +181,9 @@ static int open_uri(const char *uri, const struct open_ctx *ctx, struct bdev **r
 {
 	size_t scheme_len = strcspn(uri, ":");
 	struct errbuf why = { "" };
-	char shown[URI_SHOWN + 1];
+	char shown[URI_SHOWN + 1], rest[BDEV_URI_MAX];
 	const struct driver *drv;
+	uint64_t merges = 0;
 	struct bdev *bdev;
 	int err;
 
@@ -192,12 +194,15 @@ static int open_uri(const char *uri, const struct open_ctx *ctx, struct bdev **r
 	drv = uri[scheme_len] ? driver_find(uri, scheme_len) : NULL;
 	if (!drv)
 		return scheme_unknown(uri, scheme_len, eb);
-	err = drv->open(uri + scheme_len + 1, ctx, &bdev, &why);
+	err = uri_flag_take(uri, URI_OPT_MERGE, rest, sizeof(rest), &merges, &why);
+	if (!err)
+		err = drv->open(rest + scheme_len + 1, ctx, &bdev, &why);
 	if (err)
 		return errbuf_set(eb, err, "%s: %.300s", shown, why.text);
 	bdev->control = ctx->opts->control;
 	if (ctx->opts->read_only)
 		bdev->lim.read_only = true;
+	bdev->merges = merges != 0;
 	memcpy(bdev->uri, uri, strlen(uri) + 1);
 	if (ctx->opts->name && !ctx->level)
 		(void)snprintf(bdev->name, sizeof(bdev->name), "%s", ctx->opts->name);

@@ -7,6 +7,8 @@
 #include "core/bdev.h"
 
 /*
+ * Any of them with merge=1 (behind the last URI of a stack, for all of it): neighbours in a batch go as one.
+ *
  *   null:SIZE                       writes vanish, reads give zeroes-or-whatever; for measuring
  *   ram:SIZE                        memory of this process
  *   file:PATH[?direct=0|1&ro=0|1&locking=auto|on|off&depth=N&block=512|4096]

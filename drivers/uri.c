@@ -214,12 +214,10 @@ static int key_unknown(const char *key, size_t len, const struct uri_opt *opts, 
 	char list[KEYS_MAX] = "";
 	size_t n = 0;
 
-	if (!nopts)
-		return errbuf_set(eb, -EINVAL, "unknown option '%.*s' (there are none here)",
-				  (int)CC_MIN(len, KEY_MAX), key);
 	for (size_t i = 0; i < nopts && n < sizeof(list) - 1; i++)
-		n += (size_t)snprintf(list + n, sizeof(list) - n, "%s%s", i ? ", " : "",
-				      opts[i].key);
+		n += (size_t)snprintf(list + n, sizeof(list) - n, "%s, ", opts[i].key);
+	if (n < sizeof(list) - 1)
+		(void)snprintf(list + n, sizeof(list) - n, URI_OPT_MERGE);
 	return errbuf_set(eb, -EINVAL, "unknown option '%.*s' (known: %s)",
 			  (int)CC_MIN(len, KEY_MAX), key, list);
 }
@@ -277,6 +275,45 @@ static void value_store(const struct uri_opt *o, const struct staged *st, size_t
 		(void)decode(st->encoded[idx], st->encoded_len[idx], o->ret_text, URI_VALUE_MAX);
 	else
 		*o->ret_value = st->value[idx];
+}
+
+int uri_flag_take(const char *uri, const char *key, char *ret_rest, size_t rest_bytes, uint64_t *ret_value,
+		  struct errbuf *eb)
+{
+	const struct uri_opt opt = { key, URI_FLAG, 0, 1, NULL, ret_value };
+	size_t left = strcspn(uri, "?"), nleft = 0, key_len = strlen(key);
+	struct staged st = { 0 };
+	const char *p = uri + left;
+	int err;
+
+	if (strlen(uri) >= rest_bytes)
+		return errbuf_set(eb, -ENAMETOOLONG, "longer than %zu characters", rest_bytes - 1);
+	/* what stays is never longer than what was read of it: one pass to check, one to write */
+	while (*p) {
+		size_t len = strcspn(++p, "&");
+
+		if (strcspn(p, "=&") == key_len && !memcmp(p, key, key_len)) {
+			err = pair_parse(p, len, &opt, 1, &st, eb);
+			if (err)
+				return err;
+		}
+		p += len;
+	}
+	memcpy(ret_rest, uri, left);
+	for (p = uri + left; *p;) {
+		size_t len = strcspn(++p, "&");
+
+		if (strcspn(p, "=&") != key_len || memcmp(p, key, key_len)) {
+			ret_rest[left++] = nleft++ ? '&' : '?';
+			memcpy(ret_rest + left, p, len);
+			left += len;
+		}
+		p += len;
+	}
+	ret_rest[left] = '\0';
+	if (st.is_set[0])
+		*ret_value = st.value[0];
+	return 0;
 }
 
 int uri_parse(const char *text, char *ret_path, size_t path_bytes, const struct uri_opt *opts,

@@ -42,6 +42,17 @@ int uri_size_parse(const char *text, uint64_t *ret_bytes);
  */
 int uri_blocks_parse(const char *text, uint64_t block, uint64_t *ret_bytes, struct errbuf *eb);
 
+/* Options of every disk, which the catalogue takes off before a driver sees the rest. */
+#define URI_OPT_MERGE "merge"
+
+/**
+ * uri_flag_take - @uri without its option @key, a flag, wherever in the query it stands; *ret_value keeps what the
+ * caller put there when it is not given. 0; -EINVAL (no flag, given twice), -ENAMETOOLONG with the reason in @eb;
+ * nothing is written on error. Pure.
+ */
+int uri_flag_take(const char *uri, const char *key, char *ret_rest, size_t rest_bytes, uint64_t *ret_value,
+		  struct errbuf *eb);
+
 /**
  * uri_parse - "PATH?key=value&key=value" into its path and its options. Pure.
  * %XX is decoded in path and values (a '?' of the path is written %3F); %00 and control characters

@@ -80,7 +80,7 @@ static void one_line_says_what_is_wrong(void **state)
 		{ "null:-4096", -EINVAL, ": bad size '-4096'" },
 		{ "null:9999999999999T", -EINVAL, ": bad size" },
 		{ "null:1M?size=1", -EINVAL,
-		  ": unknown option 'size' (known: block, depth, zero)" },
+		  ": unknown option 'size' (known: block, depth, zero, merge)" },
 		{ "null:1M?block=1000", -EINVAL, ": option block: a power of two" },
 		{ "null:1M?block=128K", -EINVAL, ": option block=128K: a size from 512 to 65536" },
 		{ "ram:1.5G", -EINVAL, ": bad size '1.5G'" },

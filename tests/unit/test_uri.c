@@ -2,6 +2,7 @@
 /* URIs: sizes, percent-decoding, the table of options, hostile input. */
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <errno.h>
@@ -50,6 +51,47 @@ static void sizes(void **state)
 
 		if (err != (cases[i].bytes == UINT64_MAX ? -EINVAL : 0) || v != cases[i].bytes)
 			fail_msg("'%s': %d, %llu", cases[i].text, err, (unsigned long long)v);
+	}
+}
+
+static void a_flag_is_taken_out_of_the_query(void **state)
+{
+	static const struct {
+		const char *uri, *rest;
+		int value; /* 7: untouched; -1: refused with rest as the reason */
+	} cases[] = {
+		{ "ram:1M", "ram:1M", 7 },
+		{ "file:/a?direct=0", "file:/a?direct=0", 7 },
+		{ "ram:1M?merge=1", "ram:1M", 1 },
+		{ "ram:1M?merge=off", "ram:1M", 0 },
+		{ "file:/a?merge=yes&direct=0", "file:/a?direct=0", 1 },
+		{ "file:/a?direct=0&merge=1", "file:/a?direct=0", 1 },
+		{ "file:/a?x=1&merge=1&y=%26&z", "file:/a?x=1&y=%26&z", 1 },
+		{ "file:/merge=1", "file:/merge=1", 7 },
+		{ "file:/a?merged=1&amerge=1&y=merge=1", "file:/a?merged=1&amerge=1&y=merge=1", 7 },
+		{ "file:/a?", "file:/a?", 7 },
+		{ "file:/a?merge=1&", "file:/a?", 1 },
+		{ "file:/a?&&merge=1", "file:/a?&", 1 },
+		{ "file:/a?b?merge=1", "file:/a?b?merge=1", 7 },
+		{ "ram:1M?merge", "option 'merge' needs a value (merge=…)", -1 },
+		{ "ram:1M?merge=2", "option merge=2: 0 or 1 is expected", -1 },
+		{ "ram:1M?merge=", "option merge=: 0 or 1 is expected", -1 },
+		{ "ram:1M?merge=1&merge=1", "option 'merge' is given twice", -1 },
+		{ "ram:123456789012345678901234567890123456789", "longer than 39 characters", -1 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		bool is_bad = cases[i].value < 0;
+		char rest[40] = "untouched";
+		struct errbuf eb = { "" };
+		uint64_t v = 7;
+		int err = uri_flag_take(cases[i].uri, "merge", rest, sizeof(rest), &v, &eb);
+
+		if ((err < 0) != is_bad || v != (is_bad ? 7 : (uint64_t)cases[i].value) ||
+		    strcmp(is_bad ? eb.text : rest, cases[i].rest) || (is_bad && strcmp(rest, "untouched")))
+			fail_msg("%s: %d, %llu, '%s', '%s'", cases[i].uri, err, (unsigned long long)v, rest,
+				 eb.text);
 	}
 }
 
@@ -118,7 +160,7 @@ static void bad_ones(void **state)
 		const char *says; /* part of the error line */
 	} cases[] = {
 		{ "x?foo=1", -EINVAL,
-		  "unknown option 'foo' (known: direct, depth, size, locking)" },
+		  "unknown option 'foo' (known: direct, depth, size, locking, merge)" },
 		{ "x?foo", -EINVAL, "unknown option 'foo'" },
 		{ "x?=1", -EINVAL, "unknown option ''" },
 		{ "x?&", -EINVAL, "unknown option ''" },
@@ -237,6 +279,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(sizes),
+		cmocka_unit_test(a_flag_is_taken_out_of_the_query),
 		cmocka_unit_test(good_ones),
 		cmocka_unit_test(bad_ones),
 		cmocka_unit_test(a_text_is_taken_decoded_or_not_at_all),

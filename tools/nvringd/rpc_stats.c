@@ -82,6 +82,7 @@ static void add_ways(struct json_object *obj, const struct bdev_chan_stats *st)
 	json_object_object_add(obj, "bounced_bytes", rpc_number(st->bounced_bytes));
 	json_object_object_add(obj, "fixed", rpc_number(st->fixed));
 	json_object_object_add(obj, "queued", rpc_number(st->queued));
+	json_object_object_add(obj, "merged", rpc_number(st->merged));
 }
 
 /* The channels that are there now; the sums above hold those that are gone, too. */
