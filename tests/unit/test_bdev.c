@@ -159,6 +159,34 @@ static bool is_odd(const struct bio *bio, const void *arg)
 	return bio->off / 512 & 1;
 }
 
+/* It covers what was answered before; what is in flight is nothing to it (docs/ORDERING.md). */
+static void a_flush_waits_for_nobody(void **state)
+{
+	struct bdev_limits lim = { .has_flush = true };
+	static char buf[512];
+	struct iovec iov = { buf, sizeof(buf) };
+	struct rig_io writes[2] = { 0 }, flush = { .bio = { .op = BIO_FLUSH } };
+
+	(void)state;
+	assert_int_equal(rig_open(&lim), 0);
+	for (unsigned i = 0; i < 2; i++) {
+		writes[i].bio = (struct bio){
+			.op = BIO_WRITE, .iov = &iov, .iovcnt = 1, .off = i * 512, .len = 512
+		};
+		rig_submit(&writes[i]);
+	}
+	fake_end(&rig.fake, 0); /* answered, and so covered: it is with the device first */
+	rig_submit(&flush);
+	assert_string_equal(rig.fake.trace, "W 0+512\nW 512+512\nF 0+0\n");
+	assert_int_equal(rig.fake.nheld, 2);
+	fake_end(&rig.fake, 1);
+	assert_int_equal(writes[0].done, 1);
+	assert_int_equal(writes[1].done, 0);
+	assert_int_equal(flush.done, 1);
+	rig_settle();
+	assert_int_equal(rig_close(), 0);
+}
+
 static void what_waits_can_be_cancelled(void **state)
 {
 	struct bdev_limits lim = { .depth = 4 };
@@ -486,6 +514,7 @@ int main(void)
 		cmocka_unit_test(each_io_is_checked_and_answered_once_later),
 		cmocka_unit_test(who_holds_an_io),
 		cmocka_unit_test(the_depth_is_never_exceeded_and_waiting_is_fifo),
+		cmocka_unit_test(a_flush_waits_for_nobody),
 		cmocka_unit_test(what_waits_can_be_cancelled),
 		cmocka_unit_test(a_closed_loop_does_not_hold_the_turn),
 		cmocka_unit_test(a_channel_is_shared_and_its_numbers_stay),
