@@ -496,7 +496,7 @@ static bool ioq_expects(const struct poller *p)
 {
 	const struct nvme_ioq *q = container_of(p, struct nvme_ioq, poller);
 
-	return q->nfree != q->qp.depth || q->waiting.first;
+	return q->nfree + q->share.nspare != q->qp.depth || q->share.nwaiting;
 }
 
 static const struct poller_ops ioq_poller_ops = {
