@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/base/linemem.h"
 #include "core/iosched.h"
 #include "core/qos_guard.h"
 #include "core/qos_priv.h"
@@ -93,7 +94,7 @@ static int bdev_chan_create(struct bdev *bdev, struct reactor *r, struct bdev_ch
 	bio_queue_init(&chan->answered);
 	bio_queue_init(&chan->split_waiting);
 	bdev_chan_set_limits(chan);
-	chan->stats = calloc(1, sizeof(*chan->stats));
+	chan->stats = linemem_calloc(1, sizeof(*chan->stats));
 	err = chan->stats ? 0 : -ENOMEM;
 	if (!err)
 		err = iosched_init(chan);

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "core/base/cc.h"
+#include "core/base/linemem.h"
 
 #if defined(__SANITIZE_ADDRESS__)
 #define SLAB_ASAN 1
@@ -32,7 +33,7 @@ int slab_init(struct slab *s, uint32_t count, size_t bytes)
 	if (count == 0)
 		return 0;
 	s->mem = aligned_alloc(CACHELINE_BYTES, stride * count);
-	s->free_idx = calloc(count, sizeof(*s->free_idx));
+	s->free_idx = linemem_calloc(count, sizeof(*s->free_idx));
 	if (!s->mem || !s->free_idx) {
 		slab_fini(s);
 		return -ENOMEM;

@@ -17,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/base/linemem.h"
 #include "core/base/list.h"
 #include "core/base/slab.h"
 #include "core/deadline.h"
@@ -259,7 +260,7 @@ static void faultb_drain(struct bdev *bdev)
 static int faultb_chan_create(struct bdev *bdev, struct bdev_chan *chan)
 {
 	struct faultb *dev = container_of(bdev, struct faultb, bdev);
-	struct faultb_chan *fc = calloc(1, sizeof(*fc));
+	struct faultb_chan *fc = linemem_calloc(1, sizeof(*fc));
 	int err;
 
 	if (!fc)

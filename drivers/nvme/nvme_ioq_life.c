@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "drivers/nvme/nvme_ctrlr_priv.h"
+#include "core/base/linemem.h"
 #include "drivers/nvme/nvme_ioq.h"
 #include "drivers/nvme/nvme_status.h"
 
@@ -59,8 +60,8 @@ int nvme_ioq_fill(struct nvme_ioq *q, struct nvme_hw *hw)
 		 1; /* the last id, 0xffff, is never used: depth < nslots (3.3.3.1) */
 	slots = aligned_alloc(CACHELINE_BYTES,
 			      CC_ALIGN_UP(nslots * sizeof(*slots), CACHELINE_BYTES));
-	q->free = calloc(nslots, sizeof(*q->free));
-	q->due_ns = calloc(nslots, sizeof(*q->due_ns));
+	q->free = linemem_calloc(nslots, sizeof(*q->free));
+	q->due_ns = linemem_calloc(nslots, sizeof(*q->due_ns));
 	if (!slots || !q->free || !q->due_ns) {
 		free(slots);
 		free(q->free);

@@ -24,6 +24,7 @@
 
 #define LOG_TAG "file"
 #include "core/base/barrier.h"
+#include "core/base/linemem.h"
 #include "core/base/log.h"
 #include "drivers/uring/urb_fixed_priv.h"
 
@@ -403,7 +404,7 @@ static int ring_init(struct urb_chan *uc, unsigned depth)
 int urb_chan_create(struct bdev *bdev, struct bdev_chan *chan)
 {
 	struct urb *dev = container_of(bdev, struct urb, bdev);
-	struct urb_chan *uc = calloc(1, sizeof(*uc));
+	struct urb_chan *uc = linemem_calloc(1, sizeof(*uc));
 	int err;
 
 	if (!uc)

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "core/base/linemem.h"
 #include "vhost/blk/vblk_priv.h"
 
 #define VBLK_SEG_MAX_DEFAULT \
@@ -207,7 +208,7 @@ static int vblk_queue_open(struct vdev_queue *q, struct errbuf *eb)
 {
 	const uint64_t ranged = VIRTIO_BIT(VBLK_F_DISCARD) | VIRTIO_BIT(VBLK_F_WRITE_ZEROES);
 	struct vblk *dev = vblk_of(q->dev);
-	struct vblk_queue *vbq = calloc(1, sizeof(*vbq));
+	struct vblk_queue *vbq = linemem_calloc(1, sizeof(*vbq));
 	int err;
 
 	if (!vbq)

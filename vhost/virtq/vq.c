@@ -10,6 +10,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "core/base/linemem.h"
 #include "core/stall.h"
 #include "vhost/virtq/vq_priv.h"
 
@@ -31,7 +32,7 @@ static int vq_alloc(struct vq *vq)
 	unsigned norder = vq->in_order ? vq_pow2_up(vq->size) : 0;
 	unsigned nvqi = vq->is_packed && vq->inflight ? vq->size : 0;
 	unsigned nresume = vq->inflight ? vq->size : 0;
-	uint16_t *t = calloc(vq->size + nresume + norder + 2u * nvqi, sizeof(*t));
+	uint16_t *t = linemem_calloc(vq->size + nresume + norder + 2u * nvqi, sizeof(*t));
 
 	if (!t)
 		return -ENOMEM;
