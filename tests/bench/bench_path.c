@@ -5,9 +5,12 @@
  * tests/bench/instructions.
  *
  * --nvme: instead of the null bdev, the NVMe driver with a device that answers between two turns.
+ * --uri: instead of it, any disk.
+ * --seq: one block behind the other instead of random ones.
  *
  *   bench_path [--packed] [--indirect] [--inflight] [--write] [--event-idx] [--depth N] [--block
- * BYTES] [--ios N] [--idle QUEUES] [--mode poll|adaptive] [--two-regions] [--nvme] [--limit disk|group] [--json]
+ * BYTES] [--ios N] [--idle QUEUES] [--mode poll|adaptive] [--two-regions] [--nvme] [--uri URI] [--seq]
+ * [--limit disk|group] [--json]
  *
  * --idle: so many further queues of the same reactor are started and never used.
  * --two-regions: the data lies in another memory region than headers and status, as in a guest of
@@ -23,20 +26,21 @@
 #include "core/base/mono.h"
 #include "core/dma.h"
 #include "core/qos.h"
-#include "drivers/null/nullb.h"
+#include "drivers/catalogue.h"
 #include "tests/bench/bench_ssd.h"
 #include "tests/ring/ring.h"
 #include "vhost/blk/vblk.h"
 #include "vhost/blk/vblk_spec.h"
 
-#define DISK_SIZE "64G"
+#define DISK_URI "null:64G"
 
 /* Buffers are far from the end of the region, as in a guest. */
 #define MEM_BYTES   (64u << 20)
 #define APART_BYTES (4u << 20) /* rings, headers and status, far from the end of theirs, too */
 
 struct conf {
-	bool packed, indirect, inflight, event_idx, write, two_regions, nvme, json;
+	bool packed, indirect, inflight, event_idx, write, two_regions, nvme, seq, json;
+	const char *uri;
 	unsigned depth, block, idle;
 	unsigned long ios;
 	enum reactor_mode mode;
@@ -62,7 +66,7 @@ struct bench {
 	struct ring ring;
 	struct slot *slots;
 	char *data;
-	uint64_t seed, target_ticks;
+	uint64_t seed, next_sector, target_ticks;
 	unsigned long submitted, errors;
 	struct idle {
 		struct ring ring;
@@ -156,7 +160,7 @@ static void bench_open(struct bench *b)
 		die("reactor", err, NULL);
 	reactor_adopt(b->r);
 	err = b->c.nvme ? bench_ssd_open(&b->ssd, b->r, &b->bdev, &eb)
-			: nullb_open(DISK_SIZE, &b->bdev, &eb);
+			: bdev_open(b->c.uri, &(struct bdev_open_opts){ .control = b->r }, &b->bdev, &eb);
 	if (err)
 		die("disk", err, &eb);
 	b->bdev->control = b->r;
@@ -226,6 +230,18 @@ static uint64_t random_sector(struct bench *b)
 	return b->seed % (b->sectors / per_block) * per_block;
 }
 
+/* Where the next I/O goes. */
+static uint64_t next_sector(struct bench *b)
+{
+	const uint64_t per_block = b->c.block >> VBLK_SECTOR_SHIFT;
+	uint64_t sector = b->next_sector;
+
+	if (!b->c.seq)
+		return random_sector(b);
+	b->next_sector = sector + 2 * per_block <= b->sectors ? sector + per_block : 0;
+	return sector;
+}
+
 static void submit(struct bench *b, uintptr_t i)
 {
 	struct slot *s = &b->slots[i];
@@ -236,7 +252,7 @@ static void submit(struct bench *b, uintptr_t i)
 	};
 
 	s->hdr.type = le32_make(b->c.write ? VBLK_T_OUT : VBLK_T_IN);
-	s->hdr.sector = le64_make(random_sector(b));
+	s->hdr.sector = le64_make(next_sector(b));
 	s->status = 0xff;
 	if (vqd_add(&b->ring.vqd, bufs, ARRAY_SIZE(bufs), b->c.indirect, (void *)i))
 		die("ring", -ENOSPC, NULL);
@@ -295,7 +311,8 @@ static const struct option options[] = {
 	{ "inflight", no_argument, NULL, 'f' },	   { "write", no_argument, NULL, 'w' },
 	{ "event-idx", no_argument, NULL, 'e' },   { "depth", required_argument, NULL, 'd' },
 	{ "block", required_argument, NULL, 'b' }, { "ios", required_argument, NULL, 'n' },
-	{ "nvme", no_argument, NULL, 'v' },	   { "limit", required_argument, NULL, 'l' },
+	{ "nvme", no_argument, NULL, 'v' },	   { "uri", required_argument, NULL, 'u' },
+	{ "seq", no_argument, NULL, 's' },	   { "limit", required_argument, NULL, 'l' },
 	{ "json", no_argument, NULL, 'j' },	   { "idle", required_argument, NULL, 'q' },
 	{ "mode", required_argument, NULL, 'm' },  { "two-regions", no_argument, NULL, 'r' },
 	{ NULL, 0, NULL, 0 },
@@ -305,7 +322,7 @@ static void conf_parse(struct conf *c, int argc, char **argv)
 {
 	int opt;
 
-	*c = (struct conf){ .depth = 32, .block = 4096, .ios = 4000000, .mode = REACTOR_POLL };
+	*c = (struct conf){ .depth = 32, .block = 4096, .ios = 4000000, .mode = REACTOR_POLL, .uri = DISK_URI };
 	while ((opt = getopt_long(argc, argv, "", options, NULL)) != -1) {
 		c->packed |= opt == 'p';
 		c->indirect |= opt == 'i';
@@ -314,6 +331,9 @@ static void conf_parse(struct conf *c, int argc, char **argv)
 		c->event_idx |= opt == 'e';
 		c->two_regions |= opt == 'r';
 		c->nvme |= opt == 'v';
+		c->seq |= opt == 's';
+		if (opt == 'u')
+			c->uri = optarg;
 		c->json |= opt == 'j';
 		if (opt == 'd')
 			c->depth = (unsigned)strtoul(optarg, NULL, 0);
