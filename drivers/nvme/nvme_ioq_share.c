@@ -113,12 +113,14 @@ void nvme_ioq_share(struct nvme_ioq *q)
 	for (uint32_t i = 0; i < q->qp.depth; i++) {
 		const struct bio *bio = q->slots[i].bio;
 		struct nvme_tenant *tn;
+		uint32_t cost;
 
 		if (!bio)
 			continue;
 		tn = tenant_enter(s, bio);
-		tn->cost += bio_cost(bio);
-		s->cost += bio_cost(bio);
+		cost = bio_cost(bio);
+		tn->cost += cost;
+		s->cost += cost;
 	}
 	s->is_over = s->cost > share_window(q);
 	s->is_back = false;
@@ -180,7 +182,7 @@ static void tenant_send(struct nvme_ioq *q, struct nvme_tenant *tn, bool is_turn
 {
 	struct nvme_share *s = &q->share;
 	struct bio *bio = bio_queue_pop(&tn->waiting);
-	uint32_t head = bio_head(tn->waiting.first);
+	uint32_t cost = bio_cost(bio), head = bio_head(tn->waiting.first);
 
 	if (is_turn) {
 		qos_drr_sent(&s->drr, &tn->drr, head);
@@ -190,8 +192,8 @@ static void tenant_send(struct nvme_ioq *q, struct nvme_tenant *tn, bool is_turn
 			qos_drr_attach(&s->drr, &tn->drr, head);
 	}
 	s->nwaiting--;
-	tn->cost += bio_cost(bio);
-	s->cost += bio_cost(bio);
+	tn->cost += cost;
+	s->cost += cost;
 	nvme_ioq_start(q, bio); /* at last: @tn may be gone when it ends in here */
 }
 
