@@ -35,6 +35,8 @@ struct qos_group {
 	struct qos_stats gone;
 	unsigned nending; /* pools that have left and are not freed yet; of the others, orders under way hold some */
 	bool is_deleted;
+	void (*told)(void *arg);
+	void *told_arg;
 };
 
 static const struct qos_limits no_limits;
@@ -65,10 +67,15 @@ static void stats_add_ledger(struct qos_stats *st, const struct qos_ledger *l)
 
 static void group_maybe_free(struct qos_group *g)
 {
+	void (*told)(void *arg) = g->told;
+	void *arg = g->told_arg;
+
 	if (!g->is_deleted || g->nending || g->ledger.npools)
 		return;
 	qos_ledger_fini(&g->ledger);
 	free(g);
+	if (told)
+		told(arg);
 }
 
 static void group_pool_ended(struct qos_pool *pool)
@@ -365,7 +372,7 @@ int qos_group_create(struct reactor *control, const char *name, const struct qos
 	return 0;
 }
 
-int qos_group_delete(struct qos_group *g, struct errbuf *eb)
+int qos_group_delete(struct qos_group *g, void (*gone)(void *arg), void *arg, struct errbuf *eb)
 {
 	const struct qos_disk *d;
 
@@ -375,6 +382,8 @@ int qos_group_delete(struct qos_group *g, struct errbuf *eb)
 				  g->name, g->ndisks, g->ndisks == 1 ? "" : "s", d->bdev->name);
 	}
 	g->is_deleted = true;
+	g->told = gone;
+	g->told_arg = arg;
 	group_maybe_free(g);
 	return 0;
 }

@@ -41,8 +41,9 @@ void qos_get_stats(const struct bdev *bdev, struct qos_stats *ret);
 int qos_group_create(struct reactor *control, const char *name, const struct qos_limits *lim,
 		     struct qos_group **ret, struct errbuf *eb);
 
-/* -EBUSY with @eb while disks are in it. */
-int qos_group_delete(struct qos_group *g, struct errbuf *eb);
+/* gone(arg) when the last reactor has let go of it, perhaps from inside this call (NULL: nobody asks). -EBUSY with @eb
+ * while disks are in it. */
+int qos_group_delete(struct qos_group *g, void (*gone)(void *arg), void *arg, struct errbuf *eb);
 
 /* As qos_set(). The minimums of its disks must fit in. A group's own minimum has no meaning: -EINVAL. */
 int qos_group_set(struct qos_group *g, const struct qos_limits *lim, struct errbuf *eb);

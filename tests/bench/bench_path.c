@@ -212,7 +212,7 @@ static void bench_close(struct bench *b)
 	for (unsigned i = 0; i < 8; i++)
 		reactor_turn(b->r);
 	if (b->group)
-		(void)qos_group_delete(b->group, NULL); /* its disk has gone */
+		(void)qos_group_delete(b->group, NULL, NULL, NULL); /* its disk has gone */
 	for (unsigned i = 0; i < 4; i++)
 		reactor_turn(b->r);
 	(void)dma_region_del(b->ring.mem, b->ring.mem_bytes); /* it was added */

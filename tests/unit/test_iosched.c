@@ -441,7 +441,7 @@ static void drop_group(struct qos_group *g)
 	struct errbuf eb = { "" };
 
 	assert_int_equal(qos_group_ndisks(g), 0);
-	assert_int_equal(qos_group_delete(g, &eb), 0);
+	assert_int_equal(qos_group_delete(g, NULL, NULL, &eb), 0);
 	turns(4);
 }
 
@@ -501,7 +501,7 @@ static void a_promise_is_kept(void **state)
 	join(&other, NULL, 0, 0);
 	while (other.nheld)
 		fake_end(&other, 0);
-	assert_int_equal(qos_group_delete(g, &eb), -EBUSY);
+	assert_int_equal(qos_group_delete(g, NULL, NULL, &eb), -EBUSY);
 	assert_non_null(strstr(eb.text, "fake0"));
 	rig_settle();
 	join(&rig.fake, NULL, 0, 0);
