@@ -47,6 +47,70 @@ class Methods(DaemonCase):
         ("bdev_delete", {"name": "a"}, STATE, "the disk is exported: delete its exports first"),
         ("bdev_resize", {"name": "a", "size": "big"}, PARAMS, "size: must be a number of bytes or a text such as"),
         ("bdev_resize", {"name": "z", "size": "1G"}, STATE, "no disk named \"z\""),
+        ("bdev_create", {"name": "b", "uri": "ram:8M", "iops": 0}, PARAMS, "iops: must be a number from 1 to"),
+        ("bdev_create", {"name": "b", "uri": "ram:8M", "group": "z"}, STATE, "no group named \"z\""),
+        ("bdev_create", {"name": "b", "uri": "ram:8M", "iops": 5, "min_iops": 6}, PARAMS, "a guaranteed minimum of 6 is above"),
+        ("bdev_create", {"name": "b", "uri": "ram:8M", "min_iops": 6}, STATE, "a guaranteed minimum is one within a group"),
+        ("bdev_set_qos", {"iops": 5}, PARAMS, "name: missing"),
+        ("bdev_set_qos", {"name": "z", "iops": 5}, STATE, "no disk named \"z\""),
+        ("bdev_set_qos", {"name": "a", "iops": 0}, PARAMS,
+         "iops: must be a number from 1 to 1000000000, or null for none, not 0"),
+        ("bdev_set_qos", {"name": "a", "iops": -1}, PARAMS, "iops: must be a number from 1 to"),
+        ("bdev_set_qos", {"name": "a", "iops": 1.5}, PARAMS, "not 1.5"),
+        ("bdev_set_qos", {"name": "a", "iops": 1e9}, PARAMS, "iops: must be"),
+        ("bdev_set_qos", {"name": "a", "iops": "5k"}, PARAMS, "iops: must be"),
+        ("bdev_set_qos", {"name": "a", "iops": True}, PARAMS, "iops: must be"),
+        ("bdev_set_qos", {"name": "a", "iops": [5]}, PARAMS, "not an array"),
+        ("bdev_set_qos", {"name": "a", "iops": 2**64 + 5}, PARAMS, "iops: must be"),
+        ("bdev_set_qos", {"name": "a", "iops": 2**31, "weight": 7}, PARAMS, "iops: must be"),
+        ("bdev_set_qos", {"name": "a", "weight": 7, "read_bps": 1023}, PARAMS,
+         "read_bps: must be a number from 1024 to 1099511627776, a text such as \"100M\", or null for none, not 1023"),
+        ("bdev_set_qos", {"name": "a", "write_bps": "2T"}, PARAMS, "write_bps: must be"),
+        ("bdev_set_qos", {"name": "a", "write_bps": "-1M"}, PARAMS, "write_bps: must be"),
+        ("bdev_set_qos", {"name": "a", "write_bps": "16777215T"}, PARAMS, "write_bps: must be"),
+        ("bdev_set_qos", {"name": "a", "iops_burst": 9}, PARAMS, "a burst of 9 without a limit"),
+        ("bdev_set_qos", {"name": "a", "iops": 10, "iops_burst": 36001}, PARAMS, "a burst of 36001 is not within"),
+        ("bdev_set_qos", {"name": "a", "iops": 10, "iops_burst": 0}, PARAMS, "iops_burst: must be"),
+        ("bdev_set_qos", {"name": "a", "weight": 0}, PARAMS, "weight: must be a number from 1 to 1000"),
+        ("bdev_set_qos", {"name": "a", "weight": 1001}, PARAMS, "weight: must be a number from 1 to 1000"),
+        ("bdev_set_qos", {"name": "a", "latency_us": 0}, PARAMS, "latency_us: must be"),
+        ("bdev_set_qos", {"name": "a", "latency_us": 10000001}, PARAMS, "latency_us: must be"),
+        ("bdev_set_qos", {"name": "a", "read_deadline_us": 0, "iops": 5}, PARAMS, "read_deadline_us: must be"),
+        ("bdev_set_qos", {"name": "a", "write_deadline_us": 60000001}, PARAMS, "write_deadline_us: must be"),
+        ("bdev_set_qos", {"name": "a", "min_iops": 5}, PARAMS, "a is in none; name a group"),
+        ("bdev_set_qos", {"name": "a", "min_bps": 7}, PARAMS, "min_bps: must be"),
+        ("bdev_set_qos", {"name": "a", "iops": 5, "min_iops": 6, "group": "g"}, PARAMS,
+         "a guaranteed minimum of 6 is above the total IOPS limit of 5"),
+        ("bdev_set_qos", {"name": "a", "min_iops": 701, "group": "g"}, PARAMS,
+         "the guaranteed minimums of group g add up to 1001 IOPS, its limit is 1000"),
+        ("bdev_set_qos", {"name": "a", "iops": 5, "group": "z"}, STATE, "no group named \"z\""),
+        ("bdev_set_qos", {"name": "a", "group": ""}, PARAMS, "group: must not be empty"),
+        ("bdev_set_qos", {"name": "a", "group": 5}, PARAMS, "group: must be a text"),
+        ("bdev_set_qos", {"name": "a", "speed": 5}, PARAMS, "speed: unknown key"),
+        ("bdev_set_qos_limit", {"name": "a"}, PARAMS, "no limit is named"),
+        ("bdev_set_qos_limit", {"name": "z", "rw_ios_per_sec": 5}, STATE, "no disk named \"z\""),
+        ("bdev_set_qos_limit", {"name": "a", "rw_ios_per_sec": -5}, PARAMS, "rw_ios_per_sec: must be"),
+        ("bdev_set_qos_limit", {"name": "a", "rw_mbytes_per_sec": 2**20 + 1}, PARAMS, "rw_mbytes_per_sec: must be"),
+        ("bdev_set_qos_limit", {"name": "a", "r_mbytes_per_sec": 2**60}, PARAMS, "r_mbytes_per_sec: must be"),
+        ("bdev_set_qos_limit", {"name": "a", "w_mbytes_per_sec": 0.5}, PARAMS, "w_mbytes_per_sec: must be"),
+        ("bdev_freeze", {"name": "z"}, STATE, "no disk named \"z\""),
+        ("bdev_freeze", {}, PARAMS, "name: missing"),
+        ("bdev_thaw", {"name": "a"}, STATE, "the disk is not frozen"),
+        ("bdev_thaw", {"name": "z"}, STATE, "no disk named \"z\""),
+        ("qos_create_group", {"name": "g"}, STATE, "there is another group named \"g\""),
+        ("qos_create_group", {"name": "h", "iops": 0}, PARAMS, "iops: must be"),
+        ("qos_create_group", {"name": "h", "iops": 5, "iops_burst": 10**9}, PARAMS, "a burst of 1000000000 is not within"),
+        ("qos_create_group", {"name": "h", "min_iops": 5}, PARAMS, "min_iops: unknown key"),
+        ("qos_create_group", {"name": "h h"}, PARAMS, "name: a name consists of"),
+        ("qos_create_group", {"name": "none"}, PARAMS, "name: \"none\" takes a disk out of its group"),
+        ("qos_create_group", {"name": "h" * 64}, PARAMS, "name: longer than 63 characters"),
+        ("qos_set_group", {"name": "h", "iops": 5}, STATE, "no group named \"h\""),
+        ("qos_set_group", {"name": "g", "iops": None, "iops_burst": 5}, PARAMS, "a burst of 5 without a limit"),
+        ("qos_set_group", {"name": "g", "read_iops": -5}, PARAMS, "read_iops: must be"),
+        ("qos_set_group", {"name": "g", "iops": 299}, PARAMS, "add up to 300 IOPS, its limit is 299"),
+        ("qos_delete_group", {"name": "h"}, STATE, "no group named \"h\""),
+        ("qos_delete_group", {"name": "g"}, STATE, "group g has 1 disk, m among them; take it out first"),
+        ("qos_get_groups", {"name": "h"}, STATE, "no group named \"h\""),
         ("bdev_get_iostat", {"name": "z"}, STATE, "no disk named \"z\""),
         ("vhost_create_blk_controller", {"ctrlr": "e"}, PARAMS, "dev_name: missing"),
         ("vhost_create_blk_controller", {"ctrlr": "e", "dev_name": "z"}, STATE, "no disk named \"z\""),
@@ -95,6 +159,8 @@ class Methods(DaemonCase):
     )
 
     def test_what_is_badly_asked_is_refused(self):
+        self.call("qos_create_group", name="g", iops=1000)
+        self.call("bdev_create", name="m", uri="ram:8M", group="g", min_iops=300)
         before = self.call("framework_get_config")
         for method, params, code, message in self.BAD:
             with self.subTest(method=method, params=params), self.assertRaises(RpcError) as caught:
@@ -138,6 +204,94 @@ class Methods(DaemonCase):
             file.truncate(48 << 20)
         self.assertIs(self.call("bdev_resize", name="f"), True)
         self.assertEqual(self.call("bdev_get_bdevs", name="f")[0]["size_bytes"], 48 << 20)
+
+    def qos(self, name="a"):
+        return self.call("bdev_get_bdevs", name=name)[0]["qos"]
+
+    def test_limits(self):
+        self.assertEqual(self.qos(), {})
+        wanted = {f"{kind}{unit}{burst}": 5000 for kind in ("read_", "write_", "") for unit in ("iops", "bps")
+                  for burst in ("", "_burst")}
+        wanted |= {"weight": 300, "latency_us": 2000, "read_deadline_us": 500, "write_deadline_us": 60000000}
+        self.call("bdev_set_qos", name="a", **wanted)
+        self.assertEqual(self.qos(), wanted)
+        # only what is named changes
+        self.call("bdev_set_qos", name="a", write_bps="1M", weight=7)
+        wanted |= {"write_bps": 1 << 20, "weight": 7}
+        self.assertEqual(self.qos(), wanted)
+        # nothing at all, when one of several is impossible
+        with self.assertRaises(RpcError):
+            self.call("bdev_set_qos", name="a", weight=8, latency_us=1000, read_deadline_us=9, iops=1)
+        self.assertEqual(self.qos(), wanted)
+        # with a limit its burst goes
+        self.call("bdev_set_qos", name="a", iops=None, bps="none", latency_us=None, weight=None, read_deadline_us=None)
+        for key in ("iops", "iops_burst", "bps", "bps_burst", "latency_us", "weight", "read_deadline_us"):
+            del wanted[key]
+        self.assertEqual(self.qos(), wanted)
+        self.call("bdev_set_qos", name="a")
+        self.assertEqual(self.qos(), wanted)
+        self.call("bdev_set_qos", name="a", **{key: None for key in wanted})
+        self.assertEqual(self.qos(), {})
+
+    def test_limits_as_spdk_has_them(self):
+        self.call("bdev_set_qos_limit", name="a", rw_ios_per_sec=20000, r_mbytes_per_sec=5)
+        self.assertEqual(self.qos(), {"iops": 20000, "read_bps": 5 << 20})
+        self.call("bdev_set_qos_limit", name="a", rw_mbytes_per_sec=100, w_mbytes_per_sec=7, rw_ios_per_sec=0)
+        self.assertEqual(self.qos(), {"bps": 100 << 20, "read_bps": 5 << 20, "write_bps": 7 << 20})
+        self.assertEqual(self.call("bdev_get_bdevs", name="a")[0]["assigned_rate_limits"],
+                         {"rw_ios_per_sec": 0, "rw_mbytes_per_sec": 100, "r_mbytes_per_sec": 5, "w_mbytes_per_sec": 7})
+        self.call("bdev_set_qos_limit", name="a", rw_mbytes_per_sec=0, r_mbytes_per_sec=0, w_mbytes_per_sec=0)
+        self.assertEqual(self.qos(), {})
+
+    def test_groups(self):
+        self.assertEqual(self.call("qos_get_groups"), [])
+        self.call("qos_create_group", name="g", iops=1000, bps="10M", bps_burst="20M")
+        self.call("qos_create_group", name="h")
+        self.call("bdev_create", name="b", uri="ram:8M", group="g", min_iops=400)
+        self.call("bdev_set_qos", name="a", group="g", min_iops=600)
+        groups = self.call("qos_get_groups")
+        self.assertEqual([(g["name"], g["limits"], g["disks"]) for g in groups],
+                         [("g", {"iops": 1000, "bps": 10 << 20, "bps_burst": 20 << 20}, ["a", "b"]), ("h", {}, [])])
+        self.assertEqual(self.call("qos_get_groups", name="h"), [groups[1]])
+        self.call("qos_set_group", name="g", iops=2000, bps=None, read_iops=3000)
+        self.assertEqual(self.call("qos_get_groups", name="g")[0]["limits"], {"iops": 2000, "read_iops": 3000})
+        # a minimum cannot stay behind
+        with self.assertRaises(RpcError):
+            self.call("bdev_set_qos", name="a", group=None)
+        self.assertEqual(self.qos(), {"group": "g", "min_iops": 600})
+        self.call("bdev_set_qos", name="a", group="h")
+        self.call("bdev_set_qos", name="a", group=None, min_iops=None)
+        self.assertEqual(self.qos(), {})
+        with self.assertRaises(RpcError):
+            self.call("qos_delete_group", name="g")
+        self.call("bdev_delete", name="b")
+        self.call("qos_delete_group", name="g")
+        self.call("qos_delete_group", name="h")
+        self.assertEqual(self.call("qos_get_groups"), [])
+        self.call("qos_create_group", name="g")
+
+    def test_a_freeze(self):
+        def frozen():
+            return self.call("bdev_get_bdevs", name="a")[0]["frozen"]
+        self.assertFalse(frozen())
+        for _ in range(2):
+            self.call("bdev_freeze", name="a")
+            self.assertTrue(frozen())
+            with self.assertRaisesRegex(RpcError, "the disk is frozen already: thaw it first"):
+                self.call("bdev_freeze", name="a")
+            self.call("bdev_thaw", name="a")
+            self.assertFalse(frozen())
+            with self.assertRaisesRegex(RpcError, "the disk is not frozen"):
+                self.call("bdev_thaw", name="a")
+        # it holds up nothing that takes apart
+        self.call("bdev_freeze", name="a")
+        self.call("vhost_delete_controller", ctrlr="a")
+        self.assertFalse(frozen())
+        self.call("bdev_freeze", name="a")
+        self.call("bdev_delete", name="a")
+        self.call("bdev_create", name="a", uri="ram:8M")
+        self.call("bdev_freeze", name="a")
+        self.assertEqual(self.daemon.stop()[0], 0)
 
     def test_exports(self):
         path = self.call("vhost_create_blk_controller", ctrlr="e", dev_name="a")
@@ -215,7 +369,11 @@ class Methods(DaemonCase):
     def test_saved_is_what_comes_back(self):
         image = self.image()
         cpu = self.call("framework_get_reactors")["reactors"][0]["lcore"]
-        self.call("bdev_create", name="f", uri=f"file:{image}?direct=0", read_only=True)
+        self.call("qos_create_group", name="g", iops=5000, write_bps="7M", write_bps_burst="9M")
+        self.call("qos_create_group", name="h")
+        self.call("bdev_create", name="f", uri=f"file:{image}?direct=0", read_only=True, weight=200, group="g")
+        self.call("bdev_set_qos", name="f", min_iops=100, min_bps="2M", bps="3M", bps_burst="4M", latency_us=900,
+                  read_deadline_us=1000, write_deadline_us=2000)
         self.call("vhost_create_blk_controller", ctrlr="g", dev_name="f", queues=3, packed_ring=False, serial="XYZ",
                   cpus=str(cpu))
         self.call("reactor_set_mode", mode="interrupt")
@@ -228,6 +386,11 @@ class Methods(DaemonCase):
         self.daemon.stop()
         again = self.start("--config", path, rpc=False)
         self.assertEqual(again.call("framework_get_config"), before)
+        self.assertEqual(again.call("bdev_get_bdevs", name="f")[0]["qos"],
+                         {"group": "g", "weight": 200, "min_iops": 100, "min_bps": 2 << 20, "bps": 3 << 20,
+                          "bps_burst": 4 << 20, "latency_us": 900, "read_deadline_us": 1000, "write_deadline_us": 2000})
+        self.assertEqual([(g["name"], g["limits"], g["disks"]) for g in again.call("qos_get_groups")],
+                         [("g", {"iops": 5000, "write_bps": 7 << 20, "write_bps_burst": 9 << 20}, ["f"]), ("h", {}, [])])
         # and from now on, without a name, into the file it came from
         again.call("vhost_delete_controller", ctrlr="g")
         self.assertEqual(again.call("save_config"), {"path": str(path)})

@@ -20,6 +20,12 @@ const struct jread_field config_disk_fields[CONFIG_DISK_NFIELDS] = {
 	JREAD_ROW_TEXT(struct config_disk, name, "name", true),
 	JREAD_ROW_TEXT(struct config_disk, uri, "uri", true),
 	JREAD_ROW_BOOL(struct config_disk, read_only, "read_only"),
+	CONFIG_QOS_ROWS(struct config_disk, qos),
+};
+
+const struct jread_field config_group_fields[CONFIG_GROUP_NFIELDS] = {
+	JREAD_ROW_TEXT(struct config_group, name, "name", true),
+	CONFIG_LIMITS_ROWS(struct config_group, limits),
 };
 
 const struct jread_field config_export_fields[CONFIG_EXPORT_NFIELDS] = {
@@ -53,6 +59,7 @@ void config_fini(struct config *c)
 {
 	free(c->exports);
 	free(c->disks);
+	free(c->groups);
 	config_init(c);
 }
 
@@ -89,6 +96,15 @@ static int check_name(const char *where, const char *key, const char *name, stru
 	return 0;
 }
 
+static int check_limits(const char *where, const struct qos_limits *lim, struct errbuf *eb)
+{
+	struct errbuf why;
+
+	if (!qos_limits_check(lim, &why))
+		return 0;
+	return errbuf_set(eb, -EINVAL, "%.200s%s%.280s", where, where[0] ? ": " : "", why.text);
+}
+
 int config_disk_check(const struct config_disk *d, struct errbuf *eb)
 {
 	char full[JREAD_WHERE_MAX];
@@ -99,7 +115,20 @@ int config_disk_check(const struct config_disk *d, struct errbuf *eb)
 	if (!strchr(d->uri, ':'))
 		return errbuf_set(eb, -EINVAL, "%s: \"%.100s\" is no disk URI, did you mean file:%.100s?",
 				  jread_join(d->where, "uri", full), d->uri, d->uri);
-	return 0;
+	return check_limits(d->where, &d->qos.limits, eb);
+}
+
+int config_group_check(const struct config_group *g, struct errbuf *eb)
+{
+	char full[JREAD_WHERE_MAX];
+	int err = check_name(g->where, "name", g->name, eb);
+
+	if (err)
+		return err;
+	if (strcmp(g->name, CONFIG_QOS_GROUP_NONE) == 0)
+		return errbuf_set(eb, -EINVAL, "%s: \"%s\" takes a disk out of its group, name it otherwise",
+				  jread_join(g->where, "name", full), g->name);
+	return check_limits(g->where, &g->limits, eb);
 }
 
 int config_export_check(const struct config_export *e, struct errbuf *eb)
@@ -197,6 +226,48 @@ int config_idle(const struct config *c, struct reactor_idle *ret, struct errbuf 
 	return 0;
 }
 
+static bool has_group(const struct config *c, const char *name)
+{
+	for (unsigned i = 0; i < c->ngroups; i++) {
+		if (strcmp(c->groups[i].name, name) == 0)
+			return true;
+	}
+	return false;
+}
+
+int config_add_group(struct config *c, const struct config_group *g, struct errbuf *eb)
+{
+	struct config_group *groups;
+	char full[JREAD_WHERE_MAX];
+	int err = config_group_check(g, eb);
+
+	if (err)
+		return err;
+	if (has_group(c, g->name))
+		return errbuf_set(eb, -EINVAL, "%s: there is another group named \"%s\"",
+				  jread_join(g->where, "name", full), g->name);
+	if (c->ngroups == CONFIG_GROUPS_MAX)
+		return errbuf_set(eb, -EINVAL, "%s: more than %d groups", g->where,
+				  CONFIG_GROUPS_MAX);
+	groups = realloc(c->groups, (c->ngroups + 1) * sizeof(*groups));
+	if (!groups)
+		return errbuf_set(eb, -ENOMEM, "out of memory");
+	c->groups = groups;
+	c->groups[c->ngroups++] = *g;
+	return 0;
+}
+
+static int check_group_of(const struct config *c, const struct config_disk *d, struct errbuf *eb)
+{
+	const char *group = d->qos.group;
+	char full[JREAD_WHERE_MAX];
+
+	if (!group[0] || strcmp(group, CONFIG_QOS_GROUP_NONE) == 0 || has_group(c, group))
+		return 0;
+	return errbuf_set(eb, -EINVAL, "%s: no group named \"%s\"",
+			  jread_join(d->where, "group", full), group);
+}
+
 int config_finish(struct config *c, struct errbuf *eb)
 {
 	char full[JREAD_WHERE_MAX];
@@ -204,6 +275,12 @@ int config_finish(struct config *c, struct errbuf *eb)
 
 	if (config_idle(c, &idle, eb))
 		return -EINVAL;
+	for (unsigned i = 0; i < c->ndisks; i++) {
+		int err = check_group_of(c, &c->disks[i], eb);
+
+		if (err)
+			return err;
+	}
 	for (unsigned i = 0; i < c->nexports; i++) {
 		struct config_export *e = &c->exports[i];
 		char name[BDEV_NAME_MAX];
@@ -226,7 +303,7 @@ int config_finish(struct config *c, struct errbuf *eb)
 
 /* The top level as it stands in the file, before the values are taken over. */
 struct file_top {
-	struct json_object *reactors, *rpc, *disks, *exports;
+	struct json_object *reactors, *rpc, *groups, *disks, *exports;
 	char log_level[16];
 	unsigned lock_wait_ms;
 };
@@ -236,6 +313,7 @@ static const struct jread_field top_fields[] = {
 	JREAD_ROW_VALUE(struct file_top, rpc, "rpc"),
 	JREAD_ROW_TEXT(struct file_top, log_level, "log_level", false),
 	JREAD_ROW_UINT(struct file_top, lock_wait_ms, "lock_wait_ms", 0, CONFIG_LOCK_WAIT_MS_MAX),
+	JREAD_ROW_VALUE(struct file_top, groups, "groups"),
 	JREAD_ROW_VALUE(struct file_top, disks, "disks"),
 	JREAD_ROW_VALUE(struct file_top, exports, "exports"),
 };
@@ -318,6 +396,17 @@ static int parse_disk(struct config *c, const char *where, struct json_object *o
 	return err ? err : config_add_disk(c, &d, eb);
 }
 
+static int parse_group(struct config *c, const char *where, struct json_object *obj,
+		       struct errbuf *eb)
+{
+	struct config_group g = { "" };
+	int err;
+
+	snprintf(g.where, sizeof(g.where), "%s", where);
+	err = jread_object(obj, where, config_group_fields, CONFIG_GROUP_NFIELDS, &g, eb);
+	return err ? err : config_add_group(c, &g, eb);
+}
+
 static int parse_export(struct config *c, const char *where, struct json_object *obj,
 			struct errbuf *eb)
 {
@@ -350,6 +439,8 @@ static int parse_top(struct config *c, const char *where, struct json_object *ob
 	if (!err && top.rpc)
 		err = jread_object(top.rpc, jread_join(where, "rpc", full), rpc_fields,
 				   ARRAY_SIZE(rpc_fields), c, eb);
+	if (!err && top.groups)
+		err = parse_array(c, where, "groups", top.groups, parse_group, eb);
 	if (!err && top.disks)
 		err = parse_array(c, where, "disks", top.disks, parse_disk, eb);
 	if (!err && top.exports)

@@ -10,6 +10,7 @@
 #include "core/base/log.h"
 #include "core/bdev.h"
 #include "core/reactor.h"
+#include "tools/nvringd/config_qos.h"
 #include "tools/nvringd/jread.h"
 #include "vhost/vdev.h"
 
@@ -17,6 +18,7 @@ struct json_object;
 
 #define CONFIG_DISKS_MAX      1024
 #define CONFIG_EXPORTS_MAX    1024
+#define CONFIG_GROUPS_MAX     1024
 #define CONFIG_FILE_BYTES_MAX (4 * 1024 * 1024) /* some hundred bytes for each disk and export */
 #define CONFIG_DEPTH_MAX      8		       /* nesting; the format has three levels */
 #define CONFIG_SOCKET_MAX     108	       /* sun_path */
@@ -31,7 +33,15 @@ struct config_disk {
 	char name[BDEV_NAME_MAX];
 	char uri[BDEV_URI_MAX];
 	bool read_only;
+	struct config_qos qos;
 	char where[JREAD_WHERE_MAX]; /* who asked for it, for errors */
+};
+
+/* Disks that share a limit. */
+struct config_group {
+	char name[QOS_GROUP_NAME_MAX];
+	struct qos_limits limits;
+	char where[JREAD_WHERE_MAX];
 };
 
 struct config_export {
@@ -62,7 +72,8 @@ struct config {
 	char rpc[CONFIG_SOCKET_MAX]; /* empty: the default place */
 	struct config_disk *disks;
 	struct config_export *exports;
-	unsigned ndisks, nexports;
+	struct config_group *groups;
+	unsigned ndisks, nexports, ngroups;
 };
 
 void config_init(struct config *c);
@@ -71,9 +82,10 @@ void config_fini(struct config *c);
 void config_disk_init(struct config_disk *d);
 void config_export_init(struct config_export *e);
 
-/* Copies @d / @e into @c; name, socket and values are checked, also against those already there. 0, -EINVAL, -ENOMEM. */
+/* Copies @d / @e / @g into @c; name, socket and values are checked, also against those already there. 0, -EINVAL, -ENOMEM. */
 int config_add_disk(struct config *c, const struct config_disk *d, struct errbuf *eb);
 int config_add_export(struct config *c, const struct config_export *e, struct errbuf *eb);
+int config_add_group(struct config *c, const struct config_group *g, struct errbuf *eb);
 
 /* The text of a file called @name (for errors) into @c. 0, or -EINVAL with "NAME: key: reason". Pure. */
 int config_parse(struct config *c, const char *name, const char *text, size_t len,
@@ -81,7 +93,7 @@ int config_parse(struct config *c, const char *name, const char *text, size_t le
 /* Reads the file, then config_parse(). */
 int config_load(struct config *c, const char *path, struct errbuf *eb);
 
-/* What can be said only when everything is known: exports without a disk; names for those that have none. */
+/* What can be said only when everything is known: exports without a disk, disks without their group; names for those that have none. */
 int config_finish(struct config *c, struct errbuf *eb);
 
 /* The bounds that @c says, checked: min <= max. 0, or -EINVAL with eb. */
@@ -90,6 +102,7 @@ int config_idle(const struct config *c, struct reactor_idle *ret, struct errbuf 
 /* The checks of one item, for those who add while the daemon runs. @where: the key's place in errors. */
 int config_disk_check(const struct config_disk *d, struct errbuf *eb);
 int config_export_check(const struct config_export *e, struct errbuf *eb);
+int config_group_check(const struct config_group *g, struct errbuf *eb);
 
 /* The inverse of config_parse. A new object, the caller's; NULL when memory is out. */
 struct json_object *config_build(const struct config *c);
@@ -97,10 +110,12 @@ struct json_object *config_build(const struct config *c);
 /* Writes @json to @path so that either the old or the new file is there after a crash. 0 or -errno with eb. */
 int config_save(const char *path, struct json_object *json, struct errbuf *eb);
 
-/* Fields of a disk and an export as JSON knows them; the control interface takes the same values. */
-#define CONFIG_DISK_NFIELDS   3
+/* Fields of a disk, an export and a group as JSON knows them; the control interface takes the same values. */
+#define CONFIG_DISK_NFIELDS   (3 + CONFIG_QOS_NROWS)
 #define CONFIG_EXPORT_NFIELDS 11
+#define CONFIG_GROUP_NFIELDS  (1 + CONFIG_LIMITS_NROWS)
 extern const struct jread_field config_disk_fields[CONFIG_DISK_NFIELDS];
 extern const struct jread_field config_export_fields[CONFIG_EXPORT_NFIELDS];
+extern const struct jread_field config_group_fields[CONFIG_GROUP_NFIELDS];
 
 #endif

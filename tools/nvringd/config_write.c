@@ -62,6 +62,16 @@ static struct json_object *build_disk(const struct config_disk *d)
 	json_object_object_add(obj, "name", json_object_new_string(d->name));
 	json_object_object_add(obj, "uri", absolute_uri(d->uri));
 	json_object_object_add(obj, "read_only", json_object_new_boolean(d->read_only));
+	config_qos_build(&d->qos, obj);
+	return obj;
+}
+
+static struct json_object *build_group(const struct config_group *g)
+{
+	struct json_object *obj = json_object_new_object();
+
+	json_object_object_add(obj, "name", json_object_new_string(g->name));
+	config_limits_build(&g->limits, obj);
 	return obj;
 }
 
@@ -92,6 +102,7 @@ struct json_object *config_build(const struct config *c)
 	struct json_object *top = json_object_new_object();
 	struct json_object *disks = json_object_new_array();
 	struct json_object *exports = json_object_new_array();
+	struct json_object *groups;
 
 	json_object_object_add(top, "reactors", build_reactors(c));
 	json_object_object_add(top, "log_level",
@@ -102,6 +113,12 @@ struct json_object *config_build(const struct config *c)
 
 		json_object_object_add(rpc, "socket", absolute_path(c->rpc, CONFIG_SOCKET_MAX));
 		json_object_object_add(top, "rpc", rpc);
+	}
+	if (c->ngroups) {
+		groups = json_object_new_array();
+		for (unsigned i = 0; i < c->ngroups; i++)
+			json_object_array_add(groups, build_group(&c->groups[i]));
+		json_object_object_add(top, "groups", groups);
 	}
 	for (unsigned i = 0; i < c->ndisks; i++)
 		json_object_array_add(disks, build_disk(&c->disks[i]));

@@ -87,6 +87,40 @@ static int read_size(const struct jread_field *f, struct json_object *v, void *m
 	return 0;
 }
 
+static bool is_none(struct json_object *v)
+{
+	return json_object_is_type(v, json_type_null) ||
+	       (json_object_is_type(v, json_type_string) &&
+		strcmp(json_object_get_string(v), "none") == 0);
+}
+
+/* JREAD_COUNT and JREAD_BYTES. */
+static int read_amount(const struct jread_field *f, struct json_object *v, void *member,
+		       struct errbuf *eb)
+{
+	bool is_bytes = f->type == JREAD_BYTES;
+	uint64_t n = 0;
+	char buf[64];
+	int err;
+
+	if (is_none(v)) {
+		*(uint64_t *)member = 0;
+		return 0;
+	}
+	if (is_bytes && json_object_is_type(v, json_type_string))
+		err = uri_size_parse(json_object_get_string(v), &n);
+	else
+		err = read_number(v, &n);
+	if (err || n < f->min || n > f->max)
+		return errbuf_set(eb, -EINVAL,
+				  "must be a number from %" PRIu64 " to %" PRIu64
+				  "%s, or null for none, not %s",
+				  f->min, f->max, is_bytes ? ", a text such as \"100M\"" : "",
+				  describe(v, buf));
+	*(uint64_t *)member = n;
+	return 0;
+}
+
 static int read_text(const struct jread_field *f, struct json_object *v, void *member,
 		     struct errbuf *eb)
 {
@@ -136,8 +170,17 @@ static int read_field(const struct jread_field *f, struct json_object *v, void *
 		return read_uint(f, v, member, eb);
 	case JREAD_SIZE:
 		return read_size(f, v, member, eb);
+	case JREAD_COUNT:
+	case JREAD_BYTES:
+		return read_amount(f, v, member, eb);
 	case JREAD_MODE:
 		return read_mode(v, member, eb);
+	case JREAD_TEXT_OR_NULL:
+		if (json_object_is_type(v, json_type_null)) {
+			snprintf(member, f->max, "%s", f->null_text);
+			return 0;
+		}
+		return read_text(f, v, member, eb);
 	case JREAD_TEXT:
 		return read_text(f, v, member, eb);
 	case JREAD_VALUE:
@@ -160,7 +203,7 @@ static const struct jread_field *find_field(const struct jread_field *fields, un
 static int unknown_key(const char *where, const char *key, const struct jread_field *fields,
 		       unsigned nfields, struct errbuf *eb)
 {
-	char full[JREAD_WHERE_MAX], known[200] = "";
+	char full[JREAD_WHERE_MAX], known[320] = "";
 	size_t n = 0;
 
 	for (unsigned i = 0; i < nfields && n < sizeof(known); i++)

@@ -17,8 +17,11 @@ enum jread_type {
 	JREAD_BOOL,  /* bool */
 	JREAD_UINT,  /* unsigned, within [min, max] */
 	JREAD_SIZE,  /* uint64_t within [min, max]; a number of bytes, or text such as "10G" */
+	JREAD_COUNT, /* uint64_t within [min, max]; null or "none" is 0 */
+	JREAD_BYTES, /* the same, or text such as "100M" */
 	JREAD_MODE,  /* unsigned; text of octal digits, such as "0660" */
 	JREAD_TEXT,  /* char[max], not empty, no NUL inside */
+	JREAD_TEXT_OR_NULL, /* the same; null is the text null_text */
 	JREAD_VALUE, /* struct json_object *, borrowed, any type */
 };
 
@@ -28,6 +31,7 @@ struct jread_field {
 	bool required;
 	size_t offset; /* of the member */
 	uint64_t min, max;
+	const char *null_text;
 };
 
 /* Table rows for member @m of struct type @t. */
@@ -37,10 +41,17 @@ struct jread_field {
 #define JREAD_ROW_SIZE(t, m, key_, required_)                                                      \
 	{ .key = (key_), .type = JREAD_SIZE, .required = (required_), .offset = offsetof(t, m),    \
 	  .max = INT64_MAX }
+#define JREAD_ROW_COUNT(t, m, key_, min_, max_)                                                    \
+	{ .key = (key_), .type = JREAD_COUNT, .offset = offsetof(t, m), .min = (min_), .max = (max_) }
+#define JREAD_ROW_BYTES(t, m, key_, min_, max_)                                                    \
+	{ .key = (key_), .type = JREAD_BYTES, .offset = offsetof(t, m), .min = (min_), .max = (max_) }
 #define JREAD_ROW_MODE(t, m, key_) { .key = (key_), .type = JREAD_MODE, .offset = offsetof(t, m) }
 #define JREAD_ROW_TEXT(t, m, key_, required_)                                                      \
 	{ .key = (key_), .type = JREAD_TEXT, .required = (required_), .offset = offsetof(t, m),    \
 	  .max = sizeof(((t *)0)->m) }
+#define JREAD_ROW_TEXT_OR_NULL(t, m, key_, null_text_)                                             \
+	{ .key = (key_), .type = JREAD_TEXT_OR_NULL, .offset = offsetof(t, m),                     \
+	  .max = sizeof(((t *)0)->m), .null_text = (null_text_) }
 #define JREAD_ROW_VALUE(t, m, key_) { .key = (key_), .type = JREAD_VALUE, .offset = offsetof(t, m) }
 
 /**

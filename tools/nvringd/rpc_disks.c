@@ -62,6 +62,7 @@ static struct json_object *disk_json(const struct wiring_disk *d)
 	json_object_object_add(obj, "claimed", json_object_new_boolean(wiring_disk_exports(d) > 0));
 	json_object_object_add(obj, "exports", json_object_new_int((int)wiring_disk_exports(d)));
 	json_object_object_add(obj, "supported_io_types", io_types_json(lim));
+	rpc_qos_add(obj, d);
 	return obj;
 }
 
@@ -100,6 +101,11 @@ static void create_disk(struct rpc_call *call, struct config_disk *conf)
 	}
 	if (wiring_find_disk(w, conf->name)) {
 		rpc_fail(call, JSONRPC_STATE, "there is another disk named \"%s\"", conf->name);
+		return;
+	}
+	if (conf->qos.group[0] && strcmp(conf->qos.group, CONFIG_QOS_GROUP_NONE) != 0 &&
+	    !wiring_find_group(w, conf->qos.group)) {
+		rpc_fail(call, JSONRPC_STATE, "no group named \"%s\"", conf->qos.group);
 		return;
 	}
 	wiring_disk_create(w, conf, rpc_done_name, call);

@@ -21,6 +21,7 @@ static const struct rpc_group *const groups[] = {
 	&own_group,
 	&rpc_framework_group,
 	&rpc_disk_group,
+	&rpc_qos_group,
 	&rpc_stats_group,
 	&rpc_export_group,
 	&rpc_nvme_group,

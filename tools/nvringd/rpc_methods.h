@@ -25,11 +25,15 @@ struct rpc_group {
 	unsigned n;
 };
 extern const struct rpc_group rpc_disk_group, rpc_stats_group, rpc_export_group, rpc_nvme_group,
+	rpc_qos_group,
 	rpc_where_group,
 	rpc_framework_group;
 
 /* The disk, or NULL after the call has been answered with an error. */
 struct wiring_disk *rpc_disk_or_fail(struct rpc_call *call, const char *name);
+
+/* What is in force for an open disk, and what it did, into its JSON. */
+void rpc_qos_add(struct json_object *obj, const struct wiring_disk *d);
 
 /* wiring_done_fn: @arg is the call; the answer is true, or the error as JSONRPC_STATE. */
 void rpc_done_true(void *arg, int err, const char *why);

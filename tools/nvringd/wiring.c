@@ -96,6 +96,15 @@ static int start_reactors(struct wiring *w, struct errbuf *eb)
 	return 0;
 }
 
+static int create_groups(struct wiring *w, const struct config *c, struct errbuf *eb)
+{
+	int err = 0;
+
+	for (unsigned i = 0; i < c->ngroups && !err; i++)
+		err = wiring_group_create(w, &c->groups[i], eb);
+	return err;
+}
+
 static int open_disks(struct wiring *w, const struct config *c, struct errbuf *eb)
 {
 	int err = 0;
@@ -131,8 +140,10 @@ static void take_scalars(struct config *to, const struct config *from)
 	*to = *from;
 	to->disks = NULL;
 	to->exports = NULL;
+	to->groups = NULL;
 	to->ndisks = 0;
 	to->nexports = 0;
+	to->ngroups = 0;
 }
 
 int wiring_start(struct wiring *w, const struct config *c, struct errbuf *eb)
@@ -143,10 +154,13 @@ int wiring_start(struct wiring *w, const struct config *c, struct errbuf *eb)
 	take_scalars(&w->conf, c);
 	list_init(&w->disks);
 	list_init(&w->exports);
+	list_init(&w->groups);
 
 	err = create_reactors(w, eb);
 	if (!err)
 		err = wiring_balance_create(w, eb);
+	if (!err)
+		err = create_groups(w, c, eb);
 	if (!err)
 		err = open_disks(w, c, eb); /* may wait for a lock; until here a signal just kills us */
 	signals_block();
@@ -172,6 +186,14 @@ static bool hurry(struct nvme_ctrlr *ctrlr, void *arg)
 	return true;
 }
 
+static void thaw_all(struct wiring *w)
+{
+	struct list *pos;
+
+	list_for_each(pos, &w->disks)
+		wiring_disk_force_thaw(list_entry(pos, struct wiring_disk, link), "nvringd ends");
+}
+
 void wiring_stop(struct wiring *w)
 {
 	if (w->stopping)
@@ -181,6 +203,7 @@ void wiring_stop(struct wiring *w)
 	notify_send("STOPPING=1\nSTATUS=waiting for I/O to end");
 	rpc_server_destroy(w->rpc);
 	w->rpc = NULL;
+	thaw_all(w);
 	nvme_probe_for_each(hurry, NULL); /* who sent a command that takes an hour has gone */
 	wiring_step(w);
 }
@@ -192,7 +215,10 @@ static bool take_apart(struct wiring *w)
 	if (!list_is_empty(&w->exports) || w->busy)
 		return false;
 	wiring_disks_close(w);
-	return list_is_empty(&w->disks);
+	if (!list_is_empty(&w->disks))
+		return false;
+	wiring_groups_delete(w);
+	return !w->busy;
 }
 
 /* Each end of something asynchronous comes by here, perhaps from inside itself. */
@@ -261,6 +287,24 @@ unsigned wiring_disk_exports(const struct wiring_disk *d)
 	return n;
 }
 
+static int add_disk(struct config *c, const struct wiring_disk *d)
+{
+	struct config_disk conf = d->conf;
+
+	if (d->state == WIRING_DISK_OPENING || d->state == WIRING_DISK_CLOSING)
+		return 0;
+	wiring_disk_get_qos(d, &conf.qos);
+	return config_add_disk(c, &conf, NULL);
+}
+
+static int add_group(struct config *c, const struct wiring_group *g)
+{
+	struct config_group conf = { .limits = *qos_group_limits(g->group) };
+
+	snprintf(conf.name, sizeof(conf.name), "%s", qos_group_name(g->group));
+	return config_add_group(c, &conf, NULL);
+}
+
 int wiring_get_config(struct wiring *w, struct config *ret)
 {
 	struct list *pos;
@@ -268,11 +312,13 @@ int wiring_get_config(struct wiring *w, struct config *ret)
 
 	take_scalars(ret, &w->conf);
 	ret->log_level = log_get_level();
+	list_for_each(pos, &w->groups) {
+		if (!err)
+			err = add_group(ret, list_entry(pos, struct wiring_group, link));
+	}
 	list_for_each(pos, &w->disks) {
-		struct wiring_disk *d = list_entry(pos, struct wiring_disk, link);
-
-		if (!err && d->state != WIRING_DISK_OPENING && d->state != WIRING_DISK_CLOSING)
-			err = config_add_disk(ret, &d->conf, NULL);
+		if (!err)
+			err = add_disk(ret, list_entry(pos, struct wiring_disk, link));
 	}
 	list_for_each(pos, &w->exports) {
 		struct wiring_export *e = list_entry(pos, struct wiring_export, link);

@@ -48,6 +48,16 @@ struct wiring_disk {
 	enum wiring_disk_state state;
 	wiring_done_fn done;
 	void *done_arg;
+	bool frozen;	     /* as an operator wants it; perhaps not complete yet: */
+	wiring_done_fn froze; /* who waits for that; NULL: nobody */
+	void *froze_arg;
+};
+
+/* Disks that share a limit. */
+struct wiring_group {
+	struct list link;
+	struct wiring *w;
+	struct qos_group *group;
 };
 
 struct wiring_export {
@@ -64,15 +74,15 @@ struct wiring_export {
 };
 
 struct wiring {
-	struct config conf; /* scalars only; disks and exports are the lists below */
+	struct config conf; /* scalars only; disks, exports and groups are the lists below */
 	struct reactor *control;
 	struct reactor **reactors;
 	unsigned nreactors;
 	int nodes[REACTOR_MAX]; /* NUMA, of their CPUs */
 	unsigned nstarted; /* reactors with a running thread */
-	struct list disks, exports;
-	unsigned ndisks, nexports;
-	unsigned busy; /* workers under way that come back here */
+	struct list disks, exports, groups;
+	unsigned ndisks, nexports, ngroups;
+	unsigned busy; /* workers, freezes, groups under way that come back here */
 	struct wiring_balance *balance;
 	struct rpc_server *rpc;
 	char rpc_path[CONFIG_SOCKET_MAX];
@@ -114,8 +124,37 @@ void wiring_disk_create(struct wiring *w, const struct config_disk *conf, wiring
 void wiring_disk_delete(struct wiring_disk *d, wiring_done_fn done, void *arg);
 /* 0 bytes: look again. */
 void wiring_disk_resize(struct wiring_disk *d, uint64_t bytes, wiring_done_fn done, void *arg);
+/* No I/O of it goes to the device, and done comes when the device has none any more. Once: -EBUSY. */
+void wiring_disk_freeze(struct wiring_disk *d, wiring_done_fn done, void *arg);
+/* 0, or -EINVAL with eb: it is not frozen. A freeze that is not complete ends with -ECANCELED. */
+int wiring_disk_thaw(struct wiring_disk *d, struct errbuf *eb);
+/* Whoever waits for its I/O to end must not wait for an operator: @why is logged when it was frozen. */
+void wiring_disk_force_thaw(struct wiring_disk *d, const char *why);
+/* NULL: at rest. Else why nothing can be changed now. */
+const char *wiring_disk_busy(const struct wiring_disk *d);
 /* Begin to close all disks that are not closing yet. */
 void wiring_disks_close(struct wiring *w);
+
+/*
+ * Limits and groups, wiring_qos.c
+ */
+
+/* What is in force. The disk is open and not closing. */
+void wiring_disk_get_qos(const struct wiring_disk *d, struct config_qos *ret);
+/* Changes what @named names, at once; or nothing: -EINVAL, -ENOENT (no such group), -ENOMEM with eb. */
+int wiring_disk_set_qos(struct wiring_disk *d, const struct config_qos *named, struct errbuf *eb);
+/* The same with what the configuration says of the disk, which has just been opened. */
+int wiring_disk_grant(struct wiring_disk *d, struct errbuf *eb);
+
+struct wiring_group *wiring_find_group(struct wiring *w, const char *name);
+/* -EEXIST, -ENOSPC, -EINVAL, -ENOMEM with eb. */
+int wiring_group_create(struct wiring *w, const struct config_group *conf, struct errbuf *eb);
+/* As wiring_disk_set_qos(). */
+int wiring_group_set(struct wiring_group *g, const struct qos_limits *named, struct errbuf *eb);
+/* -EBUSY with eb while disks are in it. */
+int wiring_group_delete(struct wiring_group *g, struct errbuf *eb);
+/* All of them; the disks have gone. */
+void wiring_groups_delete(struct wiring *w);
 
 /*
  * Exports, wiring_export.c

@@ -79,7 +79,33 @@ int wiring_disk_open(struct wiring *w, const struct config_disk *conf, struct er
 				  why.text);
 	}
 	disk_ready(d, bdev);
+	err = wiring_disk_grant(d, &why); /* in vain: it closes as all do when the start fails */
+	if (err)
+		return errbuf_set(eb, err, "%.200s: %.280s", conf->where, why.text);
 	return 0;
+}
+
+static void close_done(void *arg)
+{
+	struct wiring_disk *d = arg;
+	struct wiring *w = d->w;
+	wiring_done_fn done = d->done;
+	void *done_arg = d->done_arg;
+
+	log_info("%s: closed", d->conf.name);
+	disk_detach(d);
+	if (done)
+		done(done_arg, 0, "");
+	wiring_step(w);
+}
+
+static void disk_close(struct wiring_disk *d, wiring_done_fn done, void *arg)
+{
+	wiring_disk_force_thaw(d, "it is closed");
+	d->state = WIRING_DISK_CLOSING;
+	d->done = done;
+	d->done_arg = arg;
+	bdev_close(d->bdev, close_done, d);
 }
 
 static int opening_work(struct worker *worker)
@@ -96,10 +122,14 @@ static void opening_done(struct worker *worker, int err)
 	struct wiring *w = d->w;
 
 	w->busy--;
-	if (!err)
+	if (!err) {
 		disk_ready(d, o->bdev);
+		err = wiring_disk_grant(d, &o->eb);
+	}
 	d->done(d->done_arg, err, err ? o->eb.text : "");
-	if (err)
+	if (err && d->bdev)
+		disk_close(d, NULL, NULL);
+	else if (err)
 		disk_detach(d);
 	free(o);
 	wiring_step(w);
@@ -137,8 +167,7 @@ void wiring_disk_create(struct wiring *w, const struct config_disk *conf, wiring
 	w->busy++;
 }
 
-/* NULL: at rest. */
-static const char *why_busy(const struct wiring_disk *d)
+const char *wiring_disk_busy(const struct wiring_disk *d)
 {
 	switch (d->state) {
 	case WIRING_DISK_OPENING:
@@ -153,32 +182,10 @@ static const char *why_busy(const struct wiring_disk *d)
 	return NULL;
 }
 
-static void close_done(void *arg)
-{
-	struct wiring_disk *d = arg;
-	struct wiring *w = d->w;
-	wiring_done_fn done = d->done;
-	void *done_arg = d->done_arg;
-
-	log_info("%s: closed", d->conf.name);
-	disk_detach(d);
-	if (done)
-		done(done_arg, 0, "");
-	wiring_step(w);
-}
-
-static void disk_close(struct wiring_disk *d, wiring_done_fn done, void *arg)
-{
-	d->state = WIRING_DISK_CLOSING;
-	d->done = done;
-	d->done_arg = arg;
-	bdev_close(d->bdev, close_done, d);
-}
-
 void wiring_disk_delete(struct wiring_disk *d, wiring_done_fn done, void *arg)
 {
-	if (why_busy(d))
-		done(arg, -EBUSY, why_busy(d));
+	if (wiring_disk_busy(d))
+		done(arg, -EBUSY, wiring_disk_busy(d));
 	else if (wiring_disk_exports(d))
 		done(arg, -EBUSY, "the disk is exported: delete its exports first");
 	else
@@ -210,8 +217,8 @@ static void resize_done(void *arg, int err, const char *why)
 
 void wiring_disk_resize(struct wiring_disk *d, uint64_t bytes, wiring_done_fn done, void *arg)
 {
-	if (why_busy(d)) {
-		done(arg, -EBUSY, why_busy(d));
+	if (wiring_disk_busy(d)) {
+		done(arg, -EBUSY, wiring_disk_busy(d));
 		return;
 	}
 	d->state = WIRING_DISK_RESIZING;
@@ -219,4 +226,77 @@ void wiring_disk_resize(struct wiring_disk *d, uint64_t bytes, wiring_done_fn do
 	d->done_arg = arg;
 	d->w->busy++;
 	bdev_resize(d->bdev, bytes, resize_done, d);
+}
+
+static void disk_froze(void *arg)
+{
+	struct wiring_disk *d = arg;
+	struct wiring *w = d->w;
+	wiring_done_fn done = d->froze;
+
+	d->froze = NULL;
+	w->busy--;
+	done(d->froze_arg, d->frozen ? 0 : -ECANCELED,
+	     d->frozen ? "" : "the disk was thawed before its I/O had ended");
+	wiring_step(w);
+}
+
+/* NULL: it can be frozen. */
+static const char *why_not_freeze(const struct wiring_disk *d)
+{
+	struct list *pos;
+
+	if (wiring_disk_busy(d))
+		return wiring_disk_busy(d);
+	if (d->froze)
+		return "a freeze of the disk is under way";
+	if (d->frozen)
+		return "the disk is frozen already: thaw it first";
+	list_for_each(pos, &d->w->exports) {
+		struct wiring_export *e = list_entry(pos, struct wiring_export, link);
+
+		if (e->disk == d && e->ending)
+			return "an export of the disk is being deleted";
+	}
+	return NULL;
+}
+
+void wiring_disk_freeze(struct wiring_disk *d, wiring_done_fn done, void *arg)
+{
+	const char *why = why_not_freeze(d);
+
+	if (why) {
+		done(arg, -EBUSY, why);
+		return;
+	}
+	if (bdev_freeze(d->bdev, disk_froze, d)) {
+		done(arg, -ENOMEM, "out of memory");
+		return;
+	}
+	d->frozen = true;
+	d->froze = done;
+	d->froze_arg = arg;
+	d->w->busy++;
+}
+
+static void disk_thaw(struct wiring_disk *d)
+{
+	d->frozen = false;
+	bdev_thaw(d->bdev);
+}
+
+int wiring_disk_thaw(struct wiring_disk *d, struct errbuf *eb)
+{
+	if (!d->frozen)
+		return errbuf_set(eb, -EINVAL, "the disk is not frozen");
+	disk_thaw(d);
+	return 0;
+}
+
+void wiring_disk_force_thaw(struct wiring_disk *d, const char *why)
+{
+	if (!d->frozen)
+		return;
+	log_notice("%s: thawed, since %s", d->conf.name, why);
+	disk_thaw(d);
 }

@@ -227,6 +227,7 @@ static void export_end(struct wiring_export *e, wiring_done_fn done, void *arg)
 	e->ending = true;
 	e->done = done;
 	e->done_arg = arg;
+	wiring_disk_force_thaw(e->disk, "an export of it is deleted");
 	bdev_drain_begin(e->disk->bdev); /* the session ends with its last I/O */
 	vu_server_destroy(e->server, server_gone, e);
 }
