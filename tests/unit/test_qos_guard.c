@@ -171,7 +171,7 @@ static void a_group_makes_neighbours_too(void **state)
 	set_target(NEIGHBOUR, 0, NULL); /* out of the group: at once */
 	assert_int_equal(depth_of(NEIGHBOUR), 0);
 	set_target(VICTIM, 0, NULL);
-	assert_int_equal(qos_group_delete(g, NULL), 0);
+	assert_int_equal(qos_group_delete(g, NULL, NULL, NULL), 0);
 	(void)state;
 }
 

@@ -198,7 +198,7 @@ static void group_delete(void *arg)
 	struct errbuf eb = { "" };
 
 	(void)arg;
-	assert_int_equal(qos_group_delete(group, &eb), 0);
+	assert_int_equal(qos_group_delete(group, NULL, NULL, &eb), 0);
 }
 
 static void group_change(void *arg)
