@@ -108,6 +108,49 @@ class Commands(DaemonCase):
         bench.wait(PATIENCE)
         self.assertEqual(json.loads(self.cli("where", "-j"))["total"], 0)
 
+    def test_limits(self):
+        self.start("--disk", "v=ram:8M")
+        self.cli("group", "add", "gold", "--iops", "50000", "--bps", "1G", "--write-bps=512M")
+        self.cli("disk", "limit", "v", "--iops", "5000", "--read-bps", "100M", "--group", "gold", "--min-iops=50",
+                 "--latency-us", "500", "--weight", "7")
+        self.assertEqual(json.loads(self.cli("disk", "limit", "v", "-j"))[0]["qos"],
+                         {"iops": 5000, "read_bps": 100 << 20, "group": "gold", "min_iops": 50, "latency_us": 500, "weight": 7})
+        shown = dict(re.split(r"  +", line) for line in self.cli("disk", "limit", "v").splitlines())
+        self.assertEqual(shown, {"WHAT": "VALUE", "iops": "5000", "read_bps": "100 MiB/s", "group": "gold", "min_iops": "50",
+                                 "latency_us": "500.0 us", "weight": "7", "delayed so far": "0", "time throttled": "-",
+                                 "waiting now": "0", "frozen": "no"})
+        self.assertEqual(self.cli("group", "list").splitlines(), [
+            "GROUP  DELAYED  THROTTLED  WAITING  LIMITS                                        DISKS",
+            "gold         0          -        0  write_bps 512 MiB/s, iops 50000, bps 1 GiB/s  v"])
+        self.cli("disk", "limit", "v", "--iops", "none", "--weight=none", "--min-iops", "none")
+        self.cli("disk", "limit", "v", "--group", "none")
+        self.assertEqual(json.loads(self.cli("disk", "limit", "v", "-j"))[0]["qos"],
+                         {"read_bps": 100 << 20, "latency_us": 500})
+        self.cli("group", "set", "gold", "--bps", "none", "--iops", "60000")
+        self.assertEqual(json.loads(self.cli("group", "list", "-j"))[0]["limits"], {"iops": 60000, "write_bps": 512 << 20})
+        self.cli("disk", "freeze", "v")
+        self.assertRegex(self.cli("disk", "limit", "v"), r"(?m)^frozen +yes$")
+        self.cli("disk", "thaw", "v")
+        self.cli("group", "delete", "gold")
+
+    def test_limits_that_cannot_be(self):
+        self.start("--disk", "v=ram:8M")
+        for args, said in (("disk limit v --iops 0", "iops: must be a number from 1 to 1000000000, or null for none, not 0"),
+                           ("disk limit v --iops=-5", "iops: must be .* not -5"),
+                           ("disk limit v --iops 5k", 'iops: must be .* not "5k"'),
+                           ("disk limit v --weight 5 --iops 99999999999999999999", "iops: must be "),
+                           ("disk limit v --weight 5 --bps 1X", "bps: must be "),
+                           ("disk limit v --group gold", 'no group named "gold"'),
+                           ("disk limit w", 'no disk named "w"'),
+                           ("disk thaw v", "the disk is not frozen"),
+                           ("group set gold --iops 5", 'no group named "gold"'),
+                           ("group add none", 'name: "none" takes a disk out of its group'),
+                           ("group delete gold", 'no group named "gold"')):
+            with self.subTest(args=args):
+                self.assertRegex(self.cli(*args.split(), status=1), f"^nvring: {said}.*\n$")
+        self.assertEqual(json.loads(self.cli("disk", "limit", "v", "-j"))[0]["qos"], {})
+        self.assertIn("say which limit", self.cli("group", "set", "gold", status=2))
+
     def test_refusals(self):
         self.start("--disk", "v=ram:8M", "--vhost-user-blk", "v=v.sock")
         self.assertEqual(self.cli("disk", "delete", "v", status=1),
@@ -159,6 +202,9 @@ class Names(DaemonCase):
     def test_completion_asks_the_daemon_that_is_meant(self):
         self.start("--disk", "v=ram:8M")
         self.assertEqual(complete("nvring", "-s", str(self.path("rpc.sock")), "disk", "delete", ""), {"v"})
+        self.assertEqual(complete("nvring", "-s", str(self.path("rpc.sock")), "disk", "freeze", ""), {"v"})
+        self.cli("group", "add", "gold")
+        self.assertEqual(complete("nvring", "-s", str(self.path("rpc.sock")), "group", "set", ""), {"gold"})
         self.assertEqual(complete("nvring", "-s", str(self.path("no.sock")), "disk", "delete", ""), set())
 
 
@@ -183,7 +229,7 @@ class Words(unittest.TestCase):
             self.assertRegex(page, rf"(?m)^nvring {command}", command)
             for option in options:
                 self.assertIn(option, page)
-        named = {m for m in re.findall(r"(?m)^nvring ((?:disk|export|reactor|config|setup) \w+)", page)}
+        named = {m for m in re.findall(r"(?m)^nvring ((?:disk|group|export|reactor|config|setup) \w+)", page)}
         self.assertLessEqual(named, set(words()))
 
     def test_daemon_man_page(self):

@@ -5,6 +5,13 @@
 #include "tools/bench/bench.h"
 #include "tools/nvring/cli.h"
 
+#define RATES(what_, who_)                                                                        \
+	{ what_ "iops", "N", "I/Os per second" who_ },                                             \
+	{ what_ "iops-burst", "N", "that may be saved up" },                                       \
+	{ what_ "bps", "SIZE", "bytes per second" who_ },                                          \
+	{ what_ "bps-burst", "SIZE", "that may be saved up" }
+#define LIMITS RATES("", ""), RATES("read-", ", reads"), RATES("write-", ", writes and all else")
+
 const struct cli_command cli_commands[] = {
 	{ "status", NULL, "disks, exports and reactors at a glance", .fn = cli_status },
 	{ "disk list", NULL, "the disks that are open", .fn = cli_disk_list },
@@ -21,6 +28,29 @@ const struct cli_command cli_commands[] = {
 	{ "disk stats", "[NAME]", "operations, bytes, errors and latencies", .fn = cli_disk_stats },
 	{ "disk faults", "NAME [RULES]", "set the rules of a fault: disk; without RULES none",
 	  "RULES as in the URI, for example op=write,p=0.1,error=EIO\n", .fn = cli_disk_faults },
+	{ "disk limit", "NAME", "limits and scheduling of a disk; without options what is in force",
+	  "What is not named stays. Each value may be 'none'. In force at once, also for what waits.\n"
+	  "Example: nvring disk limit vol0 --iops 5000 --read-bps 100M\n",
+	  { LIMITS,
+	    { "group", "NAME", "whose limits it is under, too" },
+	    { "min-iops", "N", "guaranteed minimum within the group" },
+	    { "min-bps", "SIZE", "the same in bytes per second" },
+	    { "weight", "N", "1 to 1000, against the others of the group (default 100)" },
+	    { "latency-us", "N", "what its p99 should keep to; as yet only shown" },
+	    { "read-deadline-us", "N", "reads that wait for room go after this time" },
+	    { "write-deadline-us", "N", "the same for all else" } },
+	  .fn = cli_disk_limit },
+	{ "disk freeze", "NAME", "hold back its I/O; ends when the device has none any more",
+	  "The guests wait. Deleting the disk or an export of it, and the end of nvringd, thaw it.\n",
+	  .fn = cli_disk_freeze },
+	{ "disk thaw", "NAME", "let the I/O of a frozen disk go on", .fn = cli_disk_thaw },
+	{ "group list", NULL, "groups of disks, their limits and what waited for them",
+	  .fn = cli_group_list },
+	{ "group add", "NAME", "a group of disks that share limits; see disk limit --group",
+	  "Example: nvring group add gold --iops 50000 --bps 1G\n", { LIMITS }, .fn = cli_group_add },
+	{ "group set", "NAME", "change limits of a group", "What is not named stays; 'none' removes.\n",
+	  { LIMITS }, .fn = cli_group_set },
+	{ "group delete", "NAME", "remove a group that no disk is in", .fn = cli_group_delete },
 	{ "export list", NULL, "the sockets and who is connected", .fn = cli_export_list },
 	{ "export create", "DISK [SOCKET]", "serve a disk on a vhost-user socket",
 	  "Without SOCKET it is made beside the control socket. Prints the path.\n",

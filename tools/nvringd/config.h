@@ -93,7 +93,8 @@ int config_parse(struct config *c, const char *name, const char *text, size_t le
 /* Reads the file, then config_parse(). */
 int config_load(struct config *c, const char *path, struct errbuf *eb);
 
-/* What can be said only when everything is known: exports without a disk, disks without their group; names for those that have none. */
+/* What can be said only when everything is known: exports without a disk, disks without their group; names for those
+ * that have none. */
 int config_finish(struct config *c, struct errbuf *eb);
 
 /* The bounds that @c says, checked: min <= max. 0, or -EINVAL with eb. */
