@@ -73,9 +73,12 @@ struct wiring_disk *rpc_disk_or_fail(struct rpc_call *call, const char *name)
 {
 	struct wiring_disk *d = wiring_find_disk(rpc_wiring(call), name);
 
-	if (d && d->state != WIRING_DISK_OPENING)
+	if (d && d->bdev)
 		return d;
-	rpc_fail(call, JSONRPC_STATE, "no disk named \"%s\"", name);
+	if (d && d->state == WIRING_DISK_CLOSING)
+		rpc_fail(call, JSONRPC_STATE, "%s", wiring_disk_busy(d));
+	else
+		rpc_fail(call, JSONRPC_STATE, "no disk named \"%s\"", name);
 	return NULL;
 }
 

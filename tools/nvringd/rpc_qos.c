@@ -55,8 +55,6 @@ void rpc_qos_add(struct json_object *obj, const struct wiring_disk *d)
 	struct config_qos q;
 	struct qos_stats st;
 
-	if (d->state == WIRING_DISK_CLOSING)
-		return; /* the core lets go of it */
 	wiring_disk_get_qos(d, &q);
 	qos_get_stats(d->bdev, &st);
 	in_force = json_object_new_object();
@@ -67,20 +65,9 @@ void rpc_qos_add(struct json_object *obj, const struct wiring_disk *d)
 	json_object_object_add(obj, "frozen", json_object_new_boolean(d->frozen));
 }
 
-/* The disk, or NULL after the call has been answered with an error. */
-static struct wiring_disk *changeable_disk(struct rpc_call *call, const char *name)
-{
-	struct wiring_disk *d = rpc_disk_or_fail(call, name);
-
-	if (!d || d->state != WIRING_DISK_CLOSING)
-		return d;
-	rpc_fail(call, JSONRPC_STATE, "%s", wiring_disk_busy(d));
-	return NULL;
-}
-
 static void change_qos(struct rpc_call *call, const char *name, const struct config_qos *named)
 {
-	struct wiring_disk *d = changeable_disk(call, name);
+	struct wiring_disk *d = rpc_disk_or_fail(call, name);
 	struct errbuf eb;
 
 	if (d)
@@ -249,7 +236,7 @@ static struct json_object *disks_json(struct wiring *w, const struct qos_group *
 		struct wiring_disk *d = list_entry(pos, struct wiring_disk, link);
 		struct qos_conf conf;
 
-		if (d->state == WIRING_DISK_OPENING || d->state == WIRING_DISK_CLOSING)
+		if (!d->bdev)
 			continue;
 		qos_get(d->bdev, &conf);
 		if (conf.group == group)

@@ -37,7 +37,7 @@ enum wiring_disk_state {
 	WIRING_DISK_OPENING, /* the name is taken, bdev is NULL */
 	WIRING_DISK_READY,
 	WIRING_DISK_RESIZING,
-	WIRING_DISK_CLOSING,
+	WIRING_DISK_CLOSING, /* bdev is NULL again */
 };
 
 struct wiring_disk {

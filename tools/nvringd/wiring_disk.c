@@ -101,11 +101,14 @@ static void close_done(void *arg)
 
 static void disk_close(struct wiring_disk *d, wiring_done_fn done, void *arg)
 {
+	struct bdev *bdev = d->bdev;
+
 	wiring_disk_force_thaw(d, "it is closed");
 	d->state = WIRING_DISK_CLOSING;
 	d->done = done;
 	d->done_arg = arg;
-	bdev_close(d->bdev, close_done, d);
+	d->bdev = NULL; /* its driver may free it on a worker thread */
+	bdev_close(bdev, close_done, d);
 }
 
 static int opening_work(struct worker *worker)
