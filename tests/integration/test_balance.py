@@ -4,10 +4,11 @@
 
 import os
 import re
+import socket
 import time
 import unittest
 
-from daemon_rig import PATIENCE, LoadCase, wait_for
+from daemon_rig import PATIENCE, LoadCase, RpcError, wait_for
 
 
 class Balance(LoadCase):
@@ -97,6 +98,54 @@ class Balance(LoadCase):
         _, err = daemon.stop()
         self.assertRegex(err, r"a: queue [01] moved from reactor 0 \(\d+ % busy, \d+ % of it this queue's\) to reactor 1")
         self.assertEqual(len(re.findall("moved from", err)), 1, err)
+
+
+class Storm(LoadCase):
+    """All that changes where and how a queue is served, at once, under verified writes."""
+
+    def storm(self, disk, *options):
+        daemon = self.start("--disk", f"a={disk}", "--vhost-user-blk", "a=a.sock,queues=4")
+        reactors = len(daemon.call("framework_get_reactors")["reactors"])
+        bench = self.bench("a.sock", "--rw", "randrw", "--verify", "--queues", "4", "--depth", "32", "--time", "20s",
+                           "--warmup", "0", *options)
+        self.wait_for_io(daemon)
+        modes, rounds, moved = ("poll", "interrupt", "adaptive"), 0, 0
+        while bench.poll() is None:
+            # each on its own: some in poll mode, some asleep
+            for reactor in range(reactors):
+                daemon.call("reactor_set_mode", id=reactor, mode=modes[(rounds + reactor) % 3])
+            if rounds % 8 == 0:
+                # all onto one: what the balancer is to undo
+                moved += self.heap(daemon, bench, rounds // 8 % reactors)
+            daemon.call("reactor_set_rebalance", enabled=rounds % 4 != 3)
+            rounds += 1
+            time.sleep(0.4)
+        out, err = bench.communicate(timeout=PATIENCE)
+        self.assertEqual(bench.returncode, 0, out + err)
+        self.assertGreater(rounds, 6)
+        self.assertGreater(moved, 3)
+        self.assertEqual(daemon.stop()[0], 0)
+
+    def heap(self, daemon, bench, reactor):
+        """The queues that run onto one reactor; how many went."""
+        moved = 0
+        for queue in range(4):
+            try:
+                daemon.call("vhost_move_queue", ctrlr="a", queue=queue, reactor=reactor)
+                moved += 1
+            except RpcError as error:  # -EBUSY: the balancer was there first
+                if "busy: try again" not in error.message and not self.ends_soon(bench):
+                    raise
+            except socket.timeout:
+                self.fail(f"queue {queue} does not get to reactor {reactor}: {daemon.call('vhost_get_controllers')}, "
+                          f"{daemon.call('nvring_get_inflight')}, {daemon.call('framework_get_reactors')}")
+        return moved
+
+    def test_file(self):
+        self.storm(f"file:{self.image()}")
+
+    def test_memory_packed(self):
+        self.storm("ram:16M", "--packed", "--eventfd")
 
 
 if __name__ == "__main__":
