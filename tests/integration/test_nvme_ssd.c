@@ -17,6 +17,7 @@
 
 #include "core/bdev.h"
 #include "core/hugemem.h"
+#include "core/qos.h"
 #include "drivers/nvme/nvme_bdev.h"
 #include "drivers/nvme/nvme_probe.h"
 
@@ -417,6 +418,7 @@ static void disk_open(unsigned i)
 {
 	const struct nvme_bdev_opts part = { .off = DISK_BYTES / 2, .bytes = DISK_BYTES / 4 };
 	struct share_disk *d = &disks[i];
+	struct qos_conf conf = { .weight = 0 };
 	struct errbuf eb = { "" };
 
 	d->bdev = ssd.bdev;
@@ -425,7 +427,10 @@ static void disk_open(unsigned i)
 		fail_msg("%s", eb.text);
 	if (i)
 		assert_int_equal(bdev_chan_get(d->bdev, ssd.r, &d->chan), 0);
-	d->chan->weight = (uint16_t)(100 * d->weight);
+	conf.weight = (uint16_t)(100 * d->weight);
+	assert_int_equal(qos_set(d->bdev, &conf, &eb), 0);
+	while (d->chan->weight != conf.weight) /* it goes there by message */
+		reactor_turn(ssd.r);
 }
 
 static void disk_close(struct share_disk *d)

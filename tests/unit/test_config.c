@@ -196,10 +196,8 @@ static void exports_without_a_name_get_one(void **state)
 static void what_is_built_can_be_parsed_back(void **state)
 {
 	static const char text[] =
-		"{\"reactors\": {\"cpus\": \"0-1,3\", \"mode\": \"poll\", \"rebalance\": false},"
-		"\"log_level\": \"debug\","
-		"{\"reactors\": {\"cpus\": \"0-1,3\", \"mode\": \"poll\", \"idle_min_us\": 7,"
-		"\"idle_max_us\": 70}, \"log_level\": \"debug\","
+		"{\"reactors\": {\"cpus\": \"0-1,3\", \"mode\": \"poll\", \"rebalance\": false,"
+		"\"idle_min_us\": 7, \"idle_max_us\": 70}, \"log_level\": \"debug\","
 		"\"lock_wait_ms\": 17, \"rpc\": {\"socket\": \"/r.sock\"},"
 		"\"disks\": [{\"name\": \"a\", \"uri\": \"file:/x%3Fy?direct=0\", \"read_only\": true}],"
 		"\"exports\": [{\"name\": \"e\", \"disk\": \"a\", \"type\": \"vhost-user-blk\","
