@@ -69,6 +69,7 @@ int bdev_init(struct bdev *bdev, const struct bdev_ops *ops, uint64_t bytes,
 		memcpy(bdev->id, bdev->name, strnlen(bdev->name, sizeof(bdev->id) - 1));
 	list_init(&bdev->chans);
 	list_init(&bdev->listeners);
+	list_init(&bdev->leaving);
 	list_init(&bdev->freezers);
 	bdev->qos = NULL;
 	bdev->depth = 0;
@@ -285,5 +286,7 @@ void bdev_get_stats(const struct bdev *bdev, struct bdev_chan_stats *ret)
 	if (bdev->gone)
 		bdev_stats_merge(ret, bdev->gone);
 	list_for_each (pos, &bdev->chans)
+		bdev_stats_merge(ret, list_entry(pos, struct bdev_chan, link)->stats);
+	list_for_each (pos, &bdev->leaving)
 		bdev_stats_merge(ret, list_entry(pos, struct bdev_chan, link)->stats);
 }

@@ -129,6 +129,7 @@ struct bdev {
 	struct bdev *lower; /* of a stacked device, set behind bdev_init(): closed after this one,
 			       before done */
 	struct list chans, listeners;
+	struct list leaving; /* channels that nobody holds any more and that have not stopped yet */
 	unsigned ndrains; /* atomic: who waits for its I/O to end */
 	unsigned users; /* exports; a device in use is not deleted */
 	/* Disks with the same one share an SSD; "": nobody knows. Set by the driver, constant. */

@@ -131,6 +131,7 @@ static void bdev_chan_release(struct reactor_msg *msg)
 	struct bdev_chan *chan = container_of(msg, struct bdev_chan, stop_msg);
 	struct bdev *bdev = chan->bdev;
 
+	list_del(&chan->link);
 	if (bdev->ops->chan_destroy)
 		bdev->ops->chan_destroy(bdev, chan);
 	if (bdev->gone) {
@@ -192,6 +193,7 @@ void bdev_chan_put(struct bdev_chan *chan)
 	if (--chan->refs > 0)
 		return;
 	list_del(&chan->link);
+	list_add_tail(&chan->bdev->leaving, &chan->link);
 	chan->bdev->nleaving++;
 	iosched_leave(chan);
 	bdev_freeze_check(chan->bdev);

@@ -113,6 +113,33 @@ static void each_io_is_checked_and_answered_once_later(void **state)
 	}
 }
 
+/* What a channel did counts while it lives, on its way out, and when it is gone. */
+static void statistics_outlive_the_channel(void **state)
+{
+	static char buf[4096];
+	struct iovec iov = { buf, sizeof(buf) };
+	struct bdev_chan_stats st;
+	struct rig_io io;
+
+	(void)state;
+	assert_int_equal(rig_open(&(struct bdev_limits){}), 0);
+	io = (struct rig_io){ .bio = { .op = BIO_READ, .len = sizeof(buf), .iov = &iov, .iovcnt = 1 } };
+	rig_submit(&io);
+	rig_settle();
+	bdev_get_stats(&rig.fake.bdev, &st);
+	assert_int_equal(st.op[BDEV_STAT_READ].ios, 1);
+	bdev_chan_put(rig.chan);
+	bdev_get_stats(&rig.fake.bdev, &st);
+	assert_int_equal(st.op[BDEV_STAT_READ].ios, 1);
+	for (unsigned i = 0; i < 4; i++)
+		reactor_turn(rig.r);
+	bdev_get_stats(&rig.fake.bdev, &st);
+	assert_int_equal(st.op[BDEV_STAT_READ].ios, 1);
+	assert_int_equal(bdev_chan_get(&rig.fake.bdev, rig.r, &rig.chan), 0);
+	reactor_turn(rig.r);
+	assert_int_equal(rig_close(), 0);
+}
+
 static void the_depth_is_never_exceeded_and_waiting_is_fifo(void **state)
 {
 	struct bdev_limits lim = { .depth = 4 };
@@ -513,6 +540,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(each_io_is_checked_and_answered_once_later),
 		cmocka_unit_test(who_holds_an_io),
+		cmocka_unit_test(statistics_outlive_the_channel),
 		cmocka_unit_test(the_depth_is_never_exceeded_and_waiting_is_fifo),
 		cmocka_unit_test(a_flush_waits_for_nobody),
 		cmocka_unit_test(what_waits_can_be_cancelled),

@@ -36,7 +36,7 @@ const struct cli_command cli_commands[] = {
 	    { "min-iops", "N", "guaranteed minimum within the group" },
 	    { "min-bps", "SIZE", "the same in bytes per second" },
 	    { "weight", "N", "1 to 1000, against the others of the group (default 100)" },
-	    { "latency-us", "N", "what its p99 should keep to; as yet only shown" },
+	    { "latency-us", "N", "what its p99 should keep to; its neighbours wait for it" },
 	    { "read-deadline-us", "N", "reads that wait for room go after this time" },
 	    { "write-deadline-us", "N", "the same for all else" } },
 	  .fn = cli_disk_limit },
