@@ -156,7 +156,7 @@ inline make_hot()
 	kick_disable()
 }
 
-/* poller_demote() -> queue_arm() -> vq_kick_enable() */
+/* poller_found_nothing() -> poller_arm() -> queue_arm() -> vq_kick_enable() */
 inline demote()
 {
 #ifdef EVENT_IDX

@@ -4,11 +4,14 @@
  * also plays the driver of its own ring, between two polls of the queue behind it. One null disk,
  * one device, a queue for each reactor.
  *
- *   bench_reactors [--depth N] [--ms N] [--rounds N] [--cpus A,B] [--json]
+ *   bench_reactors [--depth N] [--ms N] [--rounds N] [--cpus A,B] [--spin] [--json]
  *   bench_reactors --ios N --lanes 1|2     for callgrind: so many I/Os in each, nothing measured
  *
  * A round is: the first alone, both, both, the second alone. Rates are by the wall clock, and by
  * the CPU time that each thread really got, which other work on the machine does not change.
+ * --spin: the one that has nothing to do spins, so that both CPUs are busy all the time; what is
+ * then missing from twice is nvring's, and not what two busy CPUs of one machine take from each
+ * other.
  */
 #include <errno.h>
 #include <getopt.h>
@@ -60,6 +63,7 @@ static struct reactor *control;
 static struct bdev *bdev;
 static struct vblk *dev;
 static uint64_t blocks;
+static enum reactor_mode lane_mode = REACTOR_ADAPTIVE;
 
 static cc_noinline void die(const char *what, int err, const struct errbuf *eb)
 {
@@ -177,7 +181,7 @@ static void lane_sample(void *arg)
  */
 static void lane_open(struct lane *l, unsigned index, int cpu, unsigned depth)
 {
-	const struct reactor_opts ro = { .name = "lane", .cpu = cpu };
+	const struct reactor_opts ro = { .name = "lane", .cpu = cpu, .mode = lane_mode };
 	const struct ring_opts opts = {
 		.size = 256,
 		.eventfds = true,
@@ -381,6 +385,7 @@ int main(int argc, char **argv)
 		{ "ios", required_argument, NULL, 'n' },
 		{ "lanes", required_argument, NULL, 'l' },
 		{ "json", no_argument, NULL, 'j' },
+		{ "spin", no_argument, NULL, 's' },
 		{ NULL, 0, NULL, 0 },
 	};
 	unsigned long v[128] = { ['d'] = 32, ['m'] = 50, ['r'] = 20, ['l'] = 1 };
@@ -399,6 +404,8 @@ int main(int argc, char **argv)
 		fprintf(stderr, "bench_reactors: depth, ms, rounds or lanes out of range\n");
 		return 2;
 	}
+	if (v['s'])
+		lane_mode = REACTOR_POLL;
 	bench_open(cpus, (unsigned)v['d']);
 	if (v['n']) {
 		run_ios((unsigned)v['l'], v['n']);
