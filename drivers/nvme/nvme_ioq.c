@@ -496,6 +496,8 @@ static bool ioq_expects(const struct poller *p)
 {
 	const struct nvme_ioq *q = container_of(p, struct nvme_ioq, poller);
 
+	if (!nvme_ioq_is_live(q)) /* the keeper may be filling it: whoever makes it live wakes us */
+		return true;
 	return q->nfree + q->share.nspare != q->qp.depth || q->share.nwaiting;
 }
 

@@ -75,7 +75,7 @@ static struct json_object *op_json(const struct bdev_op_stats *st, bool buckets)
 }
 
 /* How the I/Os reached the device: as they were, or not. */
-static void add_ways(struct json_object *obj, const struct bdev_chan_stats *st)
+static cc_looks_on void add_ways(struct json_object *obj, const struct bdev_chan_stats *st)
 {
 	json_object_object_add(obj, "splits", rpc_number(st->splits));
 	json_object_object_add(obj, "bounces", rpc_number(st->bounces));
