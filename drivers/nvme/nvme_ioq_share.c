@@ -26,10 +26,6 @@
 
 #include "drivers/nvme/nvme_ioq.h"
 
-/* A visit gives a tenant its weight; cost counts so much more that visits are worth little, and
- * small I/O of one goes in between that of others: with QOS_WEIGHT_DEFAULT 6 KiB. */
-#define COST_SCALE 64u
-
 /* A smaller queue lets so much through all the same: two of 128 KiB. */
 #define WINDOW_MIN 64u
 
@@ -62,7 +58,7 @@ static uint32_t bio_cost(const struct bio *bio)
 
 static uint32_t bio_head(const struct bio *bio)
 {
-	return bio ? CC_MIN(bio_cost(bio), QOS_COST_MAX / COST_SCALE) * COST_SCALE : 0;
+	return bio ? bio_cost(bio) : 0;
 }
 
 static uint64_t share_window(const struct nvme_ioq *q)
