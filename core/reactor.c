@@ -7,13 +7,13 @@
 #include <errno.h>
 #include <sched.h>
 #include <semaphore.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
 #include "core/stall.h"
+#include "core/worker.h"
 
 #define LOG_TAG "reactor"
 #include "core/base/log.h"
@@ -227,21 +227,15 @@ static void *reactor_main(void *arg)
 int reactor_start(struct reactor *r)
 {
 	struct reactor_priv *pr = r->priv;
-	sigset_t all, old;
 	int err;
 
 	assert(!pr->has_thread);
-	/* Signals are the main thread's. */
-	sigfillset(&all);
-	sigdelset(&all, SIGBUS); /* the fault of a thread is its own: core/sigbus.h */
-	(void)pthread_sigmask(SIG_SETMASK, &all, &old);
 	__atomic_store_n(&pr->running, 1, __ATOMIC_RELEASE); /* from now on it is not ours */
-	err = pthread_create(&pr->thread, NULL, reactor_main, r);
-	(void)pthread_sigmask(SIG_SETMASK, &old, NULL);
+	err = worker_thread_create(&pr->thread, reactor_main, r);
 	if (err)
 		__atomic_store_n(&pr->running, 0, __ATOMIC_RELEASE);
 	pr->has_thread = err == 0;
-	return -err;
+	return err;
 }
 
 /* Partner: reactor_sleep(). write() is all that a signal handler may do here. */

@@ -1,9 +1,22 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* A thread for one blocking piece of work. */
+/* Threads, and one for one blocking piece of work. */
 #include "core/worker.h"
 
 #include <assert.h>
 #include <signal.h>
+
+int worker_thread_create(pthread_t *ret, void *(*fn)(void *arg), void *arg)
+{
+	sigset_t all, old;
+	int err;
+
+	sigfillset(&all);
+	sigdelset(&all, SIGBUS);
+	(void)pthread_sigmask(SIG_SETMASK, &all, &old);
+	err = pthread_create(ret, NULL, fn, arg);
+	(void)pthread_sigmask(SIG_SETMASK, &old, NULL);
+	return -err;
+}
 
 static void worker_answer(struct reactor_msg *msg)
 {
@@ -26,18 +39,9 @@ static void *worker_main(void *arg)
 
 int worker_start(struct worker *w, worker_fn fn, worker_done_fn done)
 {
-	sigset_t all, old;
-	int err;
-
 	w->home = reactor_self();
 	w->fn = fn;
 	w->done = done;
 	assert(w->home);
-	/* Signals are the main thread's. */
-	sigfillset(&all);
-	sigdelset(&all, SIGBUS); /* the fault of a thread is its own: core/sigbus.h */
-	(void)pthread_sigmask(SIG_SETMASK, &all, &old);
-	err = pthread_create(&w->thread, NULL, worker_main, w);
-	(void)pthread_sigmask(SIG_SETMASK, &old, NULL);
-	return -err;
+	return worker_thread_create(&w->thread, worker_main, w);
 }

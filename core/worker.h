@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Blocking set-up work on a short-lived thread, answered on a reactor. */
+/* Threads: any that takes no signals, and short-lived ones for blocking set-up work, answered on a reactor. */
 #ifndef CORE_WORKER_H
 #define CORE_WORKER_H
 
 #include "core/reactor.h"
 
 struct worker;
+
+/* A thread on which no signal lands, for those are the main thread's, but its own SIGBUS (core/sigbus.h). Any thread. 0 or
+ * -errno; the caller joins it. */
+int worker_thread_create(pthread_t *ret, void *(*fn)(void *arg), void *arg);
 
 /* Blocking part, on the worker's thread. Returns 0 or -errno, handed to done. */
 typedef int (*worker_fn)(struct worker *w);

@@ -11,13 +11,13 @@
 #include <assert.h>
 #include <errno.h>
 #include <poll.h>
-#include <signal.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
 #define LOG_TAG "nvme"
 #include "core/base/log.h"
+#include "core/worker.h"
 #include "drivers/nvme/nvme_admin.h"
 #include "drivers/nvme/nvme_ctrlr_priv.h"
 
@@ -186,17 +186,10 @@ static void *keeper_main(void *arg)
 
 int nvme_keeper_start(struct nvme_ctrlr *c)
 {
-	sigset_t all, old;
-	int err;
+	int err = worker_thread_create(&c->keeper, keeper_main, c);
 
-	/* Signals are the main thread's. */
-	sigfillset(&all);
-	sigdelset(&all, SIGBUS);
-	(void)pthread_sigmask(SIG_SETMASK, &all, &old);
-	err = pthread_create(&c->keeper, NULL, keeper_main, c);
-	(void)pthread_sigmask(SIG_SETMASK, &old, NULL);
 	c->has_keeper = !err;
-	return -err;
+	return err;
 }
 
 void nvme_keeper_stop(struct nvme_ctrlr *c)

@@ -11,9 +11,10 @@
 #include <linux/fs.h>
 #include <pthread.h>
 #include <semaphore.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
+
+#include "core/worker.h"
 
 struct urb_discard_thread {
 	struct mpsc inbox;
@@ -73,7 +74,6 @@ static void *discard_main(void *arg)
 int urb_discard_thread_create(int fd, struct urb_discard_thread **ret)
 {
 	struct urb_discard_thread *t = calloc(1, sizeof(*t));
-	sigset_t all, old;
 	int err;
 
 	if (!t)
@@ -84,11 +84,7 @@ int urb_discard_thread_create(int fd, struct urb_discard_thread **ret)
 		err = -errno;
 		goto fail;
 	}
-	/* Signals are the main thread's. */
-	sigfillset(&all);
-	(void)pthread_sigmask(SIG_SETMASK, &all, &old);
-	err = -pthread_create(&t->thread, NULL, discard_main, t);
-	(void)pthread_sigmask(SIG_SETMASK, &old, NULL);
+	err = worker_thread_create(&t->thread, discard_main, t);
 	if (err) {
 		(void)sem_destroy(&t->wake);
 		goto fail;

@@ -7,7 +7,6 @@
 #include <liburing.h>
 #include <pthread.h>
 #include <semaphore.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -16,6 +15,7 @@
 #define LOG_TAG "file"
 #include "core/base/cc.h"
 #include "core/base/log.h"
+#include "core/worker.h"
 #include "drivers/uring/urb_table_priv.h"
 
 /* <linux/mman.h> of Linux 5.14 */
@@ -458,17 +458,12 @@ static void *pin_main(void *arg)
 
 static int thread_start(void)
 {
-	sigset_t all, old;
 	int err;
 
 	if (sem_init(&set.wake, 0, 0))
 		return -errno;
 	__atomic_store_n(&set.stop, false, __ATOMIC_RELAXED);
-	/* Signals are the main thread's. */
-	sigfillset(&all);
-	(void)pthread_sigmask(SIG_SETMASK, &all, &old);
-	err = -pthread_create(&set.thread, NULL, pin_main, NULL);
-	(void)pthread_sigmask(SIG_SETMASK, &old, NULL);
+	err = worker_thread_create(&set.thread, pin_main, NULL);
 	if (err)
 		(void)sem_destroy(&set.wake);
 	return err;
