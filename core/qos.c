@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/base/counter.h"
 #include "core/qos_guard.h"
 #include "core/qos_ledger.h"
 #include "core/qos_priv.h"
@@ -47,12 +48,12 @@ static const struct qos_limits no_limits;
 
 static void stats_add_pool(struct qos_stats *st, const struct qos_pool *pool)
 {
-	uint64_t since = __atomic_load_n(&pool->since_ns, __ATOMIC_RELAXED);
+	uint64_t since = counter_get(pool->since_ns);
 	uint64_t now = mono_ns();
 
-	st->delayed += __atomic_load_n(&pool->delayed, __ATOMIC_RELAXED);
-	st->throttled_ns += __atomic_load_n(&pool->throttled_ns, __ATOMIC_RELAXED);
-	st->waiting += __atomic_load_n(&pool->nwaiting, __ATOMIC_RELAXED);
+	st->delayed += counter_get(pool->delayed);
+	st->throttled_ns += counter_get(pool->throttled_ns);
+	st->waiting += counter_get(pool->nwaiting);
 	if (since && now > since)
 		st->throttled_ns += now - since;
 }
@@ -351,17 +352,24 @@ void qos_get_stats(const struct bdev *bdev, struct qos_stats *ret)
  * Groups
  */
 
+static int check_group(const char *name, const struct qos_limits *lim, struct errbuf *eb)
+{
+	int err = qos_limits_check(lim, eb);
+
+	if (!err && (lim->min_ios || lim->min_bytes))
+		err = errbuf_set(eb, -EINVAL,
+				 "group %s: only a disk has a guaranteed minimum, a group has none", name);
+	return err;
+}
+
 int qos_group_create(struct reactor *control, const char *name, const struct qos_limits *lim,
 		     struct qos_group **ret, struct errbuf *eb)
 {
-	int err = qos_limits_check(lim, eb);
+	int err = check_group(name, lim, eb);
 	struct qos_group *g;
 
 	if (err)
 		return err;
-	if (lim->min_ios || lim->min_bytes)
-		return errbuf_set(eb, -EINVAL,
-				  "group %s: only a disk has a guaranteed minimum, a group has none", name);
 	g = calloc(1, sizeof(*g));
 	if (!g)
 		return errbuf_set(eb, -ENOMEM, "group %s: no memory", name);
@@ -390,15 +398,10 @@ int qos_group_delete(struct qos_group *g, void (*gone)(void *arg), void *arg, st
 
 int qos_group_set(struct qos_group *g, const struct qos_limits *lim, struct errbuf *eb)
 {
-	int err = qos_limits_check(lim, eb);
+	int err = check_group(g->name, lim, eb);
 
-	if (err)
-		return err;
-	if (lim->min_ios || lim->min_bytes)
-		return errbuf_set(eb, -EINVAL,
-				  "group %s: only a disk has a guaranteed minimum, a group has none",
-				  g->name);
-	err = check_promises(g, lim, NULL, NULL, eb);
+	if (!err)
+		err = check_promises(g, lim, NULL, NULL, eb);
 	if (err)
 		return err;
 	qos_ledger_set_limits(&g->ledger, lim);

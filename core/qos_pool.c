@@ -5,10 +5,8 @@
 #include <assert.h>
 #include <string.h>
 
+#include "core/base/counter.h"
 #include "core/qos_ledger.h"
-
-#define stat_add(x, n) __atomic_store_n(&(x), (x) + (n), __ATOMIC_RELAXED)
-#define stat_set(x, v) __atomic_store_n(&(x), (v), __ATOMIC_RELAXED)
 
 static void pool_timer(struct deadline *d)
 {
@@ -62,7 +60,7 @@ static void count_waiting(struct qos_seat *seat, const struct bio *bio, int64_t 
 	pool->waits[QOS_TOTAL_BYTES] += bytes;
 	seat->wait_ios += ios;
 	seat->wait_bytes += bytes;
-	stat_add(pool->nwaiting, ios);
+	counter_add(pool->nwaiting, ios);
 }
 
 static void seat_wait(struct qos_seat *seat, enum qos_class class, struct bio *bio)
@@ -70,8 +68,8 @@ static void seat_wait(struct qos_seat *seat, enum qos_class class, struct bio *b
 	struct qos_pool *pool = seat->pool;
 
 	if (pool->nwaiting == 0)
-		stat_set(pool->since_ns, pool->reactor->now_ns);
-	stat_add(pool->delayed, 1);
+		counter_set(pool->since_ns, pool->reactor->now_ns);
+	counter_add(pool->delayed, 1);
 	if (!seat->waiting[class].first)
 		qos_drr_attach(&pool->drr[class], &seat->tenant[class],
 			       qos_drr_cost((enum bio_op)bio->op, bio->len));
@@ -86,8 +84,8 @@ static void count_gone(struct qos_seat *seat, const struct bio *bio)
 	count_waiting(seat, bio, -1);
 	if (pool->nwaiting)
 		return;
-	stat_add(pool->throttled_ns, pool->reactor->now_ns - pool->since_ns);
-	stat_set(pool->since_ns, 0);
+	counter_add(pool->throttled_ns, pool->reactor->now_ns - pool->since_ns);
+	counter_set(pool->since_ns, 0);
 }
 
 static uint32_t head_cost(const struct bio_queue *q)

@@ -7,6 +7,7 @@
 #include <sys/epoll.h>
 
 #include "core/base/cc.h"
+#include "core/base/counter.h"
 #include "core/base/list.h"
 #include "core/base/mpsc.h"
 #include "core/reactor.h"
@@ -72,11 +73,6 @@ struct reactor_priv {
 /* What is asked for takes one look per turn. */
 #define REACTOR_ASKED_MODE 0xffu
 #define REACTOR_ASKED_IDLE 0x100u
-
-/* A counter with one writer. */
-#define counter_add(x, n) __atomic_store_n(&(x), (x) + (n), __ATOMIC_RELAXED)
-#define counter_set(x, v) __atomic_store_n(&(x), (v), __ATOMIC_RELAXED)
-#define counter_get(x)	  __atomic_load_n(&(x), __ATOMIC_RELAXED)
 
 /* What belongs to a reactor is touched by its thread only, or by whoever sets it up or takes it
  * down. */
