@@ -9,9 +9,9 @@
 
 #include "core/bdev_priv.h"
 #include "core/iosched.h"
+#include "core/numa.h"
 #include "core/qos_guard.h"
 #include "core/qos_priv.h"
-#include "core/numa.h"
 #include "core/worker.h"
 
 /* Boundaries and alignments are used as masks; a split must be able to make progress block by
@@ -278,15 +278,25 @@ void bdev_listener_del(struct bdev_listener *l)
 	list_del(&l->link);
 }
 
+void bdev_for_each_stats(const struct bdev *bdev,
+			 void (*fn)(void *arg, const struct bdev_chan_stats *st), void *arg)
+{
+	const struct list *lists[] = { &bdev->chans, &bdev->leaving }, *pos;
+
+	if (bdev->gone)
+		fn(arg, bdev->gone);
+	for (unsigned i = 0; i < ARRAY_SIZE(lists); i++)
+		list_for_each (pos, lists[i])
+			fn(arg, list_entry(pos, struct bdev_chan, link)->stats);
+}
+
+static void stats_add(void *arg, const struct bdev_chan_stats *st)
+{
+	bdev_stats_merge(arg, st);
+}
+
 void bdev_get_stats(const struct bdev *bdev, struct bdev_chan_stats *ret)
 {
-	const struct list *pos;
-
 	memset(ret, 0, sizeof(*ret));
-	if (bdev->gone)
-		bdev_stats_merge(ret, bdev->gone);
-	list_for_each (pos, &bdev->chans)
-		bdev_stats_merge(ret, list_entry(pos, struct bdev_chan, link)->stats);
-	list_for_each (pos, &bdev->leaving)
-		bdev_stats_merge(ret, list_entry(pos, struct bdev_chan, link)->stats);
+	bdev_for_each_stats(bdev, stats_add, ret);
 }

@@ -309,6 +309,11 @@ void bdev_set_deadlines(struct bdev *bdev, uint64_t read_ns, uint64_t write_ns);
 void bdev_listener_add(struct bdev *bdev, struct bdev_listener *l, bdev_event_fn resized);
 void bdev_listener_del(struct bdev_listener *l);
 
+/* fn for the counters of each channel, live or leaving, and for the sum of those that are gone. Control thread; counters may
+ * move meanwhile. */
+void bdev_for_each_stats(const struct bdev *bdev,
+			 void (*fn)(void *arg, const struct bdev_chan_stats *st), void *arg);
+
 /* Sum over all channels (live and gone) into @ret. Control thread; counters may move meanwhile. */
 void bdev_get_stats(const struct bdev *bdev, struct bdev_chan_stats *ret);
 

@@ -92,7 +92,7 @@ void iosched_refill(struct bdev_chan *chan)
 		chan->inflight++;
 		chan->to_driver(chan, bio);
 	}
-	s->is_watched = s->nwaiting || s->is_frozen;
+	iosched_update_watch(s);
 }
 
 cc_noinline void iosched_left(struct bdev_chan *chan)
@@ -230,7 +230,7 @@ static void pick_room(struct iosched *s, bdev_match_fn match, const void *arg,
 			}
 		}
 	}
-	s->is_watched = s->nwaiting || s->is_frozen;
+	iosched_update_watch(s);
 }
 
 void iosched_cancel(struct bdev_chan *chan, bdev_match_fn match, const void *arg)

@@ -68,13 +68,19 @@ void iosched_enter(struct bdev_chan *chan, struct bio *bio, enum iosched_stage s
 /* Let @bio wait for room. */
 void iosched_wait(struct bdev_chan *chan, struct bio *bio);
 
+/* Who waits, or may, has changed. */
+static inline void iosched_update_watch(struct iosched *s)
+{
+	s->is_watched = s->nwaiting || s->is_frozen;
+}
+
 /* There may be room: admit what waits. */
 void iosched_refill(struct bdev_chan *chan);
 
 /* Something left the driver, and chan->sched.is_watched. */
 void iosched_left(struct bdev_chan *chan);
 
-/* The kinds of waiting follow from chan->sched: no gate, or chan->submit and submit_batch lead here. */
+/* Easy I/O goes through the gate from now on, or straight to the driver. */
 void iosched_set_gate(struct bdev_chan *chan, bool has_gate);
 
 /* What waits and is picked by @match is answered with -ECANCELED, pieces by what they are part of. */

@@ -3,7 +3,7 @@
  * What the control thread wants of a channel's scheduler, told by one message that goes to and fro.
  *
  *   control: want ─ order ─► reactor: order_apply ─ back ─► control: has want changed meanwhile? again
- *                            frozen, and empty:  ─ empty_msg ─► control: bdev_chan_emptied
+ *                            frozen, and empty:  ─ empty_msg ─► control: bdev_freeze_check
  */
 #include <assert.h>
 #include <stdlib.h>
@@ -46,7 +46,7 @@ static void order_apply(struct bdev_chan *chan)
 		s->patience_ticks[class] = mono_ns_to_ticks(o->patience_ns[class]);
 	s->has_patience = o->patience_ns[QOS_CLASS_READ] || o->patience_ns[QOS_CLASS_WRITE];
 	s->is_frozen = o->is_frozen;
-	s->is_watched = s->nwaiting || s->is_frozen;
+	iosched_update_watch(s);
 	iosched_set_gate(chan, o->is_limited || o->group || o->is_frozen);
 	order_group(chan, o);
 	if (o->shall_flush) {

@@ -175,34 +175,32 @@ static void arrange(struct qos_guard *g)
  * What they did
  */
 struct totals {
+	unsigned first_late; /* the first bucket that is; 0: nobody asks */
 	uint64_t ios, bytes, judged, late;
 };
 
-/* @first_late: the first bucket that is; 0: nobody asks. */
-static cc_looks_on void add_totals(struct totals *t, const struct bdev_chan_stats *st,
-				   unsigned first_late)
+static cc_looks_on void add_totals(void *arg, const struct bdev_chan_stats *st)
 {
+	struct totals *t = arg;
+
 	for (unsigned op = 0; op < BDEV_STAT_COUNT; op++) {
 		t->ios += cc_read_once(st->op[op].ios);
 		t->bytes += cc_read_once(st->op[op].bytes);
 	}
-	for (unsigned op = BDEV_STAT_READ; first_late && op <= BDEV_STAT_WRITE; op++) {
+	for (unsigned op = BDEV_STAT_READ; t->first_late && op <= BDEV_STAT_WRITE; op++) {
 		t->judged += cc_read_once(st->op[op].ios);
-		for (unsigned i = first_late; i < HIST_BUCKETS; i++)
+		for (unsigned i = t->first_late; i < HIST_BUCKETS; i++)
 			t->late += cc_read_once(st->op[op].latency.count[i]);
 	}
 }
 
 static struct totals totals_of(const struct qos_guard_disk *d)
 {
-	unsigned first_late = d->conf.latency_ns ? hist_index(d->conf.latency_ns) + 1 : 0;
-	struct totals t = { .ios = 0 };
-	struct list *pos;
+	struct totals t = {
+		.first_late = d->conf.latency_ns ? hist_index(d->conf.latency_ns) + 1 : 0,
+	};
 
-	if (d->bdev->gone)
-		add_totals(&t, d->bdev->gone, first_late);
-	list_for_each (pos, &d->bdev->chans)
-		add_totals(&t, list_entry(pos, struct bdev_chan, link)->stats, first_late);
+	bdev_for_each_stats(d->bdev, add_totals, &t);
 	return t;
 }
 
@@ -226,7 +224,7 @@ static cc_looks_on void look_into_device(struct qos_guard_disk *d)
 	d->sample.waits = inflight != 0;
 }
 
-/* A channel that leaves is nowhere for a moment, until its counters are in bdev->gone. */
+/* Counters are read while they move, and may be behind what was seen of them. */
 static uint64_t growth(uint64_t *was, uint64_t now)
 {
 	uint64_t n = now > *was ? now - *was : 0;
