@@ -9,27 +9,11 @@
 
 #include "core/base/cc.h"
 #include "core/idle.h"
+#include "tests/unit/rnd.h"
 
 #define US 1000u
 
 static const struct idle_bounds usual = { 10 * US, 200 * US };
-
-static uint64_t seed;
-
-static uint64_t rnd(uint64_t below)
-{
-	seed ^= seed << 13;
-	seed ^= seed >> 7;
-	seed ^= seed << 17;
-	return seed % below;
-}
-
-static void sow(uint64_t n)
-{
-	seed = (n + 1) * UINT64_C(0x9e3779b97f4a7c15);
-	for (unsigned i = 0; i < 10; i++)
-		rnd(2);
-}
 
 /* A source, and a CPU of its own that takes some time to wake up. */
 struct world {

@@ -7,25 +7,9 @@
 #include <cmocka.h>
 
 #include "core/qos_drr.h"
+#include "tests/unit/rnd.h"
 
 #define TENANTS 8
-
-static uint64_t seed;
-
-static uint64_t rnd(uint64_t below)
-{
-	seed ^= seed << 13;
-	seed ^= seed >> 7;
-	seed ^= seed << 17;
-	return seed % below;
-}
-
-static void sow(uint64_t n)
-{
-	seed = (n + 1) * UINT64_C(0x9e3779b97f4a7c15);
-	for (unsigned i = 0; i < 10; i++)
-		rnd(2);
-}
 
 static void cost_is_in_units_of_4_kib(void **state)
 {
@@ -56,7 +40,7 @@ static void cost_is_in_units_of_4_kib(void **state)
 /* 4 KiB or 128 KiB; tenant @i prefers one or the other by the seed. */
 static uint32_t mixed(unsigned i)
 {
-	return qos_drr_cost(BIO_READ, rnd(10) < (i * 3 + seed % 2) % 10 ? 131072 : 4096);
+	return qos_drr_cost(BIO_READ, rnd(10) < (i * 3 + rnd_state % 2) % 10 ? 131072 : 4096);
 }
 
 static void weights_1_2_4_get_their_shares(void **state)

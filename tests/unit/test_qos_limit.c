@@ -12,6 +12,7 @@
 #include "core/base/errbuf.h"
 #include "core/base/mono.h"
 #include "core/qos_limit.h"
+#include "tests/unit/rnd.h"
 
 __extension__ typedef __int128 wide;
 
@@ -22,23 +23,6 @@ __extension__ typedef __int128 wide;
 #define S	    MONO_NS_PER_SEC
 #define MIB	    (UINT64_C(1) << 20)
 #define IS_BYTES(i) ((i)&1)
-
-static uint64_t seed;
-
-static uint64_t rnd(uint64_t below)
-{
-	seed ^= seed << 13;
-	seed ^= seed >> 7;
-	seed ^= seed << 17;
-	return seed % below;
-}
-
-static void sow(uint64_t n)
-{
-	seed = (n + 1) * UINT64_C(0x9e3779b97f4a7c15);
-	for (unsigned i = 0; i < 10; i++)
-		rnd(2);
-}
 
 static struct qos_limits only(unsigned id, uint64_t per_sec, uint64_t burst)
 {

@@ -10,29 +10,13 @@
 
 #include "core/base/mono.h"
 #include "core/qos_share.h"
+#include "tests/unit/rnd.h"
 
 #define REACTORS  4
 #define STEP_NS	  (20 * MONO_NS_PER_US)
 #define PERIOD_NS (10 * MONO_NS_PER_MS)
 #define STEPS	  200000u /* 4 s */
 #define SECOND	  50000u  /* steps */
-
-static uint64_t seed;
-
-static uint64_t rnd(uint64_t below)
-{
-	seed ^= seed << 13;
-	seed ^= seed >> 7;
-	seed ^= seed << 17;
-	return seed % below;
-}
-
-static void sow(uint64_t n)
-{
-	seed = (n + 1) * UINT64_C(0x9e3779b97f4a7c15);
-	for (unsigned i = 0; i < 10; i++)
-		rnd(2);
-}
 
 static void splits_of_note(void **state)
 {

@@ -9,27 +9,11 @@
 
 #include "core/base/cc.h"
 #include "core/rebalance.h"
+#include "tests/unit/rnd.h"
 
 #define REACTORS_MAX 8
 #define ITEMS_MAX    32
 #define LONG_AGO     (UINT64_C(1000000) * MONO_NS_PER_SEC) /* "now" in the tables; everything has rested */
-
-static uint64_t seed;
-
-static uint64_t rnd(uint64_t below)
-{
-	seed ^= seed << 13;
-	seed ^= seed >> 7;
-	seed ^= seed << 17;
-	return seed % below;
-}
-
-static void sow(uint64_t n)
-{
-	seed = (n + 1) * UINT64_C(0x9e3779b97f4a7c15);
-	for (unsigned i = 0; i < 10; i++)
-		rnd(2);
-}
 
 static const struct place_set *anywhere(void)
 {
