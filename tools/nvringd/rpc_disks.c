@@ -13,18 +13,6 @@
 #include "tools/nvringd/wiring.h"
 #include "tools/shared/diskuri.h"
 
-struct name_params {
-	char name[BDEV_NAME_MAX];
-};
-
-static const struct jread_field maybe_name_fields[] = {
-	JREAD_ROW_TEXT(struct name_params, name, "name", false),
-};
-
-static const struct jread_field name_fields[] = {
-	JREAD_ROW_TEXT(struct name_params, name, "name", true),
-};
-
 /*
  * List
  */
@@ -68,7 +56,7 @@ static struct json_object *disk_json(const struct wiring_disk *d)
 
 static void get_bdevs(struct rpc_call *call, const void *params)
 {
-	const struct name_params *p = params;
+	const struct rpc_name *p = params;
 	struct wiring *w = rpc_wiring(call);
 	struct json_object *arr;
 	struct list *pos;
@@ -198,7 +186,7 @@ static void bdev_file_create(struct rpc_call *call, const void *params)
 
 static void bdev_delete(struct rpc_call *call, const void *params)
 {
-	const struct name_params *p = params;
+	const struct rpc_name *p = params;
 	struct wiring_disk *d = rpc_disk_or_fail(call, p->name);
 
 	if (d)
@@ -250,23 +238,21 @@ static void fault_set_rules(struct rpc_call *call, const void *params)
 		rpc_answer(call, json_object_new_boolean(1));
 }
 
-#define PARAMS(t, f) .fields = (f), .nfields = ARRAY_SIZE(f), .params_bytes = sizeof(t)
-
 static const struct rpc_method methods[] = {
-	{ .name = "bdev_get_bdevs", .fn = get_bdevs, PARAMS(struct name_params, maybe_name_fields) },
+	{ .name = "bdev_get_bdevs", .fn = get_bdevs, RPC_PARAMS(struct rpc_name, rpc_maybe_name_fields) },
 	{ .name = "bdev_create", .fn = bdev_create, .fields = config_disk_fields,
 	  .nfields = CONFIG_DISK_NFIELDS, .params_bytes = sizeof(struct config_disk) },
 	{ .name = "bdev_null_create", .fn = bdev_null_create, .defaults = &blocks_defaults,
-	  PARAMS(struct blocks_params, blocks_fields) },
+	  RPC_PARAMS(struct blocks_params, blocks_fields) },
 	{ .name = "bdev_malloc_create", .fn = bdev_malloc_create, .defaults = &blocks_defaults,
-	  PARAMS(struct blocks_params, blocks_fields) },
-	{ .name = "bdev_uring_create", .fn = bdev_file_create, PARAMS(struct file_params, file_fields) },
-	{ .name = "bdev_aio_create", .fn = bdev_file_create, PARAMS(struct file_params, file_fields) },
-	{ .name = "bdev_delete", .fn = bdev_delete, PARAMS(struct name_params, name_fields) },
+	  RPC_PARAMS(struct blocks_params, blocks_fields) },
+	{ .name = "bdev_uring_create", .fn = bdev_file_create, RPC_PARAMS(struct file_params, file_fields) },
+	{ .name = "bdev_aio_create", .fn = bdev_file_create, RPC_PARAMS(struct file_params, file_fields) },
+	{ .name = "bdev_delete", .fn = bdev_delete, RPC_PARAMS(struct rpc_name, rpc_name_fields) },
 	{ .name = "bdev_resize", .fn = bdev_resize_method,
-	  PARAMS(struct resize_params, resize_fields) },
+	  RPC_PARAMS(struct resize_params, resize_fields) },
 	{ .name = "fault_set_rules", .fn = fault_set_rules,
-	  PARAMS(struct fault_params, fault_fields) },
+	  RPC_PARAMS(struct fault_params, fault_fields) },
 };
 
 const struct rpc_group rpc_disk_group = { methods, ARRAY_SIZE(methods) };

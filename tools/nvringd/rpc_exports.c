@@ -289,16 +289,14 @@ static void get_controllers(struct rpc_call *call, const void *params)
 	rpc_answer(call, arr);
 }
 
-#define PARAMS(t, f) .fields = (f), .nfields = ARRAY_SIZE(f), .params_bytes = sizeof(t)
-
 static const struct rpc_method methods[] = {
 	{ .name = "vhost_create_blk_controller", .fn = create_blk, .defaults = &create_defaults,
-	  PARAMS(struct config_export, create_fields) },
+	  RPC_PARAMS(struct config_export, create_fields) },
 	{ .name = "vhost_delete_controller", .fn = delete_ctrlr,
-	  PARAMS(struct ctrlr_params, ctrlr_fields) },
-	{ .name = "vhost_move_queue", .fn = move_queue, PARAMS(struct move_params, move_fields) },
+	  RPC_PARAMS(struct ctrlr_params, ctrlr_fields) },
+	{ .name = "vhost_move_queue", .fn = move_queue, RPC_PARAMS(struct move_params, move_fields) },
 	{ .name = "vhost_get_controllers", .fn = get_controllers,
-	  PARAMS(struct ctrlr_params, maybe_ctrlr_fields) },
+	  RPC_PARAMS(struct ctrlr_params, maybe_ctrlr_fields) },
 };
 
 const struct rpc_group rpc_export_group = { methods, ARRAY_SIZE(methods) };

@@ -306,20 +306,18 @@ static void save_config(struct rpc_call *call, const void *params)
 	rpc_answer(call, res);
 }
 
-#define PARAMS(t, f) .fields = (f), .nfields = ARRAY_SIZE(f), .params_bytes = sizeof(t)
-
 static const struct rpc_method methods[] = {
 	{ .name = "nvring_get_version", .fn = get_version },
 	{ .name = "framework_get_reactors", .fn = get_reactors },
-	{ .name = "reactor_set_idle", .fn = set_idle, PARAMS(struct idle_params, idle_fields) },
-	{ .name = "reactor_set_mode", .fn = set_mode, PARAMS(struct mode_params, mode_fields) },
+	{ .name = "reactor_set_idle", .fn = set_idle, RPC_PARAMS(struct idle_params, idle_fields) },
+	{ .name = "reactor_set_mode", .fn = set_mode, RPC_PARAMS(struct mode_params, mode_fields) },
 	{ .name = "reactor_get_rebalance", .fn = get_rebalance },
 	{ .name = "reactor_set_rebalance", .fn = set_rebalance,
-	  PARAMS(struct rebalance_params, rebalance_fields) },
-	{ .name = "log_set_level", .fn = set_level, PARAMS(struct level_params, level_fields) },
+	  RPC_PARAMS(struct rebalance_params, rebalance_fields) },
+	{ .name = "log_set_level", .fn = set_level, RPC_PARAMS(struct level_params, level_fields) },
 	{ .name = "log_get_level", .fn = get_level },
 	{ .name = "framework_get_config", .fn = get_config },
-	{ .name = "save_config", .fn = save_config, PARAMS(struct save_params, save_fields) },
+	{ .name = "save_config", .fn = save_config, RPC_PARAMS(struct save_params, save_fields) },
 };
 
 const struct rpc_group rpc_framework_group = { methods, ARRAY_SIZE(methods) };

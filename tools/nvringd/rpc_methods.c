@@ -10,6 +10,13 @@
 #include "tools/nvringd/rpc_server.h"
 #include "tools/nvringd/wiring.h"
 
+const struct jread_field rpc_name_fields[1] = {
+	JREAD_ROW_TEXT(struct rpc_name, name, "name", true),
+};
+const struct jread_field rpc_maybe_name_fields[1] = {
+	JREAD_ROW_TEXT(struct rpc_name, name, "name", false),
+};
+
 static void get_methods(struct rpc_call *call, const void *params);
 
 static const struct rpc_method own_methods[] = {

@@ -5,7 +5,8 @@
 
 #include <stddef.h>
 
-#include "core/base/errbuf.h"
+#include "core/qos.h"
+#include "tools/nvringd/jread.h"
 
 struct json_object;
 struct rpc_call;
@@ -19,15 +20,23 @@ const struct rpc_method *rpc_method_find(const char *name);
 int rpc_method_params(const struct rpc_method *m, struct json_object *obj, void *buf,
 		      struct errbuf *eb);
 
+/* Parameters of a method's row: what they are read into, and the table of their fields. */
+#define RPC_PARAMS(t, f) .fields = (f), .nfields = ARRAY_SIZE(f), .params_bytes = sizeof(t)
+
+/* Those of a method that wants, or may have, the name of a disk or a group and nothing else. */
+struct rpc_name {
+	char name[BDEV_NAME_MAX];
+};
+static_assert(BDEV_NAME_MAX == QOS_GROUP_NAME_MAX, "names of both fit");
+extern const struct jread_field rpc_name_fields[1], rpc_maybe_name_fields[1];
+
 /* One group of methods each, by what they are about. */
 struct rpc_group {
 	const struct rpc_method *methods;
 	unsigned n;
 };
 extern const struct rpc_group rpc_disk_group, rpc_stats_group, rpc_export_group, rpc_nvme_group,
-	rpc_qos_group,
-	rpc_where_group,
-	rpc_framework_group;
+	rpc_qos_group, rpc_where_group, rpc_framework_group;
 
 /* The disk, or NULL after the call has been answered with an error. */
 struct wiring_disk *rpc_disk_or_fail(struct rpc_call *call, const char *name);

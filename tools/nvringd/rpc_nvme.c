@@ -567,18 +567,16 @@ static void send_cmd(struct rpc_call *call, const void *params)
 	job_start(job);
 }
 
-#define PARAMS(t, f) .fields = (f), .nfields = ARRAY_SIZE(f), .params_bytes = sizeof(t)
-
 static const struct rpc_method methods[] = {
 	{ .name = "bdev_nvme_get_controllers", .fn = get_controllers,
-	  PARAMS(struct name_params, maybe_name_fields) },
+	  RPC_PARAMS(struct name_params, maybe_name_fields) },
 	{ .name = "bdev_nvme_get_controller_health_info", .fn = get_health,
-	  PARAMS(struct name_params, name_fields) },
+	  RPC_PARAMS(struct name_params, name_fields) },
 	{ .name = "bdev_nvme_reset_controller", .fn = reset_controller,
-	  PARAMS(struct reset_params, reset_fields) },
+	  RPC_PARAMS(struct reset_params, reset_fields) },
 	{ .name = "bdev_nvme_rescan_controller", .fn = rescan_controller,
-	  PARAMS(struct name_params, name_fields) },
-	{ .name = "bdev_nvme_send_cmd", .fn = send_cmd, PARAMS(struct send_params, send_fields) },
+	  RPC_PARAMS(struct name_params, name_fields) },
+	{ .name = "bdev_nvme_send_cmd", .fn = send_cmd, RPC_PARAMS(struct send_params, send_fields) },
 };
 
 const struct rpc_group rpc_nvme_group = { methods, ARRAY_SIZE(methods) };

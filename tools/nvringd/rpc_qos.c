@@ -136,17 +136,9 @@ static void bdev_set_qos_limit(struct rpc_call *call, const void *params)
 	change_qos(call, p->name, &named);
 }
 
-struct freeze_params {
-	char name[BDEV_NAME_MAX];
-};
-
-static const struct jread_field freeze_fields[] = {
-	JREAD_ROW_TEXT(struct freeze_params, name, "name", true),
-};
-
 static void freeze(struct rpc_call *call, const void *params)
 {
-	const struct freeze_params *p = params;
+	const struct rpc_name *p = params;
 	struct wiring_disk *d = rpc_disk_or_fail(call, p->name);
 
 	if (d)
@@ -155,7 +147,7 @@ static void freeze(struct rpc_call *call, const void *params)
 
 static void thaw(struct rpc_call *call, const void *params)
 {
-	const struct freeze_params *p = params;
+	const struct rpc_name *p = params;
 	struct wiring_disk *d = rpc_disk_or_fail(call, p->name);
 	struct errbuf eb;
 
@@ -205,21 +197,9 @@ static void set_group(struct rpc_call *call, const void *params)
 		answer(call, wiring_group_set(g, &named->limits, &eb), &eb);
 }
 
-struct group_params {
-	char name[QOS_GROUP_NAME_MAX];
-};
-
-static const struct jread_field group_fields[] = {
-	JREAD_ROW_TEXT(struct group_params, name, "name", true),
-};
-
-static const struct jread_field maybe_group_fields[] = {
-	JREAD_ROW_TEXT(struct group_params, name, "name", false),
-};
-
 static void delete_group(struct rpc_call *call, const void *params)
 {
-	const struct group_params *p = params;
+	const struct rpc_name *p = params;
 	struct wiring_group *g = group_or_fail(call, p->name);
 	struct errbuf eb;
 
@@ -262,7 +242,7 @@ static struct json_object *group_json(struct wiring *w, const struct qos_group *
 
 static void get_groups(struct rpc_call *call, const void *params)
 {
-	const struct group_params *p = params;
+	const struct rpc_name *p = params;
 	struct wiring *w = rpc_wiring(call);
 	struct json_object *arr;
 	struct list *pos;
@@ -279,23 +259,22 @@ static void get_groups(struct rpc_call *call, const void *params)
 	rpc_answer(call, arr);
 }
 
-#define PARAMS(t, f) .fields = (f), .nfields = ARRAY_SIZE(f), .params_bytes = sizeof(t)
 #define GROUP_CONF                                                                                 \
 	.fields = config_group_fields, .nfields = CONFIG_GROUP_NFIELDS,                            \
 	.params_bytes = sizeof(struct config_group)
 
 static const struct rpc_method methods[] = {
 	{ .name = "bdev_set_qos", .fn = bdev_set_qos, .defaults = &qos_defaults,
-	  PARAMS(struct qos_params, qos_fields) },
+	  RPC_PARAMS(struct qos_params, qos_fields) },
 	{ .name = "bdev_set_qos_limit", .fn = bdev_set_qos_limit, .defaults = &spdk_defaults,
-	  PARAMS(struct spdk_params, spdk_fields) },
-	{ .name = "bdev_freeze", .fn = freeze, PARAMS(struct freeze_params, freeze_fields) },
-	{ .name = "bdev_thaw", .fn = thaw, PARAMS(struct freeze_params, freeze_fields) },
+	  RPC_PARAMS(struct spdk_params, spdk_fields) },
+	{ .name = "bdev_freeze", .fn = freeze, RPC_PARAMS(struct rpc_name, rpc_name_fields) },
+	{ .name = "bdev_thaw", .fn = thaw, RPC_PARAMS(struct rpc_name, rpc_name_fields) },
 	{ .name = "qos_create_group", .fn = create_group, GROUP_CONF },
 	{ .name = "qos_set_group", .fn = set_group, .defaults = &group_defaults, GROUP_CONF },
-	{ .name = "qos_delete_group", .fn = delete_group, PARAMS(struct group_params, group_fields) },
+	{ .name = "qos_delete_group", .fn = delete_group, RPC_PARAMS(struct rpc_name, rpc_name_fields) },
 	{ .name = "qos_get_groups", .fn = get_groups,
-	  PARAMS(struct group_params, maybe_group_fields) },
+	  RPC_PARAMS(struct rpc_name, rpc_maybe_name_fields) },
 };
 
 const struct rpc_group rpc_qos_group = { methods, ARRAY_SIZE(methods) };
