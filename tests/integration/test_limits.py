@@ -251,6 +251,39 @@ class Freezes(LoadCase):
         self.assertEqual(status, 0, err)
         thread.join(PATIENCE)
 
+    def test_a_freeze_that_takes_too_long_is_undone(self):
+        self.daemon = self.start("--disk", "a=fault:op=read,drop@ram:8M", "--vhost-user-blk", "a=a.sock")
+
+        def dropped():
+            return any(s["inflight_task_cnt"] == DEPTH for s in self.daemon.call("vhost_get_controllers")[0]["sessions"])
+        bench = self.load("a")
+        wait_for("dropped I/O", dropped)
+        with self.assertRaisesRegex(RpcError, "I/O of the disk did not end in time: it is thawed again"):
+            self.daemon.call("bdev_freeze", name="a", timeout_ms=50)
+        self.assertFalse(self.daemon.call("bdev_get_bdevs")[0]["frozen"])
+        # the command ends before its own patience does, and leaves nothing frozen behind either
+        self.assertEqual(self.cli("disk", "freeze", "a", "--timeout", "1", status=1),
+                         "nvring: I/O of the disk did not end in time: it is thawed again\n")
+        self.assertFalse(self.daemon.call("bdev_get_bdevs")[0]["frozen"])
+        # one that does not take long stays, whatever its limit was
+        bench.kill()
+        self.cli("disk", "faults", "a")
+        bench = self.load("a")
+        self.goes_on("a")
+        self.daemon.call("bdev_freeze", name="a", timeout_ms=20000)
+        self.stands_still("a")
+        self.daemon.call("bdev_thaw", name="a")
+        self.goes_on("a")
+        # a limit dies with its freeze
+        for _ in range(20):
+            self.daemon.call("bdev_freeze", name="a", timeout_ms=300)
+            self.daemon.call("bdev_thaw", name="a")
+        self.daemon.call("bdev_freeze", name="a")
+        time.sleep(2 * WINDOW)
+        self.assertTrue(self.daemon.call("bdev_get_bdevs")[0]["frozen"])
+        self.daemon.call("bdev_thaw", name="a")
+        self.ends_well(bench)
+
     def test_the_end_does_not_wait_for_a_thaw(self):
         self.serve("a", "b", "c")
         self.daemon.call("bdev_set_qos", name="b", iops=100)

@@ -95,6 +95,8 @@ class Methods(DaemonCase):
         ("bdev_set_qos_limit", {"name": "a", "w_mbytes_per_sec": 0.5}, PARAMS, "w_mbytes_per_sec: must be"),
         ("bdev_freeze", {"name": "z"}, STATE, "no disk named \"z\""),
         ("bdev_freeze", {}, PARAMS, "name: missing"),
+        ("bdev_freeze", {"name": "a", "timeout_ms": 0}, PARAMS, "timeout_ms: must be a number from 1 to 86400000"),
+        ("bdev_thaw", {"name": "a", "timeout_ms": 5}, PARAMS, "timeout_ms: unknown key"),
         ("bdev_thaw", {"name": "a"}, STATE, "the disk is not frozen"),
         ("bdev_thaw", {"name": "z"}, STATE, "no disk named \"z\""),
         ("qos_create_group", {"name": "g"}, STATE, "there is another group named \"g\""),
@@ -275,7 +277,7 @@ class Methods(DaemonCase):
             return self.call("bdev_get_bdevs", name="a")[0]["frozen"]
         self.assertFalse(frozen())
         for _ in range(2):
-            self.call("bdev_freeze", name="a")
+            self.call("bdev_freeze", name="a", timeout_ms=60000)
             self.assertTrue(frozen())
             with self.assertRaisesRegex(RpcError, "the disk is frozen already: thaw it first"):
                 self.call("bdev_freeze", name="a")

@@ -13,6 +13,9 @@
 #include "tools/nvring/table.h"
 #include "tools/shared/size.h"
 
+/* The daemon gives up a freeze so long before the command gives up its answer: no disk is left frozen by a failure. */
+#define FREEZE_MARGIN_MS 500
+
 static struct json_object *name_params(const char *name)
 {
 	struct json_object *obj = json_object_new_object();
@@ -117,7 +120,12 @@ int cli_disk_limit(struct cli *cli)
 
 int cli_disk_freeze(struct cli *cli)
 {
-	return show_call(cli, "bdev_freeze", name_params(cli->args[0]), NULL);
+	struct json_object *params = name_params(cli->args[0]);
+
+	json_object_object_add(params, "timeout_ms",
+			       json_object_new_int64(cli->timeout_s * INT64_C(1000) -
+						     FREEZE_MARGIN_MS));
+	return show_call(cli, "bdev_freeze", params, NULL);
 }
 
 int cli_disk_thaw(struct cli *cli)

@@ -41,7 +41,8 @@ const struct cli_command cli_commands[] = {
 	    { "write-deadline-us", "N", "the same for all else" } },
 	  .fn = cli_disk_limit },
 	{ "disk freeze", "NAME", "hold back its I/O; ends when the device has none any more",
-	  "The guests wait. Deleting the disk or an export of it, and the end of nvringd, thaw it.\n",
+	  "The guests wait. Deleting the disk or an export of it, and the end of nvringd, thaw it.\n"
+	  "When the device has some for longer than --timeout, the command fails and the disk is thawed.\n",
 	  .fn = cli_disk_freeze },
 	{ "disk thaw", "NAME", "let the I/O of a frozen disk go on", .fn = cli_disk_thaw },
 	{ "group list", NULL, "groups of disks, their limits and what waited for them",

@@ -9,6 +9,8 @@
 #include "tools/nvringd/rpc_server.h"
 #include "tools/nvringd/wiring.h"
 
+#define FREEZE_MS_MAX 86400000 /* a day */
+
 #define MIB 20 /* as a shift: SPDK counts in them */
 
 /* 0, or the error and what @eb says. */
@@ -136,13 +138,23 @@ static void bdev_set_qos_limit(struct rpc_call *call, const void *params)
 	change_qos(call, p->name, &named);
 }
 
+struct freeze_params {
+	char name[BDEV_NAME_MAX];
+	unsigned timeout_ms;
+};
+
+static const struct jread_field freeze_fields[] = {
+	JREAD_ROW_TEXT(struct freeze_params, name, "name", true),
+	JREAD_ROW_UINT(struct freeze_params, timeout_ms, "timeout_ms", 1, FREEZE_MS_MAX),
+};
+
 static void freeze(struct rpc_call *call, const void *params)
 {
-	const struct rpc_name *p = params;
+	const struct freeze_params *p = params;
 	struct wiring_disk *d = rpc_disk_or_fail(call, p->name);
 
 	if (d)
-		wiring_disk_freeze(d, rpc_done_true, call);
+		wiring_disk_freeze(d, p->timeout_ms, rpc_done_true, call);
 }
 
 static void thaw(struct rpc_call *call, const void *params)
@@ -268,7 +280,7 @@ static const struct rpc_method methods[] = {
 	  RPC_PARAMS(struct qos_params, qos_fields) },
 	{ .name = "bdev_set_qos_limit", .fn = bdev_set_qos_limit, .defaults = &spdk_defaults,
 	  RPC_PARAMS(struct spdk_params, spdk_fields) },
-	{ .name = "bdev_freeze", .fn = freeze, RPC_PARAMS(struct rpc_name, rpc_name_fields) },
+	{ .name = "bdev_freeze", .fn = freeze, RPC_PARAMS(struct freeze_params, freeze_fields) },
 	{ .name = "bdev_thaw", .fn = thaw, RPC_PARAMS(struct rpc_name, rpc_name_fields) },
 	{ .name = "qos_create_group", .fn = create_group, GROUP_CONF },
 	{ .name = "qos_set_group", .fn = set_group, .defaults = &group_defaults, GROUP_CONF },

@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #include "core/bdev.h"
+#include "core/deadline.h"
 #include "core/placement.h"
 #include "core/reactor.h"
 #include "tools/nvringd/config.h"
@@ -51,6 +52,8 @@ struct wiring_disk {
 	bool frozen;	     /* as an operator wants it; perhaps not complete yet: */
 	wiring_done_fn froze; /* who waits for that; NULL: nobody */
 	void *froze_arg;
+	struct deadline froze_limit; /* how long */
+	bool froze_late;	     /* it was longer */
 };
 
 /* Disks that share a limit. */
@@ -124,8 +127,9 @@ void wiring_disk_create(struct wiring *w, const struct config_disk *conf, wiring
 void wiring_disk_delete(struct wiring_disk *d, wiring_done_fn done, void *arg);
 /* 0 bytes: look again. */
 void wiring_disk_resize(struct wiring_disk *d, uint64_t bytes, wiring_done_fn done, void *arg);
-/* No I/O of it goes to the device, and done comes when the device has none any more. Once: -EBUSY. */
-void wiring_disk_freeze(struct wiring_disk *d, wiring_done_fn done, void *arg);
+/* No I/O of it goes to the device, and done comes when the device has none any more. Once: -EBUSY. -ETIMEDOUT: not within
+ * @timeout_ms, and it is thawed again; 0: any time. */
+void wiring_disk_freeze(struct wiring_disk *d, unsigned timeout_ms, wiring_done_fn done, void *arg);
 /* 0, or -EINVAL with eb: it is not frozen. A freeze that is not complete ends with -ECANCELED. */
 int wiring_disk_thaw(struct wiring_disk *d, struct errbuf *eb);
 /* Whoever waits for its I/O to end must not wait for an operator: @why is logged when it was frozen. */

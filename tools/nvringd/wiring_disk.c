@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/base/mono.h"
 #include "core/worker.h"
 #include "drivers/catalogue.h"
 #include "tools/nvringd/wiring.h"
@@ -239,9 +240,31 @@ static void disk_froze(void *arg)
 
 	d->froze = NULL;
 	w->busy--;
-	done(d->froze_arg, d->frozen ? 0 : -ECANCELED,
-	     d->frozen ? "" : "the disk was thawed before its I/O had ended");
+	deadline_cancel(&d->froze_limit);
+	if (d->frozen)
+		done(d->froze_arg, 0, "");
+	else if (d->froze_late)
+		done(d->froze_arg, -ETIMEDOUT,
+		     "I/O of the disk did not end in time: it is thawed again");
+	else
+		done(d->froze_arg, -ECANCELED, "the disk was thawed before its I/O had ended");
 	wiring_step(w);
+}
+
+static void disk_thaw(struct wiring_disk *d)
+{
+	d->frozen = false;
+	deadline_cancel(&d->froze_limit);
+	bdev_thaw(d->bdev);
+}
+
+static void freeze_is_late(struct deadline *limit)
+{
+	struct wiring_disk *d = container_of(limit, struct wiring_disk, froze_limit);
+
+	log_notice("%s: thawed, since its I/O did not end in time", d->conf.name);
+	d->froze_late = true;
+	disk_thaw(d);
 }
 
 /* NULL: it can be frozen. */
@@ -264,7 +287,7 @@ static const char *why_not_freeze(const struct wiring_disk *d)
 	return NULL;
 }
 
-void wiring_disk_freeze(struct wiring_disk *d, wiring_done_fn done, void *arg)
+void wiring_disk_freeze(struct wiring_disk *d, unsigned timeout_ms, wiring_done_fn done, void *arg)
 {
 	const char *why = why_not_freeze(d);
 
@@ -279,13 +302,12 @@ void wiring_disk_freeze(struct wiring_disk *d, wiring_done_fn done, void *arg)
 	d->frozen = true;
 	d->froze = done;
 	d->froze_arg = arg;
+	d->froze_late = false;
 	d->w->busy++;
-}
-
-static void disk_thaw(struct wiring_disk *d)
-{
-	d->frozen = false;
-	bdev_thaw(d->bdev);
+	deadline_init(&d->froze_limit, freeze_is_late);
+	if (timeout_ms)
+		deadline_arm(d->w->control, &d->froze_limit,
+			     mono_ns() + timeout_ms * UINT64_C(1000000));
 }
 
 int wiring_disk_thaw(struct wiring_disk *d, struct errbuf *eb)
