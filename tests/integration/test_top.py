@@ -78,6 +78,28 @@ class Once(TopCase):
         self.assertGreater(after["ios"], 0)
         self.assertNotIn("latency_buckets", self.daemons[0].call("bdev_get_iostat")["bdevs"][0]["operations"]["read"])
 
+    def test_limits(self):
+        daemon = self.start("--disk", "v=null:64M", "--vhost-user-blk", "v=v.sock", "--disk", "w=null:64M")
+        top = self.look("--interval", "0.1")
+        for disk in top["disks"]:
+            self.assertEqual([disk[key] for key in ("limits", "frozen", "delayed_per_s", "throttled_percent", "waiting")],
+                             [{}, False, 0, 0, 0])
+        self.assertNotIn("THROTTLED", self.cli("top", "--once", "--interval", "0.1"))
+        daemon.call("qos_create_group", name="gold", iops=1000000)
+        daemon.call("bdev_set_qos", name="v", iops=1000, read_bps="10M", group="gold")
+        self.load()
+        disk, other = self.look()["disks"]
+        self.assertEqual(disk["limits"], {"iops": 1000, "read_bps": 10 << 20, "group": "gold"})
+        self.assertGreater(disk["delayed_per_s"], 0)
+        self.assertGreater(disk["throttled_percent"], 0)
+        self.assertLessEqual(disk["waiting"], 8)  # the depth of the load
+        self.assertEqual((other["limits"], other["delayed_per_s"]), ({}, 0))
+        daemon.call("bdev_freeze", name="w")
+        out = self.cli("top", "--once")
+        self.assertRegex(out, r"(?m)^DISK +DELAYED/s +THROTTLED % +WAITING +LIMITS$")
+        self.assertRegex(out, r"(?m)^v +\d+(\.\d)? +\d+\.\d +\d +iops 1000, read_bps 10 MiB/s, group gold$")
+        self.assertRegex(out, r"(?m)^w +0 +0\.0 +0 +frozen$")
+
     def test_tables(self):
         self.serve()
         self.load()

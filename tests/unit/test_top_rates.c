@@ -72,6 +72,8 @@ static void rates_of_disks(void **state)
 	after[0].others = 3;
 	after[0].queued = 1;
 	after[0].errors = 2;
+	before[1].qos = (struct top_qos){ .delayed = 100, .throttled_us = 7000, .waiting = 9 };
+	after[0].qos = (struct top_qos){ .delayed = 200, .throttled_us = 132000, .waiting = 3 };
 	top_disk_rate(&now, &then, 0, &r);
 	assert_false(r.fresh);
 	assert_close(r.read.ios, 2000);
@@ -80,6 +82,8 @@ static void rates_of_disks(void **state)
 	assert_close(r.others, 12);
 	assert_close(r.queued, 4);
 	assert_int_equal(r.errors, 2);
+	assert_close(r.delayed, 400);
+	assert_close(r.throttled, 50); /* 125 of 250 ms */
 	assert_in_range(r.read.p50_ns, 930, 1070);
 	assert_in_range(r.read.p99_ns, 930000, 1070000);
 	assert_int_equal(r.write.p99_ns, 0);
@@ -107,6 +111,13 @@ static void disks_that_count_anew(void **state)
 	assert_true(r.fresh);
 	assert_close(r.read.ios, 0);
 	assert_int_equal(r.errors, 0);
+	before.errors = 0;
+	before.qos.throttled_us = 1;
+	top_disk_rate(&now, &then, 0, &r);
+	assert_true(r.fresh);
+	before.qos.throttled_us = 0;
+	top_disk_rate(&now, &then, 0, &r);
+	assert_false(r.fresh);
 }
 
 /* Two looks at the same nanosecond, or the earlier one later: no division by it. */

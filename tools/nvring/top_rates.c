@@ -5,6 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+const char *const top_limit_keys[TOP_LIMITS] = {
+	"iops", "read_iops", "write_iops", "bps", "read_bps", "write_bps",
+};
+
 static double seconds(uint64_t now_ns, uint64_t then_ns)
 {
 	return now_ns > then_ns ? (double)(now_ns - then_ns) / 1e9 : 0;
@@ -120,7 +124,8 @@ void top_disk_rate(const struct top_snap *now, const struct top_snap *then, size
 
 	*ret = (struct top_disk_rate){ .fresh = true };
 	if (!old || !op_is_older(&old->read, &d->read) || !op_is_older(&old->write, &d->write) ||
-	    old->others > d->others || old->queued > d->queued || old->errors > d->errors)
+	    old->others > d->others || old->queued > d->queued || old->errors > d->errors ||
+	    old->qos.delayed > d->qos.delayed || old->qos.throttled_us > d->qos.throttled_us)
 		return;
 	ret->fresh = false;
 	op_rate(&d->read, &old->read, secs, &ret->read);
@@ -128,6 +133,8 @@ void top_disk_rate(const struct top_snap *now, const struct top_snap *then, size
 	ret->others = rate(d->others, old->others, secs);
 	ret->queued = rate(d->queued, old->queued, secs);
 	ret->errors = d->errors - old->errors;
+	ret->delayed = rate(d->qos.delayed, old->qos.delayed, secs);
+	ret->throttled = rate(d->qos.throttled_us, old->qos.throttled_us, secs) / 1e6 * 100;
 }
 
 void top_queue_rate(const struct top_snap *now, const struct top_snap *then, size_t i, struct top_queue_rate *ret)

@@ -23,10 +23,23 @@ struct top_op {
 	struct hist latency;
 };
 
+/* The limits of a disk that are told, by these names. */
+#define TOP_LIMITS 6
+extern const char *const top_limit_keys[TOP_LIMITS];
+
+/* What a disk is granted, and what that held back. */
+struct top_qos {
+	uint64_t limits[TOP_LIMITS]; /* 0: none */
+	char group[TOP_NAME_MAX];    /* "": none */
+	bool frozen;
+	uint64_t delayed, throttled_us, waiting;
+};
+
 struct top_disk {
 	char name[TOP_NAME_MAX];
 	struct top_op read, write;
 	uint64_t others, queued, errors; /* flush, discard, zeroes; waited for room; of all operations */
+	struct top_qos qos;
 };
 
 struct top_queue {
@@ -64,6 +77,8 @@ struct top_disk_rate {
 	struct top_op_rate read, write;
 	double others, queued; /* a second */
 	uint64_t errors; /* in the interval */
+	double delayed;	 /* I/Os a second that had to wait for a limit */
+	double throttled; /* share of the interval in which one did: 100 for each reactor where one always did */
 };
 
 struct top_queue_rate {

@@ -4,10 +4,12 @@
 
 #include <inttypes.h>
 #include <json-c/json.h>
+#include <string.h>
 
 #include "tools/nvring/show.h"
 #include "tools/nvring/table.h"
 #include "tools/nvring/top_rates.h"
+#include "tools/shared/size.h"
 
 /*
  * Tables
@@ -66,6 +68,56 @@ static void show_disk_rates(FILE *to, const struct top_snap *now, const struct t
 	table_write(t, to);
 }
 
+/* "iops 5000, bps 10 MiB/s, group gold"; "": it does as it pleases. */
+static const char *limits_text(const struct top_qos *qos, char *buf, size_t len)
+{
+	char size[SIZE_TEXT_MAX];
+	size_t n = 0;
+
+	buf[0] = '\0';
+	for (unsigned i = 0; i < TOP_LIMITS; i++) {
+		const char *key = top_limit_keys[i];
+
+		if (!qos->limits[i] || n >= len)
+			continue;
+		if (strstr(key, "bps"))
+			n += (size_t)snprintf(buf + n, len - n, "%s%s %s/s", n ? ", " : "", key,
+					      size_format(qos->limits[i], size));
+		else
+			n += (size_t)snprintf(buf + n, len - n, "%s%s %" PRIu64, n ? ", " : "", key,
+					      qos->limits[i]);
+	}
+	if (qos->group[0] && n < len)
+		n += (size_t)snprintf(buf + n, len - n, "%sgroup %s", n ? ", " : "", qos->group);
+	if (qos->frozen && n < len)
+		snprintf(buf + n, len - n, "%sfrozen", n ? ", " : "");
+	return buf;
+}
+
+/* Of the disks that have any; nothing when none has. */
+static void show_limits(FILE *to, const struct top_snap *now, const struct top_snap *then)
+{
+	struct table *t = NULL;
+
+	for (size_t i = 0; i < now->ndisks; i++) {
+		const struct top_disk *d = &now->disks[i];
+		char limits[256], b[3][SHOW_TEXT_MAX];
+		struct top_disk_rate rt;
+
+		if (!limits_text(&d->qos, limits, sizeof(limits))[0])
+			continue;
+		if (!t)
+			t = table_create("DISK|>DELAYED/s|>THROTTLED %|>WAITING|LIMITS");
+		top_disk_rate(now, then, i, &rt);
+		table_row(t, d->name, rate(rt.delayed, b[0]), percent(rt.throttled, b[1]),
+			  show_count(d->qos.waiting, b[2]), limits);
+	}
+	if (!t)
+		return;
+	table_write(t, to);
+	fputc('\n', to);
+}
+
 static void show_queue_rates(FILE *to, const struct top_snap *now, const struct top_snap *then)
 {
 	struct table *t = table_create("EXPORT|>QUEUE|>REACTOR|>CPU|>REQUESTS/s|>KICKS/s|>CALLS/s|>IN FLIGHT");
@@ -90,6 +142,7 @@ void top_show(FILE *to, const struct top_snap *now, const struct top_snap *then)
 	fputc('\n', to);
 	show_disk_rates(to, now, then);
 	fputc('\n', to);
+	show_limits(to, now, then);
 	show_queue_rates(to, now, then);
 }
 
@@ -141,6 +194,23 @@ static struct json_object *op_json(const struct top_op_rate *op)
 	return obj;
 }
 
+static void add_qos(struct json_object *obj, const struct top_qos *qos, const struct top_disk_rate *rt)
+{
+	struct json_object *limits = json_object_new_object();
+
+	for (unsigned i = 0; i < TOP_LIMITS; i++) {
+		if (qos->limits[i])
+			add_count(limits, top_limit_keys[i], qos->limits[i]);
+	}
+	if (qos->group[0])
+		add_text(limits, "group", qos->group);
+	json_object_object_add(obj, "limits", limits);
+	json_object_object_add(obj, "frozen", json_object_new_boolean(qos->frozen));
+	add_real(obj, "delayed_per_s", rt->delayed);
+	add_real(obj, "throttled_percent", rt->throttled);
+	add_count(obj, "waiting", qos->waiting);
+}
+
 static struct json_object *disk_json(const struct top_snap *now, const struct top_snap *then, size_t i)
 {
 	struct json_object *obj = json_object_new_object();
@@ -154,6 +224,7 @@ static struct json_object *disk_json(const struct top_snap *now, const struct to
 	add_real(obj, "other_per_s", d.others);
 	add_real(obj, "queued_per_s", d.queued);
 	add_count(obj, "errors", d.errors);
+	add_qos(obj, &now->disks[i].qos, &d);
 	return obj;
 }
 

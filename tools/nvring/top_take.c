@@ -77,6 +77,19 @@ static void read_op(struct json_object *obj, struct top_op *op)
 	}
 }
 
+static void read_qos(struct json_object *obj, struct top_qos *qos)
+{
+	struct json_object *set = jget(obj, "qos"), *stats = jget(obj, "qos_stats");
+
+	for (unsigned i = 0; i < TOP_LIMITS; i++)
+		qos->limits[i] = jget_number(set, top_limit_keys[i]);
+	text(qos->group, set, "group");
+	qos->frozen = jget_bool(obj, "frozen");
+	qos->delayed = jget_number(stats, "delayed");
+	qos->throttled_us = jget_number(stats, "throttled_us");
+	qos->waiting = jget_number(stats, "waiting");
+}
+
 static void read_disk(struct json_object *obj, struct top_disk *d)
 {
 	struct json_object *ops = jget(obj, "operations");
@@ -91,6 +104,7 @@ static void read_disk(struct json_object *obj, struct top_disk *d)
 	read_op(jget(ops, "read"), &d->read);
 	read_op(jget(ops, "write"), &d->write);
 	d->others -= d->read.ios + d->write.ios;
+	read_qos(obj, &d->qos);
 }
 
 static int take_disks(struct cli *cli, struct top_snap *s, struct errbuf *eb)

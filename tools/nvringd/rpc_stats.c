@@ -118,6 +118,7 @@ static struct json_object *disk_stats_json(const struct wiring_disk *d, bool buc
 	add_ways(obj, &st);
 	json_object_object_add(obj, "channels", chans_json(d->bdev));
 	json_object_object_add(obj, "operations", each);
+	rpc_qos_add(obj, d);
 	return obj;
 }
 
