@@ -100,6 +100,11 @@ static const struct bad_case {
 	  "c.json: line 2: the key \"lock_wait_ms\" stands there twice" },
 	{ "{\"disks\": [" DISK ", {\"name\":\"b\", \"uri\" : \"ram:\\\"{\", \"name\":\"c\"}]}",
 	  "c.json: line 1: the key \"name\" stands there twice" },
+	{ "{\"disks\": [{\"name\": \"b\", \"uri\": \"ram:1\", \"read_only\": false, \"iops\": 1, \"iops_burst\": 1,"
+	  "\"bps\": 4096, \"bps_burst\": 4096, \"read_iops\": 1, \"read_iops_burst\": 1, \"read_bps\": 4096,"
+	  "\"read_bps_burst\": 4096, \"write_iops\": 1, \"write_iops_burst\": 1, \"write_bps\": 4096,"
+	  "\"write_bps_burst\": 4096, \"latency_us\": 5, \"weight\": 1,\n\"weight\": 2}]}",
+	  "c.json: line 2: the key \"weight\" stands there twice" },
 	{ "{\"log_level\": \"loud\"}",
 	  "c.json: log_level: no level \"loud\" (known: error, warn, notice, info, debug)" },
 	{ "{\"lock_wait_ms\": -1}",
@@ -199,7 +204,14 @@ static void what_is_built_can_be_parsed_back(void **state)
 		"{\"reactors\": {\"cpus\": \"0-1,3\", \"mode\": \"poll\", \"rebalance\": false,"
 		"\"idle_min_us\": 7, \"idle_max_us\": 70}, \"log_level\": \"debug\","
 		"\"lock_wait_ms\": 17, \"rpc\": {\"socket\": \"/r.sock\"},"
-		"\"disks\": [{\"name\": \"a\", \"uri\": \"file:/x%3Fy?direct=0\", \"read_only\": true}],"
+		"\"groups\": [{\"name\": \"g\", \"iops\": 5000, \"bps\": 1048576, \"bps_burst\": 8388608},"
+		"{\"name\": \"h\"}],"
+		"\"disks\": [{\"name\": \"a\", \"uri\": \"file:/x%3Fy?direct=0\", \"read_only\": true,"
+		"\"read_iops\": 1, \"read_iops_burst\": 2, \"write_iops\": 3, \"write_iops_burst\": 4,"
+		"\"iops\": 1000000000, \"iops_burst\": 3600000000000, \"read_bps\": 1024, \"read_bps_burst\": 4096,"
+		"\"write_bps\": 8192, \"write_bps_burst\": 16384, \"bps\": 1099511627776,"
+		"\"bps_burst\": 1099511627776000, \"min_iops\": 1, \"min_bps\": 1024, \"weight\": 1000,"
+		"\"latency_us\": 500, \"read_deadline_us\": 1, \"write_deadline_us\": 60000000, \"group\": \"g\"}],"
 		"\"exports\": [{\"name\": \"e\", \"disk\": \"a\", \"type\": \"vhost-user-blk\","
 		"\"socket\": \"/e.sock\", \"mode\": \"0660\", \"read_only\": true, \"queues\": 3,"
 		"\"packed\": false, \"write_cache\": false, \"serial\": \"S1\", \"cpus\": \"1,3\"}]}";

@@ -7,7 +7,7 @@
 #include <stddef.h>
 
 #define JDUP_DEPTH_MAX 32 /* deeper objects are not looked into */
-#define JDUP_KEYS_MAX  16 /* of one object; more than any object of ours may have, so a repetition is among them */
+#define JDUP_KEYS_MAX  64 /* of one object; more than any object of ours may have, so a repetition is among them */
 
 struct jdup {
 	const char *key; /* as it stands in the text, without the quotes */
