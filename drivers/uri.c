@@ -46,7 +46,7 @@ int uri_size_parse(const char *text, uint64_t *ret_bytes)
 		return err;
 	if (*end) {
 		unit = strchr(units, *end);
-		if (!unit || end[1])
+		if (!unit || (end[1] && strcmp(end + 1, "i") != 0))
 			return -EINVAL;
 		shift = 10 * ((unsigned)(unit - units) % 4 + 1);
 	}

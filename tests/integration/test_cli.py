@@ -126,7 +126,7 @@ class Commands(DaemonCase):
         self.cli("disk", "limit", "v", "--group", "none")
         self.assertEqual(json.loads(self.cli("disk", "limit", "v", "-j"))[0]["qos"],
                          {"read_bps": 100 << 20, "latency_us": 500})
-        self.cli("group", "set", "gold", "--bps", "none", "--iops", "60000")
+        self.cli("group", "set", "gold", "--bps", "none", "--iops", "60k")
         self.assertEqual(json.loads(self.cli("group", "list", "-j"))[0]["limits"], {"iops": 60000, "write_bps": 512 << 20})
         self.cli("disk", "freeze", "v")
         self.assertRegex(self.cli("disk", "limit", "v"), r"(?m)^frozen +yes$")
@@ -137,7 +137,7 @@ class Commands(DaemonCase):
         self.start("--disk", "v=ram:8M")
         for args, said in (("disk limit v --iops 0", "iops: must be a number from 1 to 1000000000, or null for none, not 0"),
                            ("disk limit v --iops=-5", "iops: must be .* not -5"),
-                           ("disk limit v --iops 5k", 'iops: must be .* not "5k"'),
+                           ("disk limit v --iops 5K", 'iops: must be .* not "5K"'),
                            ("disk limit v --weight 5 --iops 99999999999999999999", "iops: must be "),
                            ("disk limit v --weight 5 --bps 1X", "bps: must be "),
                            ("disk limit v --group gold", 'no group named "gold"'),

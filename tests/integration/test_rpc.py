@@ -58,7 +58,9 @@ class Methods(DaemonCase):
         ("bdev_set_qos", {"name": "a", "iops": -1}, PARAMS, "iops: must be a number from 1 to"),
         ("bdev_set_qos", {"name": "a", "iops": 1.5}, PARAMS, "not 1.5"),
         ("bdev_set_qos", {"name": "a", "iops": 1e9}, PARAMS, "iops: must be"),
-        ("bdev_set_qos", {"name": "a", "iops": "5k"}, PARAMS, "iops: must be"),
+        ("bdev_set_qos", {"name": "a", "iops": "5K"}, PARAMS, "iops: must be"),
+        ("bdev_set_qos", {"name": "a", "iops": "2G"}, PARAMS, "iops: must be"),
+        ("bdev_set_qos", {"name": "a", "bps": "100MB"}, PARAMS, "bps: must be"),
         ("bdev_set_qos", {"name": "a", "iops": True}, PARAMS, "iops: must be"),
         ("bdev_set_qos", {"name": "a", "iops": [5]}, PARAMS, "not an array"),
         ("bdev_set_qos", {"name": "a", "iops": 2**64 + 5}, PARAMS, "iops: must be"),
@@ -218,8 +220,8 @@ class Methods(DaemonCase):
         self.call("bdev_set_qos", name="a", **wanted)
         self.assertEqual(self.qos(), wanted)
         # only what is named changes
-        self.call("bdev_set_qos", name="a", write_bps="1M", weight=7)
-        wanted |= {"write_bps": 1 << 20, "weight": 7}
+        self.call("bdev_set_qos", name="a", write_bps="1M", read_bps="2Mi", write_iops="10k", weight=7)
+        wanted |= {"write_bps": 1 << 20, "read_bps": 2 << 20, "write_iops": 10000, "weight": 7}
         self.assertEqual(self.qos(), wanted)
         # nothing at all, when one of several is impossible
         with self.assertRaises(RpcError):

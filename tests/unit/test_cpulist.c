@@ -59,6 +59,46 @@ static void sizes_are_short(void **state)
 	}
 }
 
+static void counts_are_decimal(void **state)
+{
+	static const struct {
+		const char *text;
+		uint64_t count; /* UINT64_MAX: refused */
+	} counts[] = {
+		{ "0", 0 },
+		{ "1001", 1001 },
+		{ "10k", 10000 },
+		{ "3M", 3000000 },
+		{ "1G", 1000000000 },
+		{ "9223372036854775807", INT64_MAX },
+		{ "9223372036854775808", UINT64_MAX },
+		{ "9223372036854775k", UINT64_C(9223372036854775000) },
+		{ "9223372036854776k", UINT64_MAX },
+		{ "9223372037G", UINT64_MAX },
+		{ "99999999999999999999999", UINT64_MAX },
+		{ "", UINT64_MAX },
+		{ "k", UINT64_MAX },
+		{ "-1", UINT64_MAX },
+		{ "+1", UINT64_MAX },
+		{ " 1", UINT64_MAX },
+		{ "1 ", UINT64_MAX },
+		{ "1.5k", UINT64_MAX },
+		{ "1e3", UINT64_MAX },
+		{ "1K", UINT64_MAX }, /* 1024 or 1000? */
+		{ "1Ki", UINT64_MAX },
+		{ "1kk", UINT64_MAX },
+		{ "1T", UINT64_MAX },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(counts); i++) {
+		uint64_t v = UINT64_MAX;
+		int err = size_count_parse(counts[i].text, &v);
+
+		assert_int_equal(err, counts[i].count == UINT64_MAX ? -EINVAL : 0);
+		assert_true(v == counts[i].count);
+	}
+}
+
 static const struct {
 	const char *text, *uri;
 } uris[] = {
@@ -125,6 +165,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(cpu_lists_are_read_and_written),
 		cmocka_unit_test(sizes_are_short),
+		cmocka_unit_test(counts_are_decimal),
 		cmocka_unit_test(paths_become_uris),
 		cmocka_unit_test(one_controller_has_one_name),
 	};

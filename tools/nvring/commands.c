@@ -30,7 +30,8 @@ const struct cli_command cli_commands[] = {
 	  "RULES as in the URI, for example op=write,p=0.1,error=EIO\n", .fn = cli_disk_faults },
 	{ "disk limit", "NAME", "limits and scheduling of a disk; without options what is in force",
 	  "What is not named stays. Each value may be 'none'. In force at once, also for what waits.\n"
-	  "Example: nvring disk limit vol0 --iops 5000 --read-bps 100M\n",
+	  "N may end in k, M, G (powers of 1000), SIZE in K, M, G, T (powers of 1024).\n"
+	  "Example: nvring disk limit vol0 --iops 5k --read-bps 100M\n",
 	  { LIMITS,
 	    { "group", "NAME", "whose limits it is under, too" },
 	    { "min-iops", "N", "guaranteed minimum within the group" },

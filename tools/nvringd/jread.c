@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "drivers/uri.h"
+#include "tools/shared/size.h"
 
 const char *jread_join(const char *where, const char *key, char buf[JREAD_WHERE_MAX])
 {
@@ -107,10 +108,12 @@ static int read_amount(const struct jread_field *f, struct json_object *v, void 
 		*(uint64_t *)member = 0;
 		return 0;
 	}
-	if (is_bytes && json_object_is_type(v, json_type_string))
+	if (!json_object_is_type(v, json_type_string))
+		err = read_number(v, &n);
+	else if (is_bytes)
 		err = uri_size_parse(json_object_get_string(v), &n);
 	else
-		err = read_number(v, &n);
+		err = size_count_parse(json_object_get_string(v), &n);
 	if (err || n < f->min || n > f->max)
 		return errbuf_set(eb, -EINVAL,
 				  "must be a number from %" PRIu64 " to %" PRIu64

@@ -17,8 +17,8 @@ enum jread_type {
 	JREAD_BOOL,  /* bool */
 	JREAD_UINT,  /* unsigned, within [min, max] */
 	JREAD_SIZE,  /* uint64_t within [min, max]; a number of bytes, or text such as "10G" */
-	JREAD_COUNT, /* uint64_t within [min, max]; null or "none" is 0 */
-	JREAD_BYTES, /* the same, or text such as "100M" */
+	JREAD_COUNT, /* uint64_t within [min, max], or text such as "10k", 10000; null or "none" is 0 */
+	JREAD_BYTES, /* the same, but as text in powers of 1024: "100M" */
 	JREAD_MODE,  /* unsigned; text of octal digits, such as "0660" */
 	JREAD_TEXT,  /* char[max], not empty, no NUL inside */
 	JREAD_TEXT_OR_NULL, /* the same; null is the text null_text */
