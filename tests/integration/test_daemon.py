@@ -124,6 +124,26 @@ class Refusal(DaemonCase):
         said = self.refuse("--config", path, "--rpc", "rpc.sock")
         self.assertRegex(said, r'c\.json: exports\[0\]\.disk: no disk named "b"')
 
+    def test_a_group_that_is_not_there(self):
+        path = self.config({"groups": [{"name": "gold", "iops": 10}],
+                            "disks": [{"name": "a", "uri": "ram:8M", "group": "gold"},
+                                      {"name": "b", "uri": "ram:8M", "group": "silver"}]})
+        self.assertRegex(self.refuse("--config", path, "--no-rpc"),
+                         r'c\.json: disks\[1\]\.group: no group named "silver"')
+
+    def test_limits_that_cannot_be_kept(self):
+        gold = {"name": "gold", "iops": 100}
+        for groups, disk, said in (
+                ([], {"iops": 0}, r"disks\[1\]\.iops: must be a number from 1 to 1000000000, or null for none, not 0"),
+                ([gold], {"group": "gold", "min_iops": 61}, r"disks\[1\]: the guaranteed minimums of group gold add up to 101"),
+                ([gold, {"name": "iron", "bps_burst": 4096}], {}, r"groups\[1\]: total bytes/s: a burst of 4096 without"),
+                ([gold, gold], {}, r'groups\[1\]\.name: there is another group named "gold"')):
+            path = self.config({"groups": groups, "exports": [{"disk": "a", "socket": "a.sock"}],
+                                "disks": [{"name": "a", "uri": "ram:8M",
+                                           **({"group": "gold", "min_iops": 40} if groups else {})},
+                                          {"name": "b", "uri": "ram:8M", **disk}]})
+            self.assertRegex(self.refuse("--config", path, "--rpc", "rpc.sock"), r"c\.json: " + said)
+
     def test_an_unknown_scheme(self):
         self.assertIn("tape:0", self.refuse("--disk", "a=tape:0", "--no-rpc"))
 
