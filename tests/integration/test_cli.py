@@ -130,7 +130,9 @@ class Commands(DaemonCase):
         self.assertEqual(json.loads(self.cli("group", "list", "-j"))[0]["limits"], {"iops": 60000, "write_bps": 512 << 20})
         self.cli("disk", "freeze", "v")
         self.assertRegex(self.cli("disk", "limit", "v"), r"(?m)^frozen +yes$")
+        self.assertRegex(self.cli("disk", "list"), r"(?m)^v +8 MiB +ram +frozen ")
         self.cli("disk", "thaw", "v")
+        self.assertRegex(self.cli("disk", "list"), r"(?m)^v +8 MiB +ram +rw ")
         self.cli("group", "delete", "gold")
 
     def test_limits_that_cannot_be(self):

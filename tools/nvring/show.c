@@ -65,7 +65,10 @@ void show_disks(struct json_object *bdevs)
 		struct json_object *d = json_object_array_get_idx(bdevs, i);
 
 		table_row(t, jget_text(d, "name"), size_format(jget_number(d, "size_bytes"), size),
-			  jget_text(d, "product_name"), jget_bool(d, "read_only") ? "ro" : "rw",
+			  jget_text(d, "product_name"),
+			  jget_bool(d, "frozen")    ? "frozen" :
+			  jget_bool(d, "read_only") ? "ro" :
+						      "rw",
 			  show_count(jget_number(d, "block_size"), block),
 			  show_count(jget_number(d, "exports"), exports), jget_text(d, "uri"));
 	}
