@@ -85,6 +85,7 @@ class Once(TopCase):
             self.assertEqual([disk[key] for key in ("limits", "frozen", "delayed_per_s", "throttled_percent", "waiting")],
                              [{}, False, 0, 0, 0])
         self.assertNotIn("THROTTLED", self.cli("top", "--once", "--interval", "0.1"))
+        self.assertEqual(top["groups"], [])
         daemon.call("qos_create_group", name="gold", iops=1000000)
         daemon.call("bdev_set_qos", name="v", iops=1000, read_bps="10M", group="gold")
         self.load()
@@ -94,11 +95,24 @@ class Once(TopCase):
         self.assertGreater(disk["throttled_percent"], 0)
         self.assertLessEqual(disk["waiting"], 8)  # the depth of the load
         self.assertEqual((other["limits"], other["delayed_per_s"]), ({}, 0))
+        # who is under no limit but that of the group waits there
+        daemon.call("bdev_set_qos", name="v", iops=None, read_bps=None)
+        daemon.call("qos_set_group", name="gold", iops=500)
+        top = self.look()
+        (group,) = top["groups"]
+        self.assertEqual((group["name"], group["disks"], group["limits"]), ("gold", 1, {"iops": 500}))
+        self.assertGreater(group["delayed_per_s"], 0)
+        self.assertGreater(group["throttled_percent"], 0)
+        self.assertLessEqual(group["waiting"], 8)
+        self.assertEqual(top["disks"][0]["limits"], {"group": "gold"})
+        daemon.call("bdev_set_qos", name="v", iops=1000, read_bps="10M")
         daemon.call("bdev_freeze", name="w")
         out = self.cli("top", "--once")
         self.assertRegex(out, r"(?m)^DISK +DELAYED/s +THROTTLED % +WAITING +LIMITS$")
         self.assertRegex(out, r"(?m)^v +\d+(\.\d)? +\d+\.\d +\d +iops 1000, read_bps 10 MiB/s, group gold$")
         self.assertRegex(out, r"(?m)^w +0 +0\.0 +0 +frozen$")
+        self.assertRegex(out, r"(?m)^GROUP +DISKS +DELAYED/s +THROTTLED % +WAITING +LIMITS$")
+        self.assertRegex(out, r"(?m)^gold +1 +\d+(\.\d)? +\d+\.\d +\d +iops 500$")
 
     def test_tables(self):
         self.serve()

@@ -82,8 +82,8 @@ static void rates_of_disks(void **state)
 	assert_close(r.others, 12);
 	assert_close(r.queued, 4);
 	assert_int_equal(r.errors, 2);
-	assert_close(r.delayed, 400);
-	assert_close(r.throttled, 50); /* 125 of 250 ms */
+	assert_close(r.qos.delayed, 400);
+	assert_close(r.qos.throttled, 50); /* 125 of 250 ms */
 	assert_in_range(r.read.p50_ns, 930, 1070);
 	assert_in_range(r.read.p99_ns, 930000, 1070000);
 	assert_int_equal(r.write.p99_ns, 0);
@@ -118,6 +118,30 @@ static void disks_that_count_anew(void **state)
 	before.qos.throttled_us = 0;
 	top_disk_rate(&now, &then, 0, &r);
 	assert_false(r.fresh);
+}
+
+static void rates_of_groups(void **state)
+{
+	struct top_group before[] = { { .name = "gone" }, { .name = "g", .qos = { .delayed = 10, .throttled_us = 1000 } } };
+	struct top_group after[] = { { .name = "g", .qos = { .delayed = 30, .throttled_us = 1501000 } },
+				     { .name = "new", .qos = { .delayed = 99, .throttled_us = 99 } } };
+	struct top_snap then = { .pid = 1, .groups = before, .ngroups = 2, .groups_ns = 1000 * MS };
+	struct top_snap now = { .pid = 1, .groups = after, .ngroups = 2, .groups_ns = 2000 * MS };
+	struct top_qos_rate r;
+
+	(void)state;
+	top_group_rate(&now, &then, 0, &r);
+	assert_close(r.delayed, 20);
+	assert_close(r.throttled, 150); /* on two reactors */
+	top_group_rate(&now, &then, 1, &r);
+	assert_close(r.delayed + r.throttled, 0);
+	before[1].qos.delayed = 31; /* deleted and made again */
+	top_group_rate(&now, &then, 0, &r);
+	assert_close(r.delayed + r.throttled, 0);
+	before[1].qos.delayed = 10;
+	now.pid = 2;
+	top_group_rate(&now, &then, 0, &r);
+	assert_close(r.delayed + r.throttled, 0);
 }
 
 /* Two looks at the same nanosecond, or the earlier one later: no division by it. */
@@ -176,6 +200,7 @@ int main(void)
 		cmocka_unit_test(rates_of_disks),
 		cmocka_unit_test(disks_that_count_anew),
 		cmocka_unit_test(no_time_no_rate),
+		cmocka_unit_test(rates_of_groups),
 		cmocka_unit_test(rates_of_queues),
 	};
 

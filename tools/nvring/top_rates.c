@@ -23,6 +23,7 @@ void top_snap_fini(struct top_snap *s)
 {
 	free(s->reactors);
 	free(s->disks);
+	free(s->groups);
 	free(s->queues);
 	*s = (struct top_snap){ 0 };
 }
@@ -54,6 +55,17 @@ static const struct top_disk *earlier_disk(const struct top_snap *then, const st
 		const struct top_disk *old = &then->disks[(at + i) % then->ndisks];
 
 		if (strcmp(old->name, d->name) == 0)
+			return old;
+	}
+	return NULL;
+}
+
+static const struct top_group *earlier_group(const struct top_snap *then, const struct top_group *g, size_t at)
+{
+	for (size_t i = 0; i < then->ngroups; i++) {
+		const struct top_group *old = &then->groups[(at + i) % then->ngroups];
+
+		if (strcmp(old->name, g->name) == 0)
 			return old;
 	}
 	return NULL;
@@ -116,6 +128,17 @@ static void op_rate(const struct top_op *op, const struct top_op *old, double se
 	ret->p99_ns = hist_quantile(&h, 0.99);
 }
 
+static bool qos_is_older(const struct top_qos *old, const struct top_qos *qos)
+{
+	return old->delayed <= qos->delayed && old->throttled_us <= qos->throttled_us;
+}
+
+static void qos_rate(const struct top_qos *qos, const struct top_qos *old, double secs, struct top_qos_rate *ret)
+{
+	ret->delayed = rate(qos->delayed, old->delayed, secs);
+	ret->throttled = rate(qos->throttled_us, old->throttled_us, secs) / 1e6 * 100;
+}
+
 void top_disk_rate(const struct top_snap *now, const struct top_snap *then, size_t i, struct top_disk_rate *ret)
 {
 	const struct top_disk *d = &now->disks[i];
@@ -125,7 +148,7 @@ void top_disk_rate(const struct top_snap *now, const struct top_snap *then, size
 	*ret = (struct top_disk_rate){ .fresh = true };
 	if (!old || !op_is_older(&old->read, &d->read) || !op_is_older(&old->write, &d->write) ||
 	    old->others > d->others || old->queued > d->queued || old->errors > d->errors ||
-	    old->qos.delayed > d->qos.delayed || old->qos.throttled_us > d->qos.throttled_us)
+	    !qos_is_older(&old->qos, &d->qos))
 		return;
 	ret->fresh = false;
 	op_rate(&d->read, &old->read, secs, &ret->read);
@@ -133,8 +156,17 @@ void top_disk_rate(const struct top_snap *now, const struct top_snap *then, size
 	ret->others = rate(d->others, old->others, secs);
 	ret->queued = rate(d->queued, old->queued, secs);
 	ret->errors = d->errors - old->errors;
-	ret->delayed = rate(d->qos.delayed, old->qos.delayed, secs);
-	ret->throttled = rate(d->qos.throttled_us, old->qos.throttled_us, secs) / 1e6 * 100;
+	qos_rate(&d->qos, &old->qos, secs, &ret->qos);
+}
+
+void top_group_rate(const struct top_snap *now, const struct top_snap *then, size_t i, struct top_qos_rate *ret)
+{
+	const struct top_group *g = &now->groups[i];
+	const struct top_group *old = now->pid == then->pid ? earlier_group(then, g, i) : NULL;
+
+	*ret = (struct top_qos_rate){ 0 };
+	if (old && qos_is_older(&old->qos, &g->qos))
+		qos_rate(&g->qos, &old->qos, seconds(now->groups_ns, then->groups_ns), ret);
 }
 
 void top_queue_rate(const struct top_snap *now, const struct top_snap *then, size_t i, struct top_queue_rate *ret)

@@ -27,7 +27,7 @@ struct top_op {
 #define TOP_LIMITS 6
 extern const char *const top_limit_keys[TOP_LIMITS];
 
-/* What a disk is granted, and what that held back. */
+/* What a disk or a group is granted, and what that held back. */
 struct top_qos {
 	uint64_t limits[TOP_LIMITS]; /* 0: none */
 	char group[TOP_NAME_MAX];    /* "": none */
@@ -39,6 +39,12 @@ struct top_disk {
 	char name[TOP_NAME_MAX];
 	struct top_op read, write;
 	uint64_t others, queued, errors; /* flush, discard, zeroes; waited for room; of all operations */
+	struct top_qos qos;
+};
+
+struct top_group {
+	char name[TOP_NAME_MAX];
+	unsigned ndisks;
 	struct top_qos qos;
 };
 
@@ -54,11 +60,12 @@ struct top_queue {
 /* What one look at the daemon found; each kind with the time of the look. */
 struct top_snap {
 	uint64_t pid; /* of the daemon; 0: no look yet */
-	uint64_t disks_ns, queues_ns;
+	uint64_t disks_ns, groups_ns, queues_ns;
 	struct top_reactor *reactors;
 	struct top_disk *disks;
+	struct top_group *groups;
 	struct top_queue *queues;
-	size_t nreactors, ndisks, nqueues;
+	size_t nreactors, ndisks, ngroups, nqueues;
 };
 
 /* Shares of the time accounted for between the snapshots: 0 … 100; all 0 without any. */
@@ -72,13 +79,17 @@ struct top_op_rate {
 	uint64_t p50_ns, p99_ns; /* of the interval; 0: nothing happened */
 };
 
+struct top_qos_rate {
+	double delayed;	  /* I/Os a second that had to wait for a limit */
+	double throttled; /* share of the interval in which one did: 100 for each reactor where one always did */
+};
+
 struct top_disk_rate {
 	bool fresh; /* not in the earlier snapshot, or counting anew since: everything is 0 */
 	struct top_op_rate read, write;
 	double others, queued; /* a second */
 	uint64_t errors; /* in the interval */
-	double delayed;	 /* I/Os a second that had to wait for a limit */
-	double throttled; /* share of the interval in which one did: 100 for each reactor where one always did */
+	struct top_qos_rate qos;
 };
 
 struct top_queue_rate {
@@ -91,6 +102,7 @@ void top_snap_fini(struct top_snap *s);
 /* Row @i of @now, compared with the row of the same thing in @then, wherever that stands. */
 void top_reactor_rate(const struct top_snap *now, const struct top_snap *then, size_t i, struct top_reactor_rate *ret);
 void top_disk_rate(const struct top_snap *now, const struct top_snap *then, size_t i, struct top_disk_rate *ret);
+void top_group_rate(const struct top_snap *now, const struct top_snap *then, size_t i, struct top_qos_rate *ret);
 void top_queue_rate(const struct top_snap *now, const struct top_snap *then, size_t i, struct top_queue_rate *ret);
 
 /* The interval between both, by the looks at the disks. */

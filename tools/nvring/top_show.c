@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Reactors, disks, queues: one table or array each. */
+/* Reactors, disks, groups, queues: one table or array each. */
 #include "tools/nvring/top_show.h"
 
 #include <inttypes.h>
@@ -109,11 +109,33 @@ static void show_limits(FILE *to, const struct top_snap *now, const struct top_s
 		if (!t)
 			t = table_create("DISK|>DELAYED/s|>THROTTLED %|>WAITING|LIMITS");
 		top_disk_rate(now, then, i, &rt);
-		table_row(t, d->name, rate(rt.delayed, b[0]), percent(rt.throttled, b[1]),
+		table_row(t, d->name, rate(rt.qos.delayed, b[0]), percent(rt.qos.throttled, b[1]),
 			  show_count(d->qos.waiting, b[2]), limits);
 	}
 	if (!t)
 		return;
+	table_write(t, to);
+	fputc('\n', to);
+}
+
+static void show_groups(FILE *to, const struct top_snap *now, const struct top_snap *then)
+{
+	struct table *t;
+
+	if (!now->ngroups)
+		return;
+	t = table_create("GROUP|>DISKS|>DELAYED/s|>THROTTLED %|>WAITING|LIMITS");
+	for (size_t i = 0; i < now->ngroups; i++) {
+		const struct top_group *g = &now->groups[i];
+		char limits[256], b[4][SHOW_TEXT_MAX];
+		struct top_qos_rate rt;
+
+		top_group_rate(now, then, i, &rt);
+		limits_text(&g->qos, limits, sizeof(limits));
+		table_row(t, g->name, show_count(g->ndisks, b[0]), rate(rt.delayed, b[1]),
+			  percent(rt.throttled, b[2]), show_count(g->qos.waiting, b[3]),
+			  limits[0] ? limits : NULL);
+	}
 	table_write(t, to);
 	fputc('\n', to);
 }
@@ -143,6 +165,7 @@ void top_show(FILE *to, const struct top_snap *now, const struct top_snap *then)
 	show_disk_rates(to, now, then);
 	fputc('\n', to);
 	show_limits(to, now, then);
+	show_groups(to, now, then);
 	show_queue_rates(to, now, then);
 }
 
@@ -194,7 +217,7 @@ static struct json_object *op_json(const struct top_op_rate *op)
 	return obj;
 }
 
-static void add_qos(struct json_object *obj, const struct top_qos *qos, const struct top_disk_rate *rt)
+static void add_qos(struct json_object *obj, const struct top_qos *qos, const struct top_qos_rate *rt)
 {
 	struct json_object *limits = json_object_new_object();
 
@@ -205,7 +228,6 @@ static void add_qos(struct json_object *obj, const struct top_qos *qos, const st
 	if (qos->group[0])
 		add_text(limits, "group", qos->group);
 	json_object_object_add(obj, "limits", limits);
-	json_object_object_add(obj, "frozen", json_object_new_boolean(qos->frozen));
 	add_real(obj, "delayed_per_s", rt->delayed);
 	add_real(obj, "throttled_percent", rt->throttled);
 	add_count(obj, "waiting", qos->waiting);
@@ -224,7 +246,21 @@ static struct json_object *disk_json(const struct top_snap *now, const struct to
 	add_real(obj, "other_per_s", d.others);
 	add_real(obj, "queued_per_s", d.queued);
 	add_count(obj, "errors", d.errors);
-	add_qos(obj, &now->disks[i].qos, &d);
+	json_object_object_add(obj, "frozen", json_object_new_boolean(now->disks[i].qos.frozen));
+	add_qos(obj, &now->disks[i].qos, &d.qos);
+	return obj;
+}
+
+static struct json_object *group_json(const struct top_snap *now, const struct top_snap *then, size_t i)
+{
+	struct json_object *obj = json_object_new_object();
+	const struct top_group *g = &now->groups[i];
+	struct top_qos_rate rt;
+
+	top_group_rate(now, then, i, &rt);
+	add_text(obj, "name", g->name);
+	add_count(obj, "disks", g->ndisks);
+	add_qos(obj, &g->qos, &rt);
 	return obj;
 }
 
@@ -251,18 +287,21 @@ struct json_object *top_json(const struct top_snap *now, const struct top_snap *
 {
 	struct json_object *obj = json_object_new_object();
 	struct json_object *reactors = json_object_new_array(), *disks = json_object_new_array();
-	struct json_object *queues = json_object_new_array();
+	struct json_object *groups = json_object_new_array(), *queues = json_object_new_array();
 
 	for (size_t i = 0; i < now->nreactors; i++)
 		json_object_array_add(reactors, reactor_json(now, then, i));
 	for (size_t i = 0; i < now->ndisks; i++)
 		json_object_array_add(disks, disk_json(now, then, i));
+	for (size_t i = 0; i < now->ngroups; i++)
+		json_object_array_add(groups, group_json(now, then, i));
 	for (size_t i = 0; i < now->nqueues; i++)
 		json_object_array_add(queues, queue_json(now, then, i));
 	add_count(obj, "pid", now->pid);
 	add_real(obj, "seconds", top_seconds(now, then));
 	json_object_object_add(obj, "reactors", reactors);
 	json_object_object_add(obj, "disks", disks);
+	json_object_object_add(obj, "groups", groups);
 	json_object_object_add(obj, "queues", queues);
 	return obj;
 }

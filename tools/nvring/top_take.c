@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Three calls of the control interface become one snapshot. */
+/* Four calls of the control interface become one snapshot. */
 #include "tools/nvring/top_take.h"
 
 #include <errno.h>
@@ -77,9 +77,10 @@ static void read_op(struct json_object *obj, struct top_op *op)
 	}
 }
 
-static void read_qos(struct json_object *obj, struct top_qos *qos)
+/* @set: the limits in @obj. */
+static void read_qos(struct json_object *obj, struct json_object *set, struct top_qos *qos)
 {
-	struct json_object *set = jget(obj, "qos"), *stats = jget(obj, "qos_stats");
+	struct json_object *stats = jget(obj, "qos_stats");
 
 	for (unsigned i = 0; i < TOP_LIMITS; i++)
 		qos->limits[i] = jget_number(set, top_limit_keys[i]);
@@ -104,7 +105,7 @@ static void read_disk(struct json_object *obj, struct top_disk *d)
 	read_op(jget(ops, "read"), &d->read);
 	read_op(jget(ops, "write"), &d->write);
 	d->others -= d->read.ios + d->write.ios;
-	read_qos(obj, &d->qos);
+	read_qos(obj, jget(obj, "qos"), &d->qos);
 }
 
 static int take_disks(struct cli *cli, struct top_snap *s, struct errbuf *eb)
@@ -124,6 +125,28 @@ static int take_disks(struct cli *cli, struct top_snap *s, struct errbuf *eb)
 
 		if (json_object_is_type(jget(obj, "operations"), json_type_object))
 			read_disk(obj, &s->disks[s->ndisks++]);
+	}
+	json_object_put(answer);
+	return rc;
+}
+
+static int take_groups(struct cli *cli, struct top_snap *s, struct errbuf *eb)
+{
+	struct json_object *answer = NULL;
+	uint64_t before = mono_ns();
+	int rc = client_try(cli, "qos_get_groups", NULL, &answer, eb);
+
+	if (rc)
+		return rc;
+	s->groups_ns = before + (mono_ns() - before) / 2; /* the answer has no time of its own */
+	s->groups = rows(jget_count(answer, ""), sizeof(*s->groups), &rc, eb);
+	for (size_t i = 0; s->groups && i < jget_count(answer, ""); i++) {
+		struct json_object *obj = json_object_array_get_idx(answer, i);
+		struct top_group *g = &s->groups[s->ngroups++];
+
+		text(g->name, obj, "name");
+		g->ndisks = (unsigned)jget_count(obj, "disks");
+		read_qos(obj, jget(obj, "limits"), &g->qos);
 	}
 	json_object_put(answer);
 	return rc;
@@ -188,6 +211,8 @@ int top_take(struct cli *cli, struct top_snap *ret, struct errbuf *eb)
 
 	if (!rc)
 		rc = take_disks(cli, &s, eb);
+	if (!rc)
+		rc = take_groups(cli, &s, eb);
 	if (!rc)
 		rc = take_queues(cli, &s, eb);
 	if (rc)
