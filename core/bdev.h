@@ -109,6 +109,12 @@ struct bdev_op_stats {
 	struct hist latency; /* submit to done */
 };
 
+/* Of those alone that waited on their way to the driver, each of them in all three. */
+struct bdev_wait_stats {
+	struct hist total;	       /* as in bdev_op_stats.latency, where they are, too */
+	struct hist scheduler, driver; /* before the driver had it; the rest */
+};
+
 struct bdev_chan_stats {
 	struct bdev_op_stats op[BDEV_STAT_COUNT];
 	uint64_t splits, bounces, queued; /* I/Os that were split, bounced, or waited for room */
@@ -116,6 +122,7 @@ struct bdev_chan_stats {
 	uint64_t fixed; /* I/Os whose buffers the driver had registered: the file driver with
 			   fixed=1 */
 	uint64_t merged; /* I/Os that the device was spared: it had them as part of the one before */
+	struct bdev_wait_stats waited[BDEV_STAT_COUNT];
 };
 
 struct bdev {
@@ -316,6 +323,14 @@ void bdev_for_each_stats(const struct bdev *bdev,
 
 /* Sum over all channels (live and gone) into @ret. Control thread; counters may move meanwhile. */
 void bdev_get_stats(const struct bdev *bdev, struct bdev_chan_stats *ret);
+
+/*
+ * The latency of all I/Os of a kind in two parts: until the driver had them (most: at once, which
+ * is 0), and from then on. What is carried out in pieces waits while any of them does. Of a copy of
+ * the statistics; any thread.
+ */
+void bdev_stats_scheduler(const struct bdev_chan_stats *st, enum bdev_stat_op op, struct hist *ret);
+void bdev_stats_driver(const struct bdev_chan_stats *st, enum bdev_stat_op op, struct hist *ret);
 
 /*
  * Submission, inline because the submitter knows most of what is asked here.

@@ -25,6 +25,7 @@ cc_looks_on void bdev_stats_merge(struct bdev_chan_stats *dst, const struct bdev
 		dst->op[i].bytes += src->op[i].bytes;
 		dst->op[i].errors += src->op[i].errors;
 		hist_merge(&dst->op[i].latency, &src->op[i].latency);
+		bdev_wait_merge(&dst->waited[i], &src->waited[i]);
 	}
 	dst->splits += src->splits;
 	dst->bounces += src->bounces;

@@ -36,6 +36,9 @@ const struct bio *bdev_submitted(const struct bio *bio);
 /* Wholes that wait, for bdev_cancel(). */
 void bdev_split_cancel(struct bdev_chan *chan, bdev_match_fn match, const void *arg);
 
+/* The piece @bio goes to the driver after it has waited. */
+void bdev_piece_waited(const struct bio *bio);
+
 /* merge.c */
 
 int bdev_merge_init(struct bdev_chan *chan);
@@ -48,6 +51,19 @@ void bdev_merge_submit_batch(struct bdev_chan *chan, struct bio_queue *bios);
 struct bio *bdev_merge_take(struct bdev_chan *chan, struct bio *bio);
 /* Is @part one of those that @bio was made of? */
 bool bdev_merge_has(const struct bio *bio, const struct bio *part);
+
+/* bdev_wait.c */
+
+/* @bio, a piece or what was submitted, goes on to the driver after it has waited for its turn since
+ * its submission. Several times for the same one: the last call counts. */
+void bdev_waited(struct bdev_chan *chan, struct bio *bio);
+
+/* How long @bio (no piece) has waited so far, to be counted when it ends. */
+void bdev_wait_set(struct bio *bio, uint64_t ticks);
+uint64_t bdev_wait_get(const struct bio *bio);
+
+/* Adds @src, which may be written meanwhile, to @dst. */
+void bdev_wait_merge(struct bdev_wait_stats *dst, const struct bdev_wait_stats *src);
 
 /* bounce.c */
 

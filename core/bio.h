@@ -62,7 +62,10 @@ struct bio {
 	uint64_t submit_ticks;
 	struct bio *next; /* whoever holds it (scheduler, driver) queues it by this */
 	/* second line: the driver's, while it holds the bio; core uses it before and after */
-	uint64_t drv[8];
+	uint64_t drv[6];
+	/* core's, of one that had to wait on its way to the driver (bdev_wait.c) */
+	bio_done_fn submitter_done;
+	uint64_t wait_ticks;
 };
 static_assert(sizeof(struct bio) <= 2 * CACHELINE_BYTES, "a bio is two cache lines");
 

@@ -11,11 +11,13 @@
 
 static void seat_go_disk(struct bdev_chan *chan, struct bio *bio)
 {
+	bdev_waited(chan, bio);
 	iosched_enter(chan, bio, IOSCHED_GROUP);
 }
 
 static void seat_go_group(struct bdev_chan *chan, struct bio *bio)
 {
+	bdev_waited(chan, bio);
 	iosched_enter(chan, bio, IOSCHED_LIMITS);
 }
 
@@ -90,6 +92,7 @@ void iosched_refill(struct bdev_chan *chan)
 		struct bio *bio = pop_waiting(s);
 
 		chan->inflight++;
+		bdev_waited(chan, bio);
 		chan->to_driver(chan, bio);
 	}
 	iosched_update_watch(s);

@@ -31,6 +31,7 @@ struct piece {
 struct whole {
 	uint64_t pos;	       /* bytes that are on their way or done */
 	struct bdev_cursor at; /* the same place in the buffers */
+	uint64_t counted_until; /* up to then it is known how long it has waited */
 	uint32_t npieces;      /* under way */
 	int32_t err;	       /* of the first that failed */
 	bool needs_flush;      /* and it has not been sent yet */
@@ -184,7 +185,7 @@ static struct piece *piece_get(struct bdev_chan *chan, struct bio *whole, enum b
 		.off = whole->off + whole_of(whole)->pos,
 		.done = bdev_piece_done,
 		.chan = chan,
-		.submit_ticks = whole->submit_ticks,
+		.submit_ticks = chan->reactor->now_ticks, /* for bdev_waited() */
 	};
 	return p;
 }
@@ -248,8 +249,26 @@ static bool split_advance(struct bdev_chan *chan, struct bio *bio)
 	return true;
 }
 
+/* @bio, or a part of it, has waited from @from_ticks until now. Times that overlap count once. */
+static void whole_waited(struct bio *bio, uint64_t from_ticks)
+{
+	struct whole *w = whole_of(bio);
+	uint64_t now = bio->chan->reactor->now_ticks, from = CC_MAX(from_ticks, w->counted_until);
+
+	w->counted_until = now;
+	if (now > from)
+		bdev_wait_set(bio, bdev_wait_get(bio) + now - from);
+}
+
+void bdev_piece_waited(const struct bio *bio)
+{
+	whole_waited(container_of(bio, struct piece, bio)->whole, bio->submit_ticks);
+}
+
+/* None of its pieces waits now: they were all sent in this very turn, or are done. */
 static void split_wait(struct bdev_chan *chan, struct bio *bio)
 {
+	whole_of(bio)->counted_until = chan->reactor->now_ticks;
 	whole_of(bio)->is_waiting = true;
 	bio_queue_push(&chan->split_waiting, bio);
 }
@@ -266,6 +285,7 @@ static void split_wake(struct bdev_chan *chan)
 			return;
 		(void)bio_queue_pop(&chan->split_waiting);
 		w->is_waiting = false;
+		whole_waited(bio, w->counted_until);
 		if (w->npieces == 0) /* it failed while it waited */
 			bdev_finish(bio, w->err);
 	}
