@@ -115,6 +115,13 @@ struct bdev_wait_stats {
 	struct hist scheduler, driver; /* before the driver had it; the rest */
 };
 
+/* How whoever stands behind the submitter, a guest for example, learnt that its I/O is done. */
+enum bdev_notify {
+	BDEV_NOTIFY_QUIET, /* it looks by itself: needed no call */
+	BDEV_NOTIFY_CALLED,
+	BDEV_NOTIFY_COUNT,
+};
+
 struct bdev_chan_stats {
 	struct bdev_op_stats op[BDEV_STAT_COUNT];
 	uint64_t splits, bounces, queued; /* I/Os that were split, bounced, or waited for room */
@@ -123,6 +130,8 @@ struct bdev_chan_stats {
 			   fixed=1 */
 	uint64_t merged; /* I/Os that the device was spared: it had them as part of the one before */
 	struct bdev_wait_stats waited[BDEV_STAT_COUNT];
+	/* From done until it knew, behind the latency. The submitter's to record, on this reactor. */
+	struct hist notify[BDEV_NOTIFY_COUNT][BDEV_STAT_COUNT];
 };
 
 struct bdev {

@@ -26,6 +26,8 @@ cc_looks_on void bdev_stats_merge(struct bdev_chan_stats *dst, const struct bdev
 		dst->op[i].errors += src->op[i].errors;
 		hist_merge(&dst->op[i].latency, &src->op[i].latency);
 		bdev_wait_merge(&dst->waited[i], &src->waited[i]);
+		for (unsigned how = 0; how < BDEV_NOTIFY_COUNT; how++)
+			hist_merge(&dst->notify[how][i], &src->notify[how][i]);
 	}
 	dst->splits += src->splits;
 	dst->bounces += src->bounces;

@@ -41,11 +41,39 @@ static void queue_tell_broken(struct reactor_msg *msg)
 		q->on_broken(q, q->on_broken_arg);
 }
 
+/* One clock for all that was published. */
+static cc_always_inline void queue_count_told(struct vdev_queue *q, struct hist *hists)
+{
+	unsigned bucket = hist_index(mono_ticks_to_ns(mono_ticks() - q->told.since_ticks));
+	unsigned left = q->told.kinds;
+
+	do {
+		unsigned kind = (unsigned)__builtin_ctz(left);
+
+		hists[kind].count[bucket] += q->told.n[kind];
+		q->told.n[kind] = 0;
+		left &= left - 1;
+	} while (cc_unlikely(left));
+	q->told.kinds = 0;
+}
+
+/*
+ * Where nothing is published, answers may wait nonetheless (IN_ORDER, for an older one): they go on
+ * waiting. Where some are and others wait on, all are counted now.
+ */
+static cc_always_inline void queue_publish(struct vdev_queue *q)
+{
+	enum vq_flushed how = vq_flush(&q->vq);
+
+	if (cc_likely(how != VQ_FLUSHED_NOTHING && q->told.kinds))
+		queue_count_told(q, q->told.how[how]);
+}
+
 static cc_cold void queue_broke(struct vdev_queue *q)
 {
 	assert(!q->broken_told); /* only an attached poller gets here, and this detaches it */
 	q->broken_told = true;
-	vq_flush(&q->vq); /* what was answered before the break */
+	queue_publish(q); /* what was answered before the break */
 	poller_detach(&q->poller);
 	reactor_send(q->control, &q->broken_msg, queue_tell_broken);
 }
@@ -53,7 +81,7 @@ static cc_cold void queue_broke(struct vdev_queue *q)
 /* The last chain is back: publish and answer. Nothing touches @q on this reactor afterwards. */
 static cc_cold void queue_stopped(struct vdev_queue *q)
 {
-	vq_flush(&q->vq);
+	queue_publish(q);
 	poller_detach(&q->poller);
 	reactor_send(q->control, &q->stop_msg, queue_tell_stopped);
 }
@@ -112,7 +140,7 @@ static void queue_flush(struct poller *p)
 {
 	struct vdev_queue *q = queue_of(p);
 
-	vq_flush(&q->vq);
+	queue_publish(q);
 	if (cc_likely(!q->stopping && !q->vq.broken))
 		return;
 	if (q->vq.broken)

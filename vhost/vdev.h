@@ -17,6 +17,7 @@
 #include <stdint.h>
 
 #include "core/base/errbuf.h"
+#include "core/base/hist.h"
 #include "core/base/list.h"
 #include "core/reactor.h"
 #include "vhost/virtq/vq.h"
@@ -27,6 +28,7 @@ struct vdev_queue;
 #define VDEV_QUEUES_MAX 256
 #define VDEV_CONFIG_MAX 256
 #define VDEV_STATE_MAX	256
+#define VDEV_KINDS_MAX	8 /* of requests that are counted apart */
 
 /* What a device type knows beside queues and configuration space, and hands on when the driver moves
  * to another host: a few fields, little endian. Control thread, no queue runs. */
@@ -79,6 +81,21 @@ struct vdev {
 
 typedef void (*vdev_queue_fn)(struct vdev_queue *q, void *arg);
 
+/*
+ * How long answers took from the turn that brought them until the driver could see them and had
+ * been called, if it wanted to be. A batch is measured together, by its first answer. The device
+ * type gives the histograms when the queue is opened, one for each of its kinds of requests, and
+ * tells with vdev_queue_count() what it has pushed.
+ */
+struct vdev_told {
+	/* how it was told, and then by kind; NULL for what does not occur, and where none is
+	 * counted */
+	struct hist *how[VQ_FLUSHED_CALLED + 1];
+	uint64_t since_ticks; /* the first answer that is not published yet, if there is one */
+	uint32_t n[VDEV_KINDS_MAX]; /* that are not published yet */
+	uint32_t kinds;		    /* of which there are some, as a set */
+};
+
 /* Engine state of one running queue. Lives on `reactor` between start and the end of stop. */
 struct vdev_queue {
 	struct vq vq;
@@ -89,6 +106,7 @@ struct vdev_queue {
 	void *slots;	   /* requests */
 	uint64_t features; /* negotiated */
 	bool stopping, suspending;
+	struct vdev_told told;
 	/* told once on the control thread when the queue broke; the transport signals the err fd */
 	vdev_queue_fn on_broken;
 	void *on_broken_arg;
@@ -128,6 +146,16 @@ static cc_always_inline void vdev_queue_pushed(struct vdev_queue *q)
 {
 	if (cc_unlikely(!q->poller.is_dirty))
 		vdev_queue_answered(q);
+}
+
+/* @n answers to requests of the kind @kind are being pushed in this very turn. */
+static cc_always_inline void vdev_queue_count(struct vdev_queue *q, unsigned kind, unsigned n)
+{
+	assert(kind < VDEV_KINDS_MAX && q->told.how[VQ_FLUSHED_QUIET]);
+	if (cc_likely(!q->told.kinds))
+		q->told.since_ticks = q->reactor->now_ticks;
+	q->told.n[kind] += n;
+	q->told.kinds |= 1u << kind;
 }
 
 /* On the queue's reactor, by the device type: @e is answered. (Many at once: vq_run_*, then

@@ -14,15 +14,14 @@ struct hist {
 	uint64_t count[HIST_BUCKETS];
 };
 
+/* The highest HIST_SUB_BITS + 1 bits of @v, the first of them set; below 2 * HIST_SUB, @v itself.
+ * Without a branch. */
 static inline unsigned hist_index(uint64_t v)
 {
-	unsigned msb, idx;
+	unsigned msb = (unsigned)__builtin_clzll(v | HIST_SUB) ^ 63;
+	unsigned shift = msb - HIST_SUB_BITS, idx;
 
-	if (v < HIST_SUB)
-		return (unsigned)v;
-	msb = 63 - (unsigned)__builtin_clzll(v);
-	idx = ((msb - HIST_SUB_BITS + 1) << HIST_SUB_BITS) +
-	      (unsigned)((v >> (msb - HIST_SUB_BITS)) & (HIST_SUB - 1));
+	idx = (shift << HIST_SUB_BITS) + (unsigned)(v >> shift);
 	return idx < HIST_BUCKETS ? idx : HIST_BUCKETS - 1;
 }
 

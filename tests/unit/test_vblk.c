@@ -611,6 +611,34 @@ static void chain_without_status_breaks_the_queue(void **state)
 	close_all();
 }
 
+/* Requests the disk has worked on, by what they were: each once, whatever came of it. */
+static void how_long_notification_took_is_counted_by_operation(void **state)
+{
+	static const unsigned want[BDEV_STAT_COUNT] = { 3, 2, 1, 1, 1 };
+	static struct bdev_chan_stats st;
+
+	(void)state;
+	open_all();
+	request(VBLK_T_IN, 0, 512, true);
+	request(VBLK_T_IN, 1, 512, true);
+	request(VBLK_T_OUT, 2, 512, false);
+	request(VBLK_T_FLUSH, 0, 0, false);
+	seg(0, 0, 8, 0);
+	seg(1, 16, 8, 0);
+	request(VBLK_T_DISCARD, 0, 32, false); /* two I/Os of the disk, one answer */
+	request(VBLK_T_WRITE_ZEROES, 0, 16, false);
+	request(VBLK_T_GET_ID, 0, 20, true);
+	request(VBLK_T_IN, 1u << 20, 512, true); /* not there: the disk refuses it */
+	fake.fail_with = -EIO;
+	request(VBLK_T_OUT, 2, 512, false);
+	bdev_get_stats(&fake.bdev, &st);
+	for (unsigned op = 0; op < BDEV_STAT_COUNT; op++)
+		assert_int_equal(hist_total(&st.notify[BDEV_NOTIFY_QUIET][op]) +
+					 hist_total(&st.notify[BDEV_NOTIFY_CALLED][op]),
+				 want[op]);
+	close_all();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -631,6 +659,7 @@ int main(void)
 		cmocka_unit_test(segments_are_executed_one_after_another),
 		cmocka_unit_test(one_bad_segment_stops_them_all),
 		cmocka_unit_test(a_failing_segment_ends_the_request),
+		cmocka_unit_test(how_long_notification_took_is_counted_by_operation),
 		cmocka_unit_test(a_suspended_queue_leaves_what_waits),
 		cmocka_unit_test(what_was_not_negotiated_or_is_unknown_is_unsupp),
 		cmocka_unit_test(a_chain_without_room_breaks_the_queue_once),

@@ -235,6 +235,8 @@ static int vblk_queue_open(struct vdev_queue *q, struct errbuf *eb)
 		goto out_unmap;
 	}
 	q->priv = vbq;
+	q->told.how[VQ_FLUSHED_QUIET] = vbq->chan->stats->notify[BDEV_NOTIFY_QUIET];
+	q->told.how[VQ_FLUSHED_CALLED] = vbq->chan->stats->notify[BDEV_NOTIFY_CALLED];
 	for (unsigned i = 0; i < q->vq.size; i++)
 		((struct vblk_req *)q->slots)[i].q = q;
 	return 0;

@@ -16,13 +16,20 @@ static cc_always_inline void req_finish(struct vblk_req *req, uint8_t status, ui
 	vdev_queue_done(req->q, &req->elem, written);
 }
 
+/* The same, of one that the disk has worked on. */
+static void req_finish_io(struct vblk_req *req, uint8_t status)
+{
+	vdev_queue_count(req->q, req->bio.op, 1);
+	req_finish(req, status, 1);
+}
+
 static cc_noinline cc_cold void req_fail(struct vblk_req *req, int err)
 {
 	if (err == -ECANCELED && req->q->suspending) {
 		vdev_queue_left(req->q, &req->elem);
 		return;
 	}
-	req_finish(req, err == -EOPNOTSUPP ? VBLK_S_UNSUPP : VBLK_S_IOERR, 1);
+	req_finish_io(req, err == -EOPNOTSUPP ? VBLK_S_UNSUPP : VBLK_S_IOERR);
 }
 
 /* A list of successful ones, READ or not, up to the first of another queue, which is returned. A
@@ -32,6 +39,7 @@ static cc_always_inline struct bio *reqs_finish(struct bio *bio, bool is_read)
 	struct vblk_req *req = container_of(bio, struct vblk_req, bio);
 	struct vdev_queue *q = req->q;
 	struct vq_run run = vq_run_begin(&q->vq);
+	enum bio_op op = is_read ? BIO_READ : (enum bio_op)bio->op;
 
 	do {
 		bio = req->bio.next;
@@ -39,7 +47,7 @@ static cc_always_inline struct bio *reqs_finish(struct bio *bio, bool is_read)
 		vq_run_push(&run, &req->elem, is_read ? req->elem.in_bytes : 1);
 		req = container_of(bio, struct vblk_req, bio);
 	} while (bio && cc_likely(req->q == q));
-	vq_run_end(&run);
+	vdev_queue_count(q, op, vq_run_end(&run));
 	vdev_queue_pushed(q);
 	return bio;
 }
@@ -154,7 +162,7 @@ static void ranges_next(struct vblk_queue *vbq, struct vblk_req *req)
 	const struct vblk_range *range;
 
 	if (req->range_at == req->range_n) {
-		req_finish(req, VBLK_S_OK, 1);
+		req_finish_io(req, VBLK_S_OK);
 		return;
 	}
 	range = &vbq->ranges[req->elem.id][req->range_at++];

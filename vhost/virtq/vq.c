@@ -219,12 +219,9 @@ void vq_leave(struct vq *vq, struct vq_elem *e)
 	(void)e; /* it stays marked: its head is not the driver's */
 }
 
-void vq_flush(struct vq *vq)
+enum vq_flushed vq_flush(struct vq *vq)
 {
-	if (vq->is_packed)
-		vqp_flush(vq);
-	else
-		vqs_flush(vq);
+	return vq->is_packed ? vqp_flush(vq) : vqs_flush(vq);
 }
 
 void vq_call(struct vq *vq)

@@ -158,8 +158,15 @@ static cc_always_inline bool vq_has_resumed(const struct vq *vq)
 	return vq->resume_at != vq->resume_n && !vq->broken;
 }
 
+/* What became of all that was pushed and was not held back by IN_ORDER. */
+enum vq_flushed {
+	VQ_FLUSHED_NOTHING, /* there was nothing */
+	VQ_FLUSHED_QUIET,   /* published: the driver wants no call, or there is no fd for it */
+	VQ_FLUSHED_CALLED,  /* published, and called */
+};
+
 /* Publish what was pushed; call the driver when it asked for it. Harmless when nothing was pushed. */
-void vq_flush(struct vq *vq);
+enum vq_flushed vq_flush(struct vq *vq);
 
 /* Ask for kicks and look once more: true = chains are there (kicks may stay on). Drains nothing. */
 bool vq_kick_enable(struct vq *vq);
@@ -275,7 +282,8 @@ static cc_always_inline void vq_run_push(struct vq_run *run, struct vq_elem *e, 
 	run->used_idx++;
 }
 
-static cc_always_inline void vq_run_end(const struct vq_run *run)
+/* Returns how many were pushed. */
+static cc_always_inline unsigned vq_run_end(const struct vq_run *run)
 {
 	struct vq *vq = run->vq;
 	unsigned n = run->plain ? (uint16_t)(run->used_idx - vq->used_idx) : run->nother;
@@ -284,6 +292,7 @@ static cc_always_inline void vq_run_end(const struct vq_run *run)
 	vq->ninflight = (uint16_t)(vq->ninflight - n);
 	if (cc_likely(run->plain))
 		vq->used_idx = (uint16_t)run->used_idx;
+	return n;
 }
 
 #endif

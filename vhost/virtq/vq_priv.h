@@ -174,14 +174,14 @@ void vq_log_ring(struct vq *vq, const volatile void *va, uint64_t len);
 /* vqs.c, vqp.c: the layouts */
 int vqs_init(struct vq *vq, const struct vq_conf *conf, struct errbuf *eb);
 unsigned vqs_pop(struct vq *vq, struct vq_elem **elems, unsigned max);
-void vqs_flush(struct vq *vq);
+enum vq_flushed vqs_flush(struct vq *vq);
 bool vqs_kick_enable(struct vq *vq);
 void vqs_kick_disable(struct vq *vq);
 
 int vqp_init(struct vq *vq, const struct vq_conf *conf, struct errbuf *eb);
 unsigned vqp_pop(struct vq *vq, struct vq_elem **elems, unsigned max);
 void vqp_put(struct vq *vq, struct vq_elem *e, uint32_t written);
-void vqp_flush(struct vq *vq);
+enum vq_flushed vqp_flush(struct vq *vq);
 bool vqp_kick_enable(struct vq *vq);
 void vqp_kick_disable(struct vq *vq);
 

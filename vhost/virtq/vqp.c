@@ -196,16 +196,17 @@ static bool vqp_wants_call(struct vq *vq, unsigned n)
 	return back - 1 < n;
 }
 
-void vqp_flush(struct vq *vq)
+enum vq_flushed vqp_flush(struct vq *vq)
 {
 	struct vqi_packed_pos now, old;
 	unsigned n;
 	uint16_t head = 0;
+	bool wants_call;
 
 	if (vq->run_open)
 		vqp_end_run(vq);
 	if (!vq->batch_open)
-		return;
+		return VQ_FLUSHED_NOTHING;
 	n = (unsigned)vq->used_idx - vq->used_pub + (vq->used_idx <= vq->used_pub ? vq->size : 0);
 	now = (struct vqi_packed_pos){ vq->used_idx, vq->used_wrap };
 	old = (struct vqi_packed_pos){ vq->used_pub, vq->used_idx <= vq->used_pub ? !vq->used_wrap
@@ -224,12 +225,14 @@ void vqp_flush(struct vq *vq)
 	assert(n <= vq->ntaken);
 	vq->ntaken = (uint16_t)(vq->ntaken - n);
 	if (vq->call_fd < 0)
-		return;
+		return VQ_FLUSHED_QUIET;
 	barrier_full(); /* flags before the look at the driver's wishes; partner: its barrier after
 			   setting them */
-	if (vqp_wants_call(vq, n))
+	wants_call = vqp_wants_call(vq, n);
+	if (wants_call)
 		vq_call(vq);
 	vq->signalled_valid = true;
+	return wants_call ? VQ_FLUSHED_CALLED : VQ_FLUSHED_QUIET;
 }
 
 /* Wish first, then the switch that makes it count. */

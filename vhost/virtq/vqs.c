@@ -589,12 +589,13 @@ static cc_always_inline void vqs_publish_one(struct vq *vq)
 	cc_write_once(r->used_idx, vq->used_idx);
 }
 
-void vqs_flush(struct vq *vq)
+enum vq_flushed vqs_flush(struct vq *vq)
 {
 	uint16_t old = vq->used_pub;
+	bool wants_call;
 
 	if (vq->used_idx == vq->used_pub)
-		return;
+		return VQ_FLUSHED_NOTHING;
 	if (!vq->inflight)
 		vqs_publish(vq);
 	else if ((uint16_t)(vq->used_idx - old) == 1)
@@ -609,12 +610,14 @@ void vqs_flush(struct vq *vq)
 	}
 	vq->used_pub = vq->used_idx;
 	if (vq->call_fd < 0)
-		return;
+		return VQ_FLUSHED_QUIET;
 	barrier_full(); /* the index before the look at the driver's wishes; partner: its barrier
 			   after setting them */
-	if (vqs_wants_call(vq, old))
+	wants_call = vqs_wants_call(vq, old);
+	if (wants_call)
 		vq_call(vq);
 	vq->signalled_valid = true;
+	return wants_call ? VQ_FLUSHED_CALLED : VQ_FLUSHED_QUIET;
 }
 
 bool vqs_kick_enable(struct vq *vq)
