@@ -86,7 +86,9 @@ class Commands(DaemonCase):
         line = self.cli("disk", "stats", "v").splitlines()[1].split()
         self.assertEqual(line[:2], ["v", "read"])
         self.assertGreaterEqual(int(line[2]), 5000)
-        ways = [row.split() for row in self.cli("disk", "stats", "v").split("\n\n")[1].splitlines()]
+        _, parts, ways = ([row.split() for row in table.splitlines()] for table in self.cli("disk", "stats", "v").split("\n\n"))
+        self.assertEqual([row[:3] for row in parts[1:3]], [["v", "read", "scheduler"], ["v", "read", "driver"]])
+        self.assertEqual(parts[2][3], line[2])
         self.assertEqual(ways[0][:4], ["DISK", "REACTOR", "SPLIT", "BOUNCED"])
         self.assertEqual(ways[1], ["v", "all", "0", "0", "0", "B", "0", "0"])
 

@@ -367,6 +367,51 @@ class Methods(DaemonCase):
         self.call("fault_set_rules", name="f")
         self.cli("bench", socket_path, "--ios", "100")
 
+    def test_where_the_time_goes(self):
+        """A disk that holds one I/O at a time for two milliseconds, and four at once: most of the time is the scheduler's."""
+        self.call("bdev_create", name="slow", uri="fault:delay=2ms@null:8M?depth=1")
+        socket_path = self.call("vhost_create_blk_controller", ctrlr="slow", dev_name="slow")
+        self.cli("bench", socket_path, "--rw", "randread", "--depth", "4", "--ios", "40")
+        (disk,) = self.call("bdev_get_iostat", name="slow", latency_buckets=True)["bdevs"]
+        read = disk["operations"]["read"]
+        sched, driver, told = read["scheduler_ns"], read["driver_ns"], read["notification_ns"]
+        for part in sched, driver, told, told["called"], told["suppressed"]:
+            self.assertEqual(sum(n for _, n in part["buckets"]), part["count"])
+            self.assertTrue(part["p50"] <= part["p90"] <= part["p99"] <= part["p99.9"] <= part["max"], part)
+        self.assertEqual((sched["count"], driver["count"], told["count"]), (read["ios"],) * 3)
+        self.assertEqual(told["called"]["count"] + told["suppressed"]["count"], read["ios"])
+        self.assertGreater(sched["waited"], read["ios"] // 2)
+        self.assertGreater(driver["p50"], 1_900_000)
+        self.assertGreater(sched["p50"], driver["p50"] // 2)
+        self.assertGreater(read["latency_ns"]["p50"], driver["p50"])
+        self.assertAlmostEqual(sched["mean"] + driver["mean"], read["latency_ns"]["mean"], delta=read["latency_ns"]["mean"] / 8)
+        write = disk["operations"]["write"]
+        self.assertEqual([write[part]["count"] for part in ("scheduler_ns", "driver_ns", "notification_ns")], [0] * 3)
+        plain = self.call("bdev_get_iostat", name="slow")["bdevs"][0]["operations"]["read"]
+        self.assertNotIn("buckets", plain["driver_ns"])
+        shown = self.cli("disk", "stats", "slow")
+        for part in ("scheduler", "driver", "notification, called", "notification, suppressed"):
+            self.assertRegex(shown, rf"(?m)^slow +read +{part} +\d+  ")
+        self.assertNotRegex(shown, r"(?m)^slow +write +driver ")
+        # the next front-end, on the same disk: nothing is forgotten
+        self.cli("bench", socket_path, "--rw", "randwrite", "--ios", "3")
+        after = self.call("bdev_get_iostat", name="slow")["bdevs"][0]["operations"]
+        self.assertEqual(after["read"]["notification_ns"]["count"], read["ios"])
+        self.assertEqual(after["write"]["notification_ns"]["count"], after["write"]["ios"])
+
+    def test_what_limits_hold_back_is_the_schedulers(self):
+        self.call("bdev_create", name="held", uri="null:8M")
+        socket_path = self.call("vhost_create_blk_controller", ctrlr="held", dev_name="held")
+        self.call("bdev_set_qos", name="held", iops=200)
+        self.cli("bench", socket_path, "--rw", "randread", "--depth", "8", "--ios", "100")
+        (disk,) = self.call("bdev_get_iostat", name="held")["bdevs"]
+        read = disk["operations"]["read"]
+        sched, driver = read["scheduler_ns"], read["driver_ns"]
+        self.assertEqual((sched["count"], driver["count"]), (read["ios"],) * 2)
+        self.assertGreater(sched["waited"], 0)
+        self.assertGreater(sched["max"], 1_000_000)
+        self.assertAlmostEqual(sched["mean"] + driver["mean"], read["latency_ns"]["mean"], delta=read["latency_ns"]["mean"] / 8)
+
     def test_version(self):
         self.assertRegex(self.call("nvring_get_version")["version"], r"^nvring \d+\.\d+\.\d+$")
 

@@ -158,11 +158,67 @@ static void show_ways(struct json_object *disks)
 	table_print(t);
 }
 
+/* Seven cells: "mean", "p50" and so on of @lat. */
+#define LATENCY_HEADS "|>MEAN|>P50|>P90|>P99|>P99.9|>P99.99|>MAX"
+#define LATENCIES     7
+
+static void latency_cells(struct json_object *lat, char ns[LATENCIES][SHOW_TEXT_MAX],
+			  const char *cells[LATENCIES])
+{
+	static const char *const keys[LATENCIES] = { "mean",  "p50",	"p90", "p99",
+						     "p99.9", "p99.99", "max" };
+
+	for (unsigned i = 0; i < LATENCIES; i++)
+		cells[i] = show_ns(jget_number(lat, keys[i]), ns[i]);
+}
+
+static void add_totals(struct table *t, const char *disk, const char *op, struct json_object *st)
+{
+	char n[2][SHOW_TEXT_MAX], bytes[SIZE_TEXT_MAX], ns[LATENCIES][SHOW_TEXT_MAX];
+	const char *l[LATENCIES];
+
+	latency_cells(jget(st, "latency_ns"), ns, l);
+	table_row(t, disk, op, show_count(jget_number(st, "ios"), n[0]),
+		  size_format(jget_number(st, "bytes"), bytes),
+		  show_count(jget_number(st, "errors"), n[1]), l[0], l[1], l[2], l[3], l[4], l[5],
+		  l[6]);
+}
+
+static void add_part(struct table *t, const char *const names[3], struct json_object *lat)
+{
+	char n[SHOW_TEXT_MAX], ns[LATENCIES][SHOW_TEXT_MAX];
+	const char *l[LATENCIES];
+
+	latency_cells(lat, ns, l);
+	table_row(t, names[0], names[1], names[2], show_count(jget_number(lat, "count"), n), l[0],
+		  l[1], l[2], l[3], l[4], l[5], l[6]);
+}
+
+/* Where the time went, of operations that occurred. */
+static void add_parts(struct table *t, const char *disk, const char *op, struct json_object *st)
+{
+	static const struct {
+		const char *name, *path;
+	} parts[] = {
+		{ "scheduler", "scheduler_ns" },
+		{ "driver", "driver_ns" },
+		{ "notification, called", "notification_ns/called" },
+		{ "notification, suppressed", "notification_ns/suppressed" },
+	};
+
+	if (!jget_number(st, "ios"))
+		return;
+	for (unsigned i = 0; i < ARRAY_SIZE(parts); i++) {
+		const char *names[3] = { disk, op, parts[i].name };
+
+		add_part(t, names, jget(st, parts[i].path));
+	}
+}
+
 static void show_stats(struct json_object *result)
 {
-	struct table *t = table_create(
-		"DISK|OPERATION|>COUNT|>BYTES|>ERRORS|>MEAN|>P50|>P90|>P99|>P99.9|>P99.99|>MAX");
-	static const char *const lat[] = { "mean", "p50", "p90", "p99", "p99.9", "p99.99", "max" };
+	struct table *totals = table_create("DISK|OPERATION|>COUNT|>BYTES|>ERRORS" LATENCY_HEADS);
+	struct table *parts = table_create("DISK|OPERATION|TIME IN|>COUNT" LATENCY_HEADS);
 	struct json_object *arr = jget(result, "bdevs");
 
 	for (size_t i = 0; i < jget_count(arr, ""); i++) {
@@ -170,19 +226,13 @@ static void show_stats(struct json_object *result)
 		struct json_object *each = jget(d, "operations");
 
 		json_object_object_foreach(each, op, st) {
-			char n[2][SHOW_TEXT_MAX], bytes[SIZE_TEXT_MAX], ns[7][SHOW_TEXT_MAX];
-			const char *l[7];
-
-			for (unsigned k = 0; k < 7; k++)
-				l[k] = show_ns(jget_number(jget(st, "latency_ns"), lat[k]), ns[k]);
-			table_row(t, jget_text(d, "name"), op,
-				  show_count(jget_number(st, "ios"), n[0]),
-				  size_format(jget_number(st, "bytes"), bytes),
-				  show_count(jget_number(st, "errors"), n[1]), l[0], l[1], l[2], l[3],
-				  l[4], l[5], l[6]);
+			add_totals(totals, jget_text(d, "name"), op, st);
+			add_parts(parts, jget_text(d, "name"), op, st);
 		}
 	}
-	table_print(t);
+	table_print(totals);
+	putchar('\n');
+	table_print(parts);
 	if (jget_count(arr, ""))
 		putchar('\n');
 	show_ways(arr);

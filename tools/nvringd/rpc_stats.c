@@ -56,21 +56,78 @@ static struct json_object *buckets_json(const struct hist *h)
 	return arr;
 }
 
-static struct json_object *op_json(const struct bdev_op_stats *st, bool buckets)
+static void add_quantiles(struct json_object *obj, const struct hist *h)
+{
+	json_object_object_add(obj, "mean", rpc_number((unsigned long long)hist_mean(h)));
+	for (unsigned i = 0; i < ARRAY_SIZE(quantiles); i++)
+		json_object_object_add(obj, quantiles[i].key,
+				       rpc_number(hist_quantile(h, quantiles[i].q)));
+}
+
+/* Nanoseconds, and of how many samples. */
+static struct json_object *part_json(const struct hist *h, bool buckets)
+{
+	struct json_object *obj = json_object_new_object();
+
+	json_object_object_add(obj, "count", rpc_number(hist_total(h)));
+	add_quantiles(obj, h);
+	if (buckets)
+		json_object_object_add(obj, "buckets", buckets_json(h));
+	return obj;
+}
+
+static struct json_object *scheduler_json(const struct bdev_chan_stats *st, enum bdev_stat_op op,
+					  bool buckets)
+{
+	struct json_object *obj;
+	struct hist h;
+
+	bdev_stats_scheduler(st, op, &h);
+	obj = part_json(&h, buckets);
+	json_object_object_add(obj, "waited", rpc_number(hist_total(&st->waited[op].total)));
+	return obj;
+}
+
+static struct json_object *driver_json(const struct bdev_chan_stats *st, enum bdev_stat_op op,
+				       bool buckets)
+{
+	struct hist h;
+
+	bdev_stats_driver(st, op, &h);
+	return part_json(&h, buckets);
+}
+
+static struct json_object *notification_json(const struct bdev_chan_stats *st, enum bdev_stat_op op,
+					     bool buckets)
+{
+	const struct hist *quiet = &st->notify[BDEV_NOTIFY_QUIET][op];
+	const struct hist *called = &st->notify[BDEV_NOTIFY_CALLED][op];
+	struct json_object *obj;
+	struct hist h = *quiet;
+
+	hist_merge(&h, called);
+	obj = part_json(&h, buckets);
+	json_object_object_add(obj, "called", part_json(called, buckets));
+	json_object_object_add(obj, "suppressed", part_json(quiet, buckets));
+	return obj;
+}
+
+static struct json_object *op_json(const struct bdev_chan_stats *all, enum bdev_stat_op op,
+				   bool buckets)
 {
 	struct json_object *obj = json_object_new_object(), *lat = json_object_new_object();
+	const struct bdev_op_stats *st = &all->op[op];
 
 	json_object_object_add(obj, "ios", rpc_number(st->ios));
 	json_object_object_add(obj, "bytes", rpc_number(st->bytes));
 	json_object_object_add(obj, "errors", rpc_number(st->errors));
-	json_object_object_add(lat, "mean",
-			       rpc_number((unsigned long long)hist_mean(&st->latency)));
-	for (unsigned i = 0; i < ARRAY_SIZE(quantiles); i++)
-		json_object_object_add(lat, quantiles[i].key,
-				       rpc_number(hist_quantile(&st->latency, quantiles[i].q)));
+	add_quantiles(lat, &st->latency);
 	json_object_object_add(obj, "latency_ns", lat);
 	if (buckets)
 		json_object_object_add(obj, "latency_buckets", buckets_json(&st->latency));
+	json_object_object_add(obj, "scheduler_ns", scheduler_json(all, op, buckets));
+	json_object_object_add(obj, "driver_ns", driver_json(all, op, buckets));
+	json_object_object_add(obj, "notification_ns", notification_json(all, op, buckets));
 	return obj;
 }
 
@@ -113,7 +170,8 @@ static struct json_object *disk_stats_json(const struct wiring_disk *d, bool buc
 		json_object_object_add(obj, ops[i].ios, rpc_number(st.op[i].ios));
 		if (ops[i].bytes)
 			json_object_object_add(obj, ops[i].bytes, rpc_number(st.op[i].bytes));
-		json_object_object_add(each, ops[i].name, op_json(&st.op[i], buckets));
+		json_object_object_add(each, ops[i].name,
+				       op_json(&st, (enum bdev_stat_op)i, buckets));
 	}
 	add_ways(obj, &st);
 	json_object_object_add(obj, "channels", chans_json(d->bdev));
