@@ -8,21 +8,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tools/nvring/columns.h"
+
 struct table {
 	unsigned ncols;
 	size_t ncells, room;
 	char **cells;
 	bool right[TABLE_COLUMNS_MAX];
 };
-
-/* Text of the daemon or of a peer: nothing but printable characters reaches the terminal. */
-static void make_printable(char *s)
-{
-	for (; *s; s++) {
-		if ((unsigned char)*s < 0x20 || *s == 0x7f)
-			*s = '?';
-	}
-}
 
 static void add_cell(struct table *t, const char *text, size_t len)
 {
@@ -36,8 +29,8 @@ static void add_cell(struct table *t, const char *text, size_t len)
 		t->room = room;
 	}
 	t->cells[t->ncells] = strndup(text, len);
-	if (t->cells[t->ncells])
-		make_printable(t->cells[t->ncells++]);
+	if (t->cells[t->ncells]) /* of the daemon or of a peer: who knows what is in it */
+		columns_clean(t->cells[t->ncells++]);
 }
 
 struct table *table_create(const char *heads)
@@ -58,6 +51,13 @@ struct table *table_create(const char *heads)
 	return t;
 }
 
+static void add_text(struct table *t, const char *text)
+{
+	if (!text || !*text)
+		text = "-";
+	add_cell(t, text, strlen(text));
+}
+
 void table_row(struct table *t, ...)
 {
 	va_list ap;
@@ -65,14 +65,20 @@ void table_row(struct table *t, ...)
 	if (!t)
 		return;
 	va_start(ap, t);
-	for (unsigned i = 0; i < t->ncols; i++) {
-		const char *text = va_arg(ap, const char *);
-
-		if (!text || !*text)
-			text = "-";
-		add_cell(t, text, strlen(text));
-	}
+	for (unsigned i = 0; i < t->ncols; i++)
+		add_text(t, va_arg(ap, const char *));
 	va_end(ap);
+}
+
+void table_row_of(struct table *t, const char *const *texts)
+{
+	for (unsigned i = 0; t && i < t->ncols; i++)
+		add_text(t, texts[i]);
+}
+
+static int cell_columns(const char *cell)
+{
+	return (int)columns_of(cell, strlen(cell));
 }
 
 void table_write(struct table *t, FILE *to)
@@ -82,7 +88,7 @@ void table_write(struct table *t, FILE *to)
 	if (!t)
 		return;
 	for (size_t i = 0; i < t->ncells; i++) {
-		int n = (int)strlen(t->cells[i]);
+		int n = cell_columns(t->cells[i]);
 
 		if (n > width[i % t->ncols])
 			width[i % t->ncols] = n;
@@ -90,11 +96,12 @@ void table_write(struct table *t, FILE *to)
 	for (size_t i = 0; i < t->ncells; i++) {
 		unsigned col = (unsigned)(i % t->ncols);
 		bool last = col + 1 == t->ncols;
+		int pad = width[col] - cell_columns(t->cells[i]);
 
 		if (t->right[col])
-			fprintf(to, "%*s", width[col], t->cells[i]);
+			fprintf(to, "%*s%s", pad, "", t->cells[i]);
 		else
-			fprintf(to, "%-*s", last ? 0 : width[col], t->cells[i]);
+			fprintf(to, "%s%*s", t->cells[i], last ? 0 : pad, "");
 		fputs(last ? "\n" : "  ", to);
 		free(t->cells[i]);
 	}

@@ -15,6 +15,9 @@ struct table *table_create(const char *heads);
 /* As many texts as there are columns; NULL shows as "-". Copied. */
 void table_row(struct table *t, ...);
 
+/* The same, from an array. */
+void table_row_of(struct table *t, const char *const *texts);
+
 /* Everything, columns two spaces apart, then frees the table; table_print: on standard output. */
 void table_write(struct table *t, FILE *to);
 void table_print(struct table *t);
