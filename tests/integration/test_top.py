@@ -47,7 +47,14 @@ class Once(TopCase):
         self.assertAlmostEqual(disk["read"]["bytes_per_s"] / ios, 4096, delta=200)
         self.assertGreater(disk["read"]["p50_ns"], 0)
         self.assertGreaterEqual(disk["read"]["p99_ns"], disk["read"]["p50_ns"])
-        self.assertEqual(disk["write"], {"ios_per_s": 0, "bytes_per_s": 0, "p50_ns": 0, "p99_ns": 0})
+        nothing = {"p50_ns": 0, "p99_ns": 0}
+        self.assertEqual(disk["write"], {"ios_per_s": 0, "bytes_per_s": 0, **nothing, "scheduler": nothing,
+                                         "driver": nothing, "notification": nothing})
+        # a null disk with room for all: nobody waits, the driver has them all the time
+        self.assertEqual(disk["read"]["scheduler"], nothing)
+        self.assertEqual(disk["read"]["driver"], {key: disk["read"][key] for key in nothing})
+        self.assertGreater(disk["read"]["notification"]["p50_ns"], 0)
+        self.assertGreaterEqual(disk["read"]["notification"]["p99_ns"], disk["read"]["notification"]["p50_ns"])
         self.assertTrue(all(q["export"] == "v" and not q["fresh"] for q in top["queues"]), top)
         # the looks at disks and queues lie a moment apart: on a busy machine, a long one
         requests = sum(q["requests_per_s"] for q in top["queues"])
@@ -55,6 +62,8 @@ class Once(TopCase):
         self.assertLess(requests, ios * 4)
         served = {q["reactor"] for q in top["queues"]}
         self.assertEqual(sum(r["queues"] for r in top["reactors"]), len(top["queues"]))
+        self.assertEqual([r["name"] for r in top["reactors"]][-1], "nvringd")
+        self.assertEqual(len({r["id"] for r in top["reactors"]}), len(top["reactors"]))
         for r in top["reactors"]:
             self.assertAlmostEqual(r["busy_percent"] + r["polling_percent"] + r["asleep_percent"], 100, delta=0.1)
             if r["id"] in served:
@@ -121,7 +130,21 @@ class Once(TopCase):
         self.assertRegex(out, r"(?m)^REACTOR +NAME +CPU +MODE +BUSY % +POLLING % +ASLEEP % +QUEUES$")
         self.assertRegex(out, r"(?m)^v +[1-9]\d*(\.\d)? ")
         self.assertRegex(out, r"(?m)^v +0 +\d+ +(\d+|-) +[1-9]\d*(\.\d)? .* \d+$")
+        self.assertRegex(out, r"(?m)^ +\d+  nvringd +- ")
         self.assertNotIn("\x1b", out)
+        out = self.cli("top", "--once", "--interval=0.5", "--latency")
+        self.assertRegex(out, r"(?m)^DISK +OPERATION +IO/s +P50 +P99 +SCHED P50 +P99 +DRIVER P50 +P99 +NOTIFY P50 +P99$")
+        self.assertRegex(out, r"(?m)^v +read +[1-9]\d*(\.\d)?  .* - +- .*s$")
+        self.assertNotRegex(out, r"(?m)^v +write ")
+        self.assertNotIn("READ/s", out)
+
+    def test_time_in_the_scheduler(self):
+        self.start("--disk", "v=fault:delay=2ms@null:64M?depth=1", "--vhost-user-blk", "v=v.sock")
+        self.load()
+        read = self.look()["disks"][0]["read"]
+        self.assertGreater(read["driver"]["p50_ns"], 1_900_000)
+        self.assertGreater(read["scheduler"]["p50_ns"], read["driver"]["p50_ns"])
+        self.assertGreater(read["p50_ns"], read["scheduler"]["p50_ns"])
 
     def test_refusals(self):
         for args, said in ((["--json"], "nvring: --json needs --once: a live view is for people\n"),
@@ -139,8 +162,9 @@ class Once(TopCase):
 class Terminal:
     """nvring on a terminal of its own; what it has written so far is in `text`."""
 
-    def __init__(self, *args, term="xterm", rows=24):
+    def __init__(self, *args, term="xterm", rows=24, columns=120):
         self.master, slave = pty.openpty()
+        self.columns = columns
         self.resize(rows, slave)
         self.before = termios.tcgetattr(slave)
         self.text = ""
@@ -150,7 +174,7 @@ class Terminal:
         self.slave = slave
 
     def resize(self, rows, fd=None):
-        fcntl.ioctl(fd if fd is not None else self.slave, termios.TIOCSWINSZ, struct.pack("HHHH", rows, 120, 0, 0))
+        fcntl.ioctl(fd if fd is not None else self.slave, termios.TIOCSWINSZ, struct.pack("HHHH", rows, self.columns, 0, 0))
 
     def read(self):
         while select.select([self.master], [], [], 0.05)[0]:
@@ -209,6 +233,37 @@ class Live(TopCase):
         terminal.press(b"q")
         self.assertEqual(terminal.ends(), 0)
         self.assertTrue(terminal.is_restored(), terminal.text)
+
+    def test_where_the_latencies_come_from(self):
+        self.serve()
+        self.load()
+        terminal = self.open()
+        terminal.shows("READ/s")
+        terminal.press(b"l")
+        terminal.shows("DRIVER P50")
+        self.assertNotIn("READ/s", terminal.text)
+        terminal.press(b"l")
+        terminal.shows("READ/s")
+        self.assertNotIn("DRIVER P50", terminal.text)
+        terminal.press(b"q")
+        self.assertEqual(terminal.ends(), 0)
+        terminal = self.open("--latency")
+        terminal.shows("NOTIFY P50")
+        self.assertNotIn("READ/s", terminal.text)
+
+    def test_wide_characters_are_cut_by_columns(self):
+        wide = "\u78c1" * 20
+        os.symlink(self.path("."), self.path(wide))
+        self.serve()
+        terminal = Terminal("-s", self.path(wide) / "rpc.sock", "top", "--interval", "0.1", columns=115)
+        self.addCleanup(terminal.close)
+        terminal.shows("BUSY %")
+        self.daemons[-1].stop(signal.SIGTERM)
+        terminal.shows(f"{wide}/rpc.sock")  # more than 115 bytes, fewer columns
+        terminal.press(b"\x1bOC" * 8)  # 64 columns to the right: somewhere among them, or in the middle of one
+        wait_for("scrolling", lambda: "Trying again" not in terminal.redrawn())
+        self.assertIn("\u78c1/rpc.sock", terminal.redrawn())
+        self.assertNotIn("\ufffd", terminal.text)
 
     def test_scrolls_and_follows_the_size(self):
         self.start(*(word for i in range(40) for word in ("--disk", f"disk{i}=null:1M")))

@@ -69,6 +69,10 @@ static void rates_of_disks(void **state)
 		hist_record(&after[0].read.latency, 1000);
 	hist_record(&after[0].read.latency, 1 * MS);
 	hist_record(&after[0].read.latency, 1 * MS);
+	hist_record(&before[1].read.part[TOP_NOTIFICATION], 7 * MS);
+	after[0].read.part[TOP_NOTIFICATION] = before[1].read.part[TOP_NOTIFICATION];
+	hist_record(&after[0].read.part[TOP_NOTIFICATION], 200);
+	hist_record(&after[0].read.part[TOP_SCHEDULER], 3000);
 	after[0].others = 3;
 	after[0].queued = 1;
 	after[0].errors = 2;
@@ -84,9 +88,12 @@ static void rates_of_disks(void **state)
 	assert_int_equal(r.errors, 2);
 	assert_close(r.qos.delayed, 400);
 	assert_close(r.qos.throttled, 50); /* 125 of 250 ms */
-	assert_in_range(r.read.p50_ns, 930, 1070);
-	assert_in_range(r.read.p99_ns, 930000, 1070000);
-	assert_int_equal(r.write.p99_ns, 0);
+	assert_in_range(r.read.latency.p50_ns, 930, 1070);
+	assert_in_range(r.read.latency.p99_ns, 930000, 1070000);
+	assert_int_equal(r.write.latency.p99_ns, 0);
+	assert_in_range(r.read.part[TOP_NOTIFICATION].p99_ns, 187, 213);
+	assert_in_range(r.read.part[TOP_SCHEDULER].p50_ns, 2800, 3200);
+	assert_int_equal(r.read.part[TOP_DRIVER].p50_ns, 0);
 	top_disk_rate(&now, &then, 1, &r);
 	assert_true(r.fresh);
 	assert_close(r.read.ios, 0);

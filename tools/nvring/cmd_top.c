@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* nvring top: what a daemon does, second by second. */
+#include <assert.h>
 #include <json-c/json.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -34,6 +35,12 @@ static int parse_interval(const char *text, uint64_t *ret_ns)
 	return CLI_OK;
 }
 
+/* What the disks show; live, at first. */
+static enum top_view first_view(struct cli *cli)
+{
+	return cli_opt(cli, "latency") ? TOP_VIEW_LATENCY : TOP_VIEW_RATES;
+}
+
 /*
  * Once
  */
@@ -45,7 +52,7 @@ static int show_once(struct cli *cli, const struct top_snap *now, const struct t
 	if (now->pid != then->pid)
 		return cli_error(CLI_FAILED, "nvringd was restarted in the interval: try again");
 	if (!cli->json) {
-		top_show(stdout, now, then);
+		top_show(stdout, now, then, first_view(cli));
 		return CLI_OK;
 	}
 	obj = top_json(now, then);
@@ -76,21 +83,39 @@ static int once(struct cli *cli, uint64_t interval_ns)
  * Live
  */
 
-static void set_tables(const struct top_snap *now, const struct top_snap *then)
+/* The caller's to free; NULL: out of memory. */
+static char *tables(const struct top_snap *now, const struct top_snap *then, enum top_view view)
 {
 	char *text = NULL;
 	size_t len;
 	FILE *f = open_memstream(&text, &len);
 
-	if (f) {
-		top_show(f, now, then);
-		if (fclose(f)) {
-			free(text);
-			text = NULL;
-		}
-	}
-	top_screen_set(text);
+	if (!f)
+		return NULL;
+	top_show(f, now, then, view);
+	if (fclose(f) == 0)
+		return text;
 	free(text);
+	return NULL;
+}
+
+static_assert((int)TOP_SCREEN_PAGES == (int)TOP_VIEWS, "a page for each view");
+
+static void set_tables(const struct top_snap *now, const struct top_snap *then)
+{
+	char *pages[TOP_VIEWS];
+
+	for (unsigned i = 0; i < TOP_VIEWS; i++)
+		pages[i] = tables(now, then, (enum top_view)i);
+	top_screen_set((const char *const *)pages);
+	for (unsigned i = 0; i < TOP_VIEWS; i++)
+		free(pages[i]);
+}
+
+/* On whatever page. */
+static void set_text(const char *text)
+{
+	top_screen_set((const char *const[TOP_SCREEN_PAGES]){ text, text });
 }
 
 static void set_line(const char *line)
@@ -98,7 +123,7 @@ static void set_line(const char *line)
 	char text[ERRBUF_BYTES_MAX + 32];
 
 	snprintf(text, sizeof(text), "Trying again: %s\n", line);
-	top_screen_set(text);
+	set_text(text);
 }
 
 /* A look at the daemon in place of @last, and what has changed on the screen. */
@@ -129,13 +154,13 @@ static int live(struct cli *cli, uint64_t interval_ns)
 
 	if (rc)
 		return cli_error(rc, "%s", eb.text);
-	if (top_screen_open(&eb)) {
+	if (top_screen_open(first_view(cli), &eb)) {
 		top_snap_fini(&last);
 		return cli_error(CLI_USAGE, "%s", eb.text);
 	}
 	if (cli->timeout_s > LIVE_TIMEOUT_S)
 		cli->timeout_s = LIVE_TIMEOUT_S;
-	top_screen_set("measuring\n");
+	set_text("measuring\n");
 	while (top_screen_wait(mono_ns() + interval_ns))
 		look(cli, &last);
 	top_snap_fini(&last);

@@ -113,19 +113,22 @@ static bool op_is_older(const struct top_op *old, const struct top_op *op)
 	return old->ios <= op->ios && old->bytes <= op->bytes;
 }
 
-static void op_rate(const struct top_op *op, const struct top_op *old, double secs, struct top_op_rate *ret)
+static struct top_times times_between(const struct hist *now, const struct hist *then)
 {
 	struct hist h;
 
-	for (unsigned i = 0; i < HIST_BUCKETS; i++) {
-		uint64_t now = op->latency.count[i], then = old->latency.count[i];
+	for (unsigned i = 0; i < HIST_BUCKETS; i++)
+		h.count[i] = now->count[i] > then->count[i] ? now->count[i] - then->count[i] : 0;
+	return (struct top_times){ hist_quantile(&h, 0.50), hist_quantile(&h, 0.99) };
+}
 
-		h.count[i] = now > then ? now - then : 0;
-	}
+static void op_rate(const struct top_op *op, const struct top_op *old, double secs, struct top_op_rate *ret)
+{
 	ret->ios = rate(op->ios, old->ios, secs);
 	ret->bytes = rate(op->bytes, old->bytes, secs);
-	ret->p50_ns = hist_quantile(&h, 0.50);
-	ret->p99_ns = hist_quantile(&h, 0.99);
+	ret->latency = times_between(&op->latency, &old->latency);
+	for (unsigned i = 0; i < TOP_PARTS; i++)
+		ret->part[i] = times_between(&op->part[i], &old->part[i]);
 }
 
 static bool qos_is_older(const struct top_qos *old, const struct top_qos *qos)

@@ -18,9 +18,17 @@ struct top_reactor {
 	uint64_t busy_ns, idle_ns, sleep_ns;
 };
 
+/* Where the time went: until the driver had it, until it was done (both together: the latency), until the guest knew. */
+enum top_part {
+	TOP_SCHEDULER,
+	TOP_DRIVER,
+	TOP_NOTIFICATION,
+	TOP_PARTS,
+};
+
 struct top_op {
 	uint64_t ios, bytes;
-	struct hist latency;
+	struct hist latency, part[TOP_PARTS];
 };
 
 /* The limits of a disk that are told, by these names. */
@@ -74,9 +82,14 @@ struct top_reactor_rate {
 	unsigned queues; /* how many it serves */
 };
 
+/* Of the interval; 0: nothing happened. */
+struct top_times {
+	uint64_t p50_ns, p99_ns;
+};
+
 struct top_op_rate {
 	double ios, bytes; /* a second */
-	uint64_t p50_ns, p99_ns; /* of the interval; 0: nothing happened */
+	struct top_times latency, part[TOP_PARTS];
 };
 
 struct top_qos_rate {

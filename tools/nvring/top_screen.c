@@ -3,7 +3,6 @@
 #include "tools/nvring/top_screen.h"
 
 #include <errno.h>
-#include <locale.h>
 #include <ncurses.h>
 #include <poll.h>
 #include <signal.h>
@@ -15,6 +14,7 @@
 
 #include "core/base/cc.h"
 #include "core/base/mono.h"
+#include "tools/nvring/columns.h"
 
 #define ESCAPE_MS    25 /* a lone Escape is told from an arrow key after so long */
 #define KEY_REDRAW	('L' & 0x1f) /* as everywhere: something else has written on the terminal */
@@ -26,7 +26,8 @@ static volatile sig_atomic_t ended_by;
 
 static struct {
 	SCREEN *screen;
-	char *text;
+	char *pages[TOP_SCREEN_PAGES];
+	unsigned page; /* which one is shown */
 	int first, side; /* the line and the column in the corner */
 	sigset_t before, ending, open; /* the mask we came with; those that end; the mask while waiting */
 	struct sigaction old[ARRAY_SIZE(ending_signals)];
@@ -75,11 +76,11 @@ static bool is_terminal_known(void)
 	return true;
 }
 
-int top_screen_open(struct errbuf *eb)
+int top_screen_open(unsigned page, struct errbuf *eb)
 {
 	const char *term = getenv("TERM");
 
-	setlocale(LC_CTYPE, "");
+	top.page = page;
 	take_signals(); /* first: ncurses leaves alone those that have a handler */
 	top.screen = is_terminal_known() ? newterm(NULL, stdout, stdin) : NULL;
 	if (!top.screen) {
@@ -102,18 +103,19 @@ void top_screen_close(void)
 
 	endwin();
 	delscreen(top.screen);
-	free(top.text);
+	top_screen_set(NULL);
 	top.screen = NULL;
-	top.text = NULL;
 	give_signals_back();
 	if (signo)
 		raise(signo);
 }
 
-void top_screen_set(const char *text)
+void top_screen_set(const char *const pages[TOP_SCREEN_PAGES])
 {
-	free(top.text);
-	top.text = text ? strdup(text) : NULL;
+	for (unsigned i = 0; i < TOP_SCREEN_PAGES; i++) {
+		free(top.pages[i]);
+		top.pages[i] = pages && pages[i] ? strdup(pages[i]) : NULL;
+	}
 }
 
 void top_screen_let_signals(bool on)
@@ -147,29 +149,38 @@ static void clamp(int nlines)
 		top.side = 0;
 }
 
-static void draw_line(int row, const char *line, int len)
+/* By columns: a character that begins left of the screen is not shown, the half of it that would be on it is blank. */
+static void draw_line(int row, const char *line, size_t len)
 {
-	int skip = top.side < len ? top.side : len;
+	size_t side = (size_t)top.side, skipped, wide, skip = columns_fit(line, len, side, &skipped);
+	int at = 0;
 
-	mvaddnstr(row, 0, line + skip, len - skip < COLS ? len - skip : COLS);
+	if (skip < len && skipped < side) {
+		size_t bytes = columns_fit(line + skip, len - skip, 2, &wide);
+
+		skip += bytes;
+		at = (int)(skipped + wide - side);
+	}
+	len = columns_fit(line + skip, len - skip, (size_t)(COLS > at ? COLS - at : 0), &wide);
+	mvaddnstr(row, at, line + skip, (int)len);
 }
 
 static void draw(void)
 {
-	const char *line = top.text ? top.text : "out of memory\n";
+	const char *line = top.pages[top.page] ? top.pages[top.page] : "out of memory\n";
 	int nlines = count_lines(line);
 
 	clamp(nlines);
 	erase();
 	for (int i = 0; i < nlines; i++) {
-		int len = (int)strcspn(line, "\n");
+		size_t len = strcspn(line, "\n");
 
 		if (i >= top.first && i - top.first < LINES - 1)
 			draw_line(i - top.first, line, len);
 		line += len + 1;
 	}
 	attron(A_REVERSE);
-	mvaddnstr(LINES - 1, 0, "q quit   arrows, PgUp, PgDn scroll", COLS);
+	mvaddnstr(LINES - 1, 0, "q quit   l latencies   arrows, PgUp, PgDn scroll", COLS);
 	attroff(A_REVERSE);
 	refresh();
 }
@@ -187,6 +198,9 @@ static bool press(int key)
 	case 'q':
 	case 'Q':
 		return false;
+	case 'l':
+		top.page = (top.page + 1) % TOP_SCREEN_PAGES;
+		break;
 	case KEY_REDRAW:
 		clearok(curscr, TRUE);
 		break;

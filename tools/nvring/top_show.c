@@ -2,6 +2,7 @@
 /* Reactors, disks, groups, queues: one table or array each. */
 #include "tools/nvring/top_show.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <json-c/json.h>
 #include <string.h>
@@ -50,20 +51,92 @@ static void show_reactor_rates(FILE *to, const struct top_snap *now, const struc
 	table_write(t, to);
 }
 
+/*
+ * Disks, in one of two tables. A column more is a head and a put_…() in the same place of the row.
+ */
+struct row {
+	const char *cells[TABLE_COLUMNS_MAX];
+	char texts[TABLE_COLUMNS_MAX][SHOW_TEXT_MAX];
+	unsigned n;
+};
+
+static void put_text(struct row *r, const char *text)
+{
+	assert(r->n < TABLE_COLUMNS_MAX);
+	r->cells[r->n++] = text;
+}
+
+static void put_rate(struct row *r, double v)
+{
+	put_text(r, rate(v, r->texts[r->n]));
+}
+
+static void put_count(struct row *r, uint64_t n)
+{
+	put_text(r, show_count(n, r->texts[r->n]));
+}
+
+static void put_times(struct row *r, const struct top_times *times)
+{
+	put_text(r, show_ns(times->p50_ns, r->texts[r->n]));
+	put_text(r, show_ns(times->p99_ns, r->texts[r->n]));
+}
+
+static void put_op(struct row *r, const struct top_op_rate *op)
+{
+	put_rate(r, op->ios);
+	put_rate(r, op->bytes / 1e6);
+	put_times(r, &op->latency);
+}
+
 static void show_disk_rates(FILE *to, const struct top_snap *now, const struct top_snap *then)
 {
 	struct table *t = table_create("DISK|>READ/s|>MB/s|>P50|>P99|>WRITE/s|>MB/s|>P50|>P99|>OTHER/s|>QUEUED/s|>ERRORS");
 
 	for (size_t i = 0; i < now->ndisks; i++) {
 		struct top_disk_rate d;
-		char b[11][SHOW_TEXT_MAX];
+		struct row r = { .n = 0 };
 
 		top_disk_rate(now, then, i, &d);
-		table_row(t, now->disks[i].name, rate(d.read.ios, b[0]), rate(d.read.bytes / 1e6, b[1]),
-			  show_ns(d.read.p50_ns, b[2]), show_ns(d.read.p99_ns, b[3]), rate(d.write.ios, b[4]),
-			  rate(d.write.bytes / 1e6, b[5]), show_ns(d.write.p50_ns, b[6]),
-			  show_ns(d.write.p99_ns, b[7]), rate(d.others, b[8]), rate(d.queued, b[9]),
-			  show_count(d.errors, b[10]));
+		put_text(&r, now->disks[i].name);
+		put_op(&r, &d.read);
+		put_op(&r, &d.write);
+		put_rate(&r, d.others);
+		put_rate(&r, d.queued);
+		put_count(&r, d.errors);
+		table_row_of(t, r.cells);
+	}
+	table_write(t, to);
+}
+
+/* One kind of I/O of one disk, if there was any. */
+static void add_op_times(struct table *t, const char *disk, const char *name, const struct top_op_rate *op)
+{
+	struct row r = { .n = 0 };
+
+	if (op->ios == 0)
+		return;
+	put_text(&r, disk);
+	put_text(&r, name);
+	put_rate(&r, op->ios);
+	put_times(&r, &op->latency);
+	put_times(&r, &op->part[TOP_SCHEDULER]);
+	put_times(&r, &op->part[TOP_DRIVER]);
+	put_times(&r, &op->part[TOP_NOTIFICATION]);
+	table_row_of(t, r.cells);
+}
+
+static void show_disk_times(FILE *to, const struct top_snap *now, const struct top_snap *then)
+{
+	struct table *t = table_create(
+		"DISK|OPERATION|>IO/s|>P50|>P99|>SCHED P50|>P99|>DRIVER P50|>P99|>NOTIFY P50|>P99");
+
+	for (size_t i = 0; i < now->ndisks; i++) {
+		struct top_disk_rate d;
+
+		top_disk_rate(now, then, i, &d);
+		add_op_times(t, now->disks[i].name, "read", &d.read);
+		add_op_times(t, now->disks[i].name, "write", &d.write);
 	}
 	table_write(t, to);
 }
@@ -157,12 +230,15 @@ static void show_queue_rates(FILE *to, const struct top_snap *now, const struct 
 	table_write(t, to);
 }
 
-void top_show(FILE *to, const struct top_snap *now, const struct top_snap *then)
+void top_show(FILE *to, const struct top_snap *now, const struct top_snap *then, enum top_view view)
 {
 	fprintf(to, "nvringd, pid %" PRIu64 ", over %.1f s\n\n", now->pid, top_seconds(now, then));
 	show_reactor_rates(to, now, then);
 	fputc('\n', to);
-	show_disk_rates(to, now, then);
+	if (view == TOP_VIEW_LATENCY)
+		show_disk_times(to, now, then);
+	else
+		show_disk_rates(to, now, then);
 	fputc('\n', to);
 	show_limits(to, now, then);
 	show_groups(to, now, then);
@@ -206,14 +282,30 @@ static struct json_object *reactor_json(const struct top_snap *now, const struct
 	return obj;
 }
 
+static void add_times(struct json_object *obj, const struct top_times *times)
+{
+	add_count(obj, "p50_ns", times->p50_ns);
+	add_count(obj, "p99_ns", times->p99_ns);
+}
+
 static struct json_object *op_json(const struct top_op_rate *op)
 {
+	static const char *const names[TOP_PARTS] = {
+		[TOP_SCHEDULER] = "scheduler",
+		[TOP_DRIVER] = "driver",
+		[TOP_NOTIFICATION] = "notification",
+	};
 	struct json_object *obj = json_object_new_object();
 
 	add_real(obj, "ios_per_s", op->ios);
 	add_real(obj, "bytes_per_s", op->bytes);
-	add_count(obj, "p50_ns", op->p50_ns);
-	add_count(obj, "p99_ns", op->p99_ns);
+	add_times(obj, &op->latency);
+	for (unsigned i = 0; i < TOP_PARTS; i++) {
+		struct json_object *part = json_object_new_object();
+
+		add_times(part, &op->part[i]);
+		json_object_object_add(obj, names[i], part);
+	}
 	return obj;
 }
 

@@ -8,7 +8,14 @@
 struct json_object;
 struct top_snap;
 
-void top_show(FILE *to, const struct top_snap *now, const struct top_snap *then);
+/* What is said of the disks. */
+enum top_view {
+	TOP_VIEW_RATES,
+	TOP_VIEW_LATENCY, /* where the time went, by operation */
+	TOP_VIEWS,
+};
+
+void top_show(FILE *to, const struct top_snap *now, const struct top_snap *then, enum top_view view);
 
 /* The caller's to put. */
 struct json_object *top_json(const struct top_snap *now, const struct top_snap *then);

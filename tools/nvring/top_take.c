@@ -34,28 +34,33 @@ static void *rows(size_t n, size_t size, int *ret_rc, struct errbuf *eb)
  * Reactors
  */
 
+static void read_reactor(struct json_object *obj, struct top_reactor *r)
+{
+	r->id = (unsigned)jget_number(obj, "id");
+	r->cpu = json_object_get_int(jget(obj, "lcore"));
+	text(r->name, obj, "name");
+	snprintf(r->mode, sizeof(r->mode), "%s", jget_text(obj, "mode"));
+	r->busy_ns = jget_number(obj, "busy");
+	r->idle_ns = jget_number(obj, "idle");
+	r->sleep_ns = jget_number(obj, "sleep");
+}
+
+/* Those that serve queues, and behind them the one that controls. */
 static int take_reactors(struct cli *cli, struct top_snap *s, struct errbuf *eb)
 {
-	struct json_object *answer = NULL, *arr;
+	struct json_object *answer = NULL, *arr, *control;
 	int rc = client_try(cli, "framework_get_reactors", NULL, &answer, eb);
 
 	if (rc)
 		return rc;
 	arr = jget(answer, "reactors");
+	control = jget(answer, "control");
 	s->pid = jget_number(answer, "pid");
-	s->reactors = rows(jget_count(arr, ""), sizeof(*s->reactors), &rc, eb);
-	for (size_t i = 0; s->reactors && i < jget_count(arr, ""); i++) {
-		struct json_object *obj = json_object_array_get_idx(arr, i);
-		struct top_reactor *r = &s->reactors[s->nreactors++];
-
-		r->id = (unsigned)jget_number(obj, "id");
-		r->cpu = json_object_get_int(jget(obj, "lcore"));
-		text(r->name, obj, "name");
-		snprintf(r->mode, sizeof(r->mode), "%s", jget_text(obj, "mode"));
-		r->busy_ns = jget_number(obj, "busy");
-		r->idle_ns = jget_number(obj, "idle");
-		r->sleep_ns = jget_number(obj, "sleep");
-	}
+	s->reactors = rows(jget_count(arr, "") + 1, sizeof(*s->reactors), &rc, eb);
+	for (size_t i = 0; s->reactors && i < jget_count(arr, ""); i++)
+		read_reactor(json_object_array_get_idx(arr, i), &s->reactors[s->nreactors++]);
+	if (s->reactors && control)
+		read_reactor(control, &s->reactors[s->nreactors++]);
 	json_object_put(answer);
 	return rc;
 }
@@ -64,16 +69,12 @@ static int take_reactors(struct cli *cli, struct top_snap *s, struct errbuf *eb)
  * Disks
  */
 
-static void read_op(struct json_object *obj, struct top_op *op)
+static void read_buckets(struct json_object *buckets, struct hist *h)
 {
-	struct json_object *buckets = jget(obj, "latency_buckets");
-
-	op->ios = jget_number(obj, "ios");
-	op->bytes = jget_number(obj, "bytes");
 	for (size_t i = 0; i < jget_count(buckets, ""); i++) {
 		struct json_object *b = json_object_array_get_idx(buckets, i);
 
-		op->latency.count[hist_index(jget_number(b, "0"))] += jget_number(b, "1");
+		h->count[hist_index(jget_number(b, "0"))] += jget_number(b, "1");
 	}
 }
 
@@ -89,6 +90,16 @@ static void read_qos(struct json_object *obj, struct json_object *set, struct to
 	qos->delayed = jget_number(stats, "delayed");
 	qos->throttled_us = jget_number(stats, "throttled_us");
 	qos->waiting = jget_number(stats, "waiting");
+}
+
+static void read_op(struct json_object *obj, struct top_op *op)
+{
+	op->ios = jget_number(obj, "ios");
+	op->bytes = jget_number(obj, "bytes");
+	read_buckets(jget(obj, "latency_buckets"), &op->latency);
+	read_buckets(jget(obj, "scheduler_ns/buckets"), &op->part[TOP_SCHEDULER]);
+	read_buckets(jget(obj, "driver_ns/buckets"), &op->part[TOP_DRIVER]);
+	read_buckets(jget(obj, "notification_ns/buckets"), &op->part[TOP_NOTIFICATION]);
 }
 
 static void read_disk(struct json_object *obj, struct top_disk *d)
