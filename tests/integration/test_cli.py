@@ -37,6 +37,14 @@ def complete(*line):
 
 
 class Commands(DaemonCase):
+    def test_a_path_in_any_script(self):
+        """Shown as it is, in whatever locale, but for what would steer the terminal."""
+        daemon = self.start("--disk", "v=ram:8M", "--vhost-user-blk", "v=gr\u00f6\u00dfe\u78c1\u009b2J.sock")
+        plain = {key: value for key, value in os.environ.items() if not key.startswith("LC_") and key != "LANG"}
+        for env in (plain, {**plain, "LC_ALL": "C.UTF-8"}, {**plain, "LC_ALL": "C"}):
+            done = nvring("-s", str(daemon.rpc), "export", "list", env=env, encoding="utf-8")
+            self.assertRegex(done.stdout, "(?m) gr\u00f6\u00dfe\u78c1\\?2J\\.sock$")
+
     def test_a_walk_through(self):
         self.start("--disk", "v=ram:8M", "--vhost-user-blk", "v=v.sock")
         self.assertEqual(self.cli("disk", "create", "w", "w.img", "--size", "64M"), "")
