@@ -115,6 +115,7 @@ static void set_true(void *arg)
 
 static int chan_create(struct bdev *bdev, struct bdev_chan *chan)
 {
+	nvme_tenant_init(&target.tenant);
 	chan->drv = &target;
 	return 0;
 }
