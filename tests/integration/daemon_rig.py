@@ -18,6 +18,7 @@ import unittest
 NVRINGD = os.environ.get("NVRINGD", "nvringd")
 NVRING = os.environ.get("NVRING", "nvring")
 PATIENCE = 60  # seconds until something counts as hung; nothing here takes one
+ENDING = 5  # seconds that a front-end that has closed its connection has to end
 
 
 class RpcError(Exception):
@@ -199,11 +200,18 @@ class LoadCase(DaemonCase):
         session = daemon.call("vhost_get_controllers", name="a")[0]["sessions"][0]
         return {q["index"]: q["reactor"] for q in session["queues"] if q["started"]}
 
+    def wait_for_queues(self, daemon, n):
+        """Until this many have done something each: the last is started long after the first."""
+        def all_did():
+            sessions = daemon.call("vhost_get_controllers")[0]["sessions"]
+            return sessions and sum(q["requests"] > 0 for q in sessions[0]["queues"] if q["started"]) == n
+        wait_for(f"{n} queues", all_did)
+
     @staticmethod
     def ends_soon(bench):
         """The front-end has left, or is about to: nothing is left to move."""
         try:
-            bench.wait(timeout=PATIENCE)
+            bench.wait(timeout=ENDING)
         except subprocess.TimeoutExpired:
             return False
         return True

@@ -108,7 +108,7 @@ class Storm(LoadCase):
         reactors = len(daemon.call("framework_get_reactors")["reactors"])
         bench = self.bench("a.sock", "--rw", "randrw", "--verify", "--queues", "4", "--depth", "32", "--time", "20s",
                            "--warmup", "0", *options)
-        self.wait_for_io(daemon)
+        self.wait_for_queues(daemon, 4)
         modes, rounds, moved = ("poll", "interrupt", "adaptive"), 0, 0
         while bench.poll() is None:
             # each on its own: some in poll mode, some asleep

@@ -271,6 +271,7 @@ class Load(LoadCase):
         daemon = self.start("--disk", "a=null:1G", "--vhost-user-blk", "a=a.sock,queues=4")
         bench = self.bench("a.sock", "--queues", "2", "--packed", "--time", "60")
         self.wait_for_io(daemon)
+        self.wait_for_queues(daemon, 2)
         session = daemon.call("vhost_get_controllers", name="a")[0]["sessions"][0]
         self.assertEqual(session["peer_pid"], bench.pid)
         self.assertIn("RING_PACKED", session["feature_names"])

@@ -16,6 +16,7 @@ WINDOW = 0.25  # seconds that are counted at once
 # A change of the reactors' parts takes a period, and what was let through before the window ends in it.
 SLACK_SECONDS = 0.02
 BLOCK = 4096
+BLOCKS = 64
 
 
 class LoadCase(DaemonCase):
@@ -35,18 +36,22 @@ class LoadCase(DaemonCase):
         self.daemon = self.start(*args)
         return self.daemon
 
-    def load(self, name="a", *options, seconds="60"):
+    def load(self, name="a", *options):
         """Verified I/O until the test ends it."""
         bench = subprocess.Popen(
-            [NVRING, "bench", f"{name}.sock", "--rw", "randrw", "--mix", "50", "--verify", "--time", seconds, "--warmup", "0",
-             "--depth", str(DEPTH), "--size", "256k", *options],  # few blocks: most reads meet one that was written
+            [NVRING, "bench", f"{name}.sock", "--rw", "randrw", "--mix", "50", "--verify", "--time", "600", "--warmup", "0",
+             "--depth", str(DEPTH), "--size", str(BLOCKS * BLOCK), *options],  # few blocks: most reads meet one that was written
             cwd=self.folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        bench.disk = name
         self.benches.append(bench)
         return bench
 
     def ends_well(self, *benches):
-        """Ends the load: nothing was lost, and all data is what was written."""
+        """Ends the load, after so much of it that many blocks were written and read: nothing was lost, and all data is
+        what was written."""
         for bench in benches:
+            before = self.counts(bench.disk)
+            wait_for("more I/O", lambda: all(a > b + 4 * BLOCKS for a, b in zip(self.counts(bench.disk), before)))
             bench.terminate()
         for bench in benches:
             out, err = bench.communicate(timeout=PATIENCE)
@@ -213,13 +218,12 @@ class Freezes(LoadCase):
 
     def test_often(self):
         self.serve("a")
-        bench = self.load("a", "--queues", "2", seconds="2s")
-        freezes = 0
-        while bench.poll() is None:
-            self.daemon.call("bdev_freeze", name="a")
-            self.daemon.call("bdev_thaw", name="a")
-            freezes += 1
-        self.assertGreater(freezes, 0)
+        bench = self.load("a", "--queues", "2")
+        for _ in range(10):
+            self.goes_on("a")
+            for _ in range(20):
+                self.daemon.call("bdev_freeze", name="a")
+                self.daemon.call("bdev_thaw", name="a")
         self.ends_well(bench)
 
     def test_a_thaw_ends_a_freeze_that_is_not_complete(self):
