@@ -76,7 +76,10 @@ cc_noinline void bdev_submit_all(struct bdev_chan *chan, struct bio_queue *bios,
 
 	if (cc_likely(is_easy && chan->inflight + n <= chan->depth)) {
 		chan->inflight += n;
-		chan->submit_batch(chan, bios);
+		if (n == 1)
+			chan->submit(chan, bios->first);
+		else
+			chan->submit_batch(chan, bios);
 		return;
 	}
 	while ((bio = bio_queue_pop(bios)) != NULL)

@@ -185,13 +185,9 @@ static void gate_submit_batch(struct bdev_chan *chan, struct bio_queue *bios)
 {
 	struct gate_sum sum = { 0 };
 	enum iosched_stage stage;
-	struct bio *bio = bios->first;
+	struct bio *bio;
 
-	if (!bio->next) {
-		gate_submit(chan, bio);
-		return;
-	}
-	for (; bio; bio = bio->next) {
+	for (bio = bios->first; bio; bio = bio->next) {
 		enum qos_class class = qos_class_of((enum bio_op)bio->op);
 
 		sum.ios[class]++;
