@@ -212,6 +212,8 @@ class Freezes(LoadCase):
             self.stands_still("a")
             self.daemon.call("bdev_set_qos", name="a", iops=None)
             self.stands_still("a")
+            with self.assertRaisesRegex(RpcError, "^a: disk a is frozen: thaw it first$"):
+                self.daemon.call("vhost_move_queue", ctrlr="a", queue=0, reactor=0)
             self.daemon.call("bdev_thaw", name="a")
         self.goes_on("a", "b")
         self.ends_well(*benches)

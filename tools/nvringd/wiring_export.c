@@ -198,6 +198,9 @@ int wiring_export_move(struct wiring_export *e, unsigned index, unsigned to, wir
 				  "%s: may not run on reactor %u (CPU %d): its CPUs are %s",
 				  e->conf.name, to, w->reactors[to]->cpu,
 				  wiring_cpus_format(w, &e->may, cpus, sizeof(cpus)));
+	if (e->disk->frozen) /* its I/O would have to end first */
+		return errbuf_set(eb, -EBUSY, "%s: disk %s is frozen: thaw it first", e->conf.name,
+				  e->disk->bdev->name);
 	(void)sort_reactors(e, reactors);
 	while (reactors[at] != w->reactors[to])
 		at++;
