@@ -74,6 +74,7 @@ int bdev_init(struct bdev *bdev, const struct bdev_ops *ops, uint64_t bytes,
 	bdev->qos = NULL;
 	bdev->depth = 0;
 	memset(bdev->patience_ns, 0, sizeof(bdev->patience_ns));
+	bdev->path_timeout_ns = BDEV_PATH_TIMEOUT_NS;
 	bdev->nfreezes = 0;
 	bdev->freeze = 0;
 	bdev->ndrains = 0;

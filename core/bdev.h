@@ -38,6 +38,9 @@ struct bdev_chan;
 #define BDEV_BOUNCE_BYTES (128 * 1024) /* one bounce buffer; longer misaligned I/O is split */
 #define BDEV_BOUNCES	  32 /* bounce buffers per channel; address space only until they are used */
 
+/* Unless bdev_set_path_timeout() says otherwise. */
+#define BDEV_PATH_TIMEOUT_NS (30 * MONO_NS_PER_SEC)
+
 /* A driver. `submit` and the channel's poller run on the channel's reactor, the rest on the control
  * thread. */
 struct bdev_ops {
@@ -129,6 +132,7 @@ struct bdev_chan_stats {
 	uint64_t fixed; /* I/Os whose buffers the driver had registered: the file driver with
 			   fixed=1 */
 	uint64_t merged; /* I/Os that the device was spared: it had them as part of the one before */
+	uint64_t requeued; /* times that one came back because of the way to the device, and waited to go again */
 	struct bdev_wait_stats waited[BDEV_STAT_COUNT];
 	/* From done until it knew, behind the latency. The submitter's to record, on this reactor. */
 	struct hist notify[BDEV_NOTIFY_COUNT][BDEV_STAT_COUNT];
@@ -159,6 +163,7 @@ struct bdev {
 	struct qos_disk *qos;	      /* core/qos.h; NULL: nothing was ever set */
 	uint32_t depth;		      /* bdev_set_depth() */
 	uint64_t patience_ns[QOS_CLASSES];
+	uint64_t path_timeout_ns; /* bdev_set_path_timeout() */
 	unsigned nfreezes;
 	uint64_t freeze; /* counts them */
 	struct list freezers;	      /* struct bdev_freezer: whose freeze is not complete */
@@ -173,10 +178,12 @@ struct bdev {
 struct iosched {
 	/* by class when they are patient in different ways, else all in the first */
 	struct bio_queue waiting[QOS_CLASSES];
-	uint32_t nwaiting;
+	uint32_t nwaiting; /* those of gate->path.again among them */
 	bool is_watched; /* somebody waits for room, or is not let through: look when something leaves */
 	bool is_frozen;
+	uint8_t path; /* enum iosched_path_state: of the way to the device */
 	bool has_patience;
+	bool wants_gate; /* whatever the way is like */
 	uint64_t patience_ticks[QOS_CLASSES];
 	struct iosched_gate *gate; /* limits, and what the control thread wants */
 };
@@ -240,6 +247,20 @@ static cc_always_inline void bdev_complete_later(struct bio *bio, int status)
 	bio->status = status;
 	bio_queue_push(&chan->later, bio);
 	poller_mark_dirty(&chan->later_poller);
+}
+
+/**
+ * bdev_path_failed - instead of bdev_complete_later(): @bio could not be carried out because of the way to the device,
+ * not because of the device or what was asked of it. Later, or on another way, it may be. Nothing of it is under way
+ * any more, nor will ever be: a write that the device may still be carrying out is not given back like this.
+ * Core sends it again after a while, or ends it with @status (ORDERING.md, L13). A device on top of another one
+ * hands on the BIO_PATH_FAILED of its children so, or has another way.
+ */
+static inline void bdev_path_failed(struct bio *bio, int status)
+{
+	assert(status < 0);
+	bio->flags |= BIO_PATH_FAILED;
+	bdev_complete_later(bio, status);
 }
 
 /* All of @bios have succeeded. */
@@ -320,6 +341,10 @@ void bdev_set_depth(struct bdev *bdev, uint32_t depth);
 /* Who waits for room goes when its time is up: arrival plus this, for reads and for all else. 0, 0: first come, first
  * served. Control thread. */
 void bdev_set_deadlines(struct bdev *bdev, uint64_t read_ns, uint64_t write_ns);
+
+/* For how long I/O whose way to the device fails is sent again before it ends with an error: from its first failure, or
+ * when it came later than others that failed, from when it came. 0: not at all. Control thread. */
+void bdev_set_path_timeout(struct bdev *bdev, uint64_t ns);
 
 /* Control thread. */
 void bdev_listener_add(struct bdev *bdev, struct bdev_listener *l, bdev_event_fn resized);

@@ -35,6 +35,7 @@ cc_looks_on void bdev_stats_merge(struct bdev_chan_stats *dst, const struct bdev
 	dst->bounced_bytes += src->bounced_bytes;
 	dst->fixed += src->fixed;
 	dst->merged += src->merged;
+	dst->requeued += src->requeued;
 }
 
 /* The limits as the submit path wants them. */

@@ -86,6 +86,12 @@ void bdev_set_depth(struct bdev *bdev, uint32_t depth)
 	tell_all(bdev);
 }
 
+void bdev_set_path_timeout(struct bdev *bdev, uint64_t ns)
+{
+	bdev->path_timeout_ns = ns;
+	tell_all(bdev);
+}
+
 void bdev_set_deadlines(struct bdev *bdev, uint64_t read_ns, uint64_t write_ns)
 {
 	bdev->patience_ns[QOS_CLASS_READ] = read_ns;

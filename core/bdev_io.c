@@ -133,13 +133,13 @@ static cc_always_inline void bdev_left(struct bdev_chan *chan, uint32_t n)
 		iosched_left(chan);
 }
 
-static void bdev_end_inner(struct bdev_chan *chan, struct bio *bio);
+static void bdev_end_odd(struct bdev_chan *chan, struct bio *bio);
 
 /* Its status is set. */
 static cc_always_inline void bdev_end(struct bdev_chan *chan, struct bio *bio)
 {
-	if (cc_unlikely(bio->flags & BIO_INNER)) {
-		bdev_end_inner(chan, bio);
+	if (cc_unlikely(bio->flags & BIO_ODD)) {
+		bdev_end_odd(chan, bio);
 		return;
 	}
 	bdev_account(chan, bio, 1, bio->len);
@@ -192,7 +192,7 @@ static cc_always_inline struct bio *bdev_end_run(struct bdev_chan *chan, struct 
 	uint64_t bytes = first->len;
 	uint32_t n = 1;
 
-	if (cc_unlikely(first->flags & BIO_INNER) || cc_unlikely(first->status < 0)) {
+	if (cc_unlikely(first->flags & BIO_ODD) || cc_unlikely(first->status < 0)) {
 		bdev_end(chan, first);
 		return next;
 	}
@@ -209,19 +209,23 @@ static cc_always_inline struct bio *bdev_end_run(struct bdev_chan *chan, struct 
 	return next;
 }
 
-/* One of core's own. The whole is counted, not its pieces; what was merged, each by itself. */
-static cc_noinline void bdev_end_inner(struct bdev_chan *chan, struct bio *bio)
+/* One of core's own, or one whose way has failed. The whole is counted, not its pieces; what was merged, each by itself. */
+static cc_noinline void bdev_end_odd(struct bdev_chan *chan, struct bio *bio)
 {
 	struct bio *part;
 
-	if (bio->flags & BIO_PIECE) {
-		bdev_left(chan, 1);
-		bio_end(bio);
+	if (bio->flags & BIO_MERGED) {
+		part = bdev_merge_take(chan, bio);
+		while (part)
+			part = bdev_end_run(chan, part);
 		return;
 	}
-	part = bdev_merge_take(chan, bio);
-	while (part)
-		part = bdev_end_run(chan, part);
+	if (bio->flags & BIO_PATH_FAILED && iosched_take_back(chan, bio))
+		return;
+	if (!(bio->flags & BIO_PIECE))
+		bdev_account(chan, bio, 1, bio->len);
+	bdev_left(chan, 1);
+	bio_end(bio);
 }
 
 /* Takes what is there: what the callbacks add marks the poller dirty again. */

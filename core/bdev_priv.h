@@ -47,7 +47,8 @@ void bdev_merge_fini(struct bdev_chan *chan);
 /* To the driver, as chan->submit_batch would: neighbours as one, as far as the device takes that as it is. */
 void bdev_merge_submit_batch(struct bdev_chan *chan, struct bio_queue *bios);
 /* @bio, which is BIO_MERGED, has left the driver: what it was made of, to be ended as a list by next, oldest first,
- * with status 0 and still counted as in flight. NULL: it has failed, and each is with the driver once more, alone. */
+ * with status 0 and still counted as in flight. NULL: it has failed, and each is with the driver once more, alone.
+ * When its way has failed, theirs has: they are handed out as that. */
 struct bio *bdev_merge_take(struct bdev_chan *chan, struct bio *bio);
 /* Is @part one of those that @bio was made of? */
 bool bdev_merge_has(const struct bio *bio, const struct bio *part);
@@ -61,6 +62,11 @@ void bdev_waited(struct bdev_chan *chan, struct bio *bio);
 /* How long @bio (no piece) has waited so far, to be counted when it ends. */
 void bdev_wait_set(struct bio *bio, uint64_t ticks);
 uint64_t bdev_wait_get(const struct bio *bio);
+
+/* When the way of @bio first failed, on a clock of milliseconds that wraps: kept until it ends. */
+void bdev_wait_set_failed(struct bio *bio, uint32_t now_ms);
+/* False: it never has. */
+bool bdev_wait_get_failed(const struct bio *bio, uint32_t *ret_ms);
 
 /* Adds @src, which may be written meanwhile, to @dst. */
 void bdev_wait_merge(struct bdev_wait_stats *dst, const struct bdev_wait_stats *src);

@@ -31,7 +31,11 @@ enum bio_op {
 #define BIO_PIECE   (1u << 3) /* core's: a piece of one that was split, which is what is counted */
 #define BIO_MERGED  (1u << 4) /* core's: several in one; they are what is counted, and done */
 
-#define BIO_INNER   (BIO_PIECE | BIO_MERGED)
+/* Core's, by bdev_path_failed(). At done: it has failed on its way, and whoever knows another way may send it there. */
+#define BIO_PATH_FAILED (1u << 5)
+
+#define BIO_INNER	(BIO_PIECE | BIO_MERGED)
+#define BIO_ODD		(BIO_INNER | BIO_PATH_FAILED) /* ends otherwise than most */
 
 /* What an I/O asks of the device: all that a piece or a stacked device hands on of bio.flags. */
 #define BIO_WISHES (BIO_FUA | BIO_NOUNMAP)
@@ -65,7 +69,13 @@ struct bio {
 	uint64_t drv[6];
 	/* core's, of one that had to wait on its way to the driver (bdev_wait.c) */
 	bio_done_fn submitter_done;
-	uint64_t wait_ticks;
+	union {
+		uint64_t wait_ticks;
+		struct {
+			uint32_t wait_us;
+			uint32_t failed_ms; /* the clock when its way first failed */
+		};
+	};
 };
 static_assert(sizeof(struct bio) <= 2 * CACHELINE_BYTES, "a bio is two cache lines");
 

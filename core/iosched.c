@@ -33,6 +33,7 @@ int iosched_init(struct bdev_chan *chan)
 	if (!g)
 		return -ENOMEM;
 	g->chan = chan;
+	iosched_path_init(&g->path);
 	qos_pool_init(&g->own, chan->reactor, &none);
 	qos_seat_init(&g->seat[IOSCHED_DISK], chan, seat_go_disk);
 	qos_seat_init(&g->seat[IOSCHED_GROUP], chan, seat_go_group);
@@ -47,6 +48,7 @@ void iosched_stop(struct bdev_chan *chan)
 	struct iosched_gate *g = chan->sched.gate;
 
 	assert(chan->sched.nwaiting == 0);
+	iosched_path_stop(chan);
 	for (unsigned i = 0; i < IOSCHED_LIMITS; i++) {
 		assert(qos_seat_is_idle(&g->seat[i]));
 		qos_seat_leave(&g->seat[i]);
@@ -63,6 +65,13 @@ void iosched_wait(struct bdev_chan *chan, struct bio *bio)
 	struct iosched *s = &chan->sched;
 	enum qos_class class = qos_class_of((enum bio_op)bio->op);
 
+	/* watched, but not held back */
+	if (cc_unlikely(s->path == IOSCHED_PATH_TRYING) && !s->nwaiting && !s->is_frozen &&
+	    chan->inflight < chan->depth) {
+		chan->inflight++;
+		chan->to_driver(chan, bio);
+		return;
+	}
 	/* one queue keeps the order within a turn */
 	bio_queue_push(&s->waiting[s->has_patience ? class : 0], bio);
 	s->nwaiting++;
@@ -84,25 +93,40 @@ static struct bio *pop_waiting(struct iosched *s)
 	return bio_queue_pop(&s->waiting[class]);
 }
 
-void iosched_refill(struct bdev_chan *chan)
+/* Nothing holds them back. */
+static cc_always_inline void refill(struct bdev_chan *chan)
 {
 	struct iosched *s = &chan->sched;
 
-	while (s->nwaiting && !s->is_frozen && chan->inflight < chan->depth) {
+	while (s->nwaiting && chan->inflight < chan->depth) {
 		struct bio *bio = pop_waiting(s);
 
 		chan->inflight++;
 		bdev_waited(chan, bio);
 		chan->to_driver(chan, bio);
 	}
-	iosched_update_watch(s);
+}
+
+void iosched_resume(struct bdev_chan *chan)
+{
+	if (iosched_path_refill(chan))
+		refill(chan);
+	iosched_update_watch(&chan->sched);
+	if (chan->sched.is_frozen && chan->inflight == 0)
+		iosched_tell_empty(chan);
 }
 
 cc_noinline void iosched_left(struct bdev_chan *chan)
 {
-	iosched_refill(chan);
-	if (chan->sched.is_frozen && chan->inflight == 0)
-		iosched_tell_empty(chan);
+	struct iosched *s = &chan->sched;
+
+	if (cc_unlikely(s->is_frozen || s->path != IOSCHED_PATH_GOOD)) {
+		iosched_path_answers(chan);
+		iosched_resume(chan);
+		return;
+	}
+	refill(chan);
+	s->is_watched = s->nwaiting != 0;
 }
 
 /*
@@ -202,8 +226,16 @@ static void gate_submit_batch(struct bdev_chan *chan, struct bio_queue *bios)
 		iosched_enter(chan, bio, stage);
 }
 
-void iosched_set_gate(struct bdev_chan *chan, bool has_gate)
+void iosched_set_gate(struct bdev_chan *chan, bool wants_gate)
 {
+	chan->sched.wants_gate = wants_gate;
+	iosched_update_gate(chan);
+}
+
+void iosched_update_gate(struct bdev_chan *chan)
+{
+	bool has_gate = chan->sched.wants_gate || chan->sched.path == IOSCHED_PATH_HELD;
+
 	chan->has_gate = has_gate;
 	chan->submit = has_gate ? gate_submit : chan->to_driver;
 	chan->submit_batch = has_gate ? gate_submit_batch : chan->to_driver_batch;
@@ -240,6 +272,7 @@ void iosched_cancel(struct bdev_chan *chan, bdev_match_fn match, const void *arg
 	bio_queue_init(&bios);
 	for (unsigned i = 0; i < IOSCHED_LIMITS; i++)
 		qos_seat_pick(&chan->sched.gate->seat[i], match, arg, &bios);
+	iosched_path_pick(chan, match, arg, &bios);
 	pick_room(&chan->sched, match, arg, &bios);
 	while ((bio = bio_queue_pop(&bios)) != NULL)
 		bdev_answer_later(bio, -ECANCELED);
@@ -252,6 +285,7 @@ bool iosched_holds(const struct bdev_chan *chan, const struct bio *bio)
 	for (unsigned i = 0; i < IOSCHED_LIMITS; i++)
 		if (qos_seat_holds(&s->gate->seat[i], bio))
 			return true;
-	return bio_queue_has(&s->waiting[QOS_CLASS_READ], bio) ||
+	return bio_queue_has(&s->gate->path.again, bio) ||
+	       bio_queue_has(&s->waiting[QOS_CLASS_READ], bio) ||
 	       bio_queue_has(&s->waiting[QOS_CLASS_WRITE], bio);
 }

@@ -13,12 +13,29 @@
 #define CORE_IOSCHED_H
 
 #include "core/bdev.h"
+#include "core/deadline.h"
 #include "core/qos_pool.h"
 
 enum iosched_stage {
 	IOSCHED_DISK,
 	IOSCHED_GROUP,
 	IOSCHED_LIMITS, /* how many */
+};
+
+enum iosched_path_state {
+	IOSCHED_PATH_GOOD,
+	IOSCHED_PATH_HELD,   /* it has failed; nothing is sent */
+	IOSCHED_PATH_TRYING, /* it failed before, and has not answered since */
+};
+
+/* The way to the device: core/iosched_path.c. */
+struct iosched_path {
+	/* I/O that came back, in that order, each with its error as its status */
+	struct bio_queue again;
+	struct deadline timer; /* HELD until then */
+	uint64_t timeout_ns;   /* 0: nothing is taken back */
+	uint64_t since_ns;     /* when it stopped being GOOD */
+	uint64_t pause_ns;     /* how long it is HELD */
 };
 
 /* What the control thread wants of a channel: core/iosched_order.c. */
@@ -30,6 +47,7 @@ struct iosched_order {
 	bool is_frozen;
 	bool shall_flush; /* nobody is to wait for a limit */
 	uint64_t patience_ns[QOS_CLASSES];
+	uint64_t path_timeout_ns;
 	struct qos_pool *group;
 	struct qos_limits promise; /* in the group; of its rates, those of all kinds */
 	uint64_t freeze;	   /* which one, when frozen */
@@ -40,6 +58,7 @@ struct iosched_gate {
 	struct qos_seat seat[IOSCHED_LIMITS];
 	struct qos_pool own;
 	struct qos_promise promise;
+	struct iosched_path path;
 	struct iosched_order order; /* as last sent */
 	/* Drained: told once per freeze. */
 	struct reactor_msg empty_msg;
@@ -71,22 +90,46 @@ void iosched_wait(struct bdev_chan *chan, struct bio *bio);
 /* Who waits, or may, has changed. */
 static inline void iosched_update_watch(struct iosched *s)
 {
-	s->is_watched = s->nwaiting || s->is_frozen;
+	s->is_watched = s->nwaiting || s->is_frozen || s->path != IOSCHED_PATH_GOOD;
 }
 
-/* There may be room: admit what waits. */
-void iosched_refill(struct bdev_chan *chan);
+/* There may be room, or no reason to wait any more, or nothing left that a freeze waits for. */
+void iosched_resume(struct bdev_chan *chan);
 
 /* Something left the driver, and chan->sched.is_watched. */
 void iosched_left(struct bdev_chan *chan);
 
-/* Easy I/O goes through the gate from now on, or straight to the driver. */
-void iosched_set_gate(struct bdev_chan *chan, bool has_gate);
+/* Easy I/O goes through the gate from now on, or straight to the driver while its way is no reason not to. */
+void iosched_set_gate(struct bdev_chan *chan, bool wants_gate);
+void iosched_update_gate(struct bdev_chan *chan);
 
 /* What waits and is picked by @match is answered with -ECANCELED, pieces by what they are part of. */
 void iosched_cancel(struct bdev_chan *chan, bdev_match_fn match, const void *arg);
 
 bool iosched_holds(const struct bdev_chan *chan, const struct bio *bio);
+
+/* iosched_path.c */
+
+void iosched_path_init(struct iosched_path *p);
+/* The channel ends: nothing waits. */
+void iosched_path_stop(struct bdev_chan *chan);
+
+/* @bio has left the driver with an error and BIO_PATH_FAILED. True: it waits, to be sent again. False: it ends, with the
+ * status it has. Still counted in flight then. */
+bool iosched_take_back(struct bdev_chan *chan, struct bio *bio);
+
+/* Those that came back go as far as there is room. True: others may follow. */
+bool iosched_path_refill(struct bdev_chan *chan);
+
+/* Something left the driver otherwise. */
+void iosched_path_answers(struct bdev_chan *chan);
+
+/* What the control thread wants. */
+void iosched_path_order(struct bdev_chan *chan, uint64_t timeout_ns, bool is_draining);
+
+/* Of those that came back, what @match picks, behind what is in @ret_bios. */
+void iosched_path_pick(struct bdev_chan *chan, bdev_match_fn match, const void *arg,
+		       struct bio_queue *ret_bios);
 
 /* iosched_order.c, on the control thread */
 

@@ -48,12 +48,13 @@ static void order_apply(struct bdev_chan *chan)
 	s->is_frozen = o->is_frozen;
 	iosched_update_watch(s);
 	iosched_set_gate(chan, o->is_limited || o->group || o->is_frozen);
+	iosched_path_order(chan, o->path_timeout_ns, bdev_is_draining(chan->bdev));
 	order_group(chan, o);
 	if (o->shall_flush) {
 		for (unsigned i = 0; i < IOSCHED_LIMITS; i++)
 			qos_seat_flush(&g->seat[i]);
 	}
-	iosched_left(chan);
+	iosched_resume(chan);
 }
 
 /*
@@ -108,6 +109,7 @@ void iosched_tell(struct bdev_chan *chan)
 
 	g->want.depth = bdev->depth;
 	memcpy(g->want.patience_ns, bdev->patience_ns, sizeof(bdev->patience_ns));
+	g->want.path_timeout_ns = bdev->path_timeout_ns;
 	g->want.is_frozen = bdev->nfreezes > 0;
 	g->want.freeze = bdev->freeze;
 	qos_fill_order(bdev, &g->want);

@@ -135,15 +135,28 @@ void bdev_merge_submit_batch(struct bdev_chan *chan, struct bio_queue *bios)
 		ops->submit(chan, bio);
 }
 
+/* Each waits for the way by itself. */
+static struct bio *parts_on_the_way(struct bio *first, int status)
+{
+	for (struct bio *part = first; part; part = part->next) {
+		part->status = status;
+		part->flags |= BIO_PATH_FAILED;
+	}
+	return first;
+}
+
 struct bio *bdev_merge_take(struct bdev_chan *chan, struct bio *bio)
 {
 	struct merged *m = merged_of(bio);
 	struct bio *part = m->first, *next;
+	bool is_path = bio->flags & BIO_PATH_FAILED;
 	int status = bio->status;
 
 	slab_put(&chan->merges, m);
 	if (cc_likely(status >= 0))
 		return part;
+	if (is_path)
+		return parts_on_the_way(part, status);
 	/* One bad block is not its neighbours' fault. */
 	for (; part; part = next) {
 		next = part->next;

@@ -313,8 +313,10 @@ void bdev_piece_done(struct bio *bio)
 			bdev_bounce_drain(p->iov[0].iov_base, whole, p->at, bio->len);
 		bdev_bounce_put(chan, p->bounce);
 	}
-	if (bio->status < 0 && w->err == 0)
+	if (bio->status < 0 && w->err == 0) {
 		w->err = bio->status;
+		whole->flags |= bio->flags & BIO_PATH_FAILED;
+	}
 	slab_put(&chan->splits, p);
 	assert(w->npieces > 0);
 	w->npieces--;

@@ -85,7 +85,10 @@ static void fake_submit(struct bdev_chan *chan, struct bio *bio)
 	if (f->auto_later) {
 		if (f->fail_with == 0)
 			fake_do(f, bio);
-		bdev_complete_later(bio, f->fail_with);
+		if (f->fail_with < 0 && f->fails_path)
+			bdev_path_failed(bio, f->fail_with);
+		else
+			bdev_complete_later(bio, f->fail_with);
 		return;
 	}
 	f->held[f->nheld++] = bio;
@@ -109,7 +112,10 @@ void fake_end(struct fake_bdev *f, unsigned i)
 	f->held[i] = f->held[--f->nheld];
 	if (f->fail_with == 0)
 		fake_do(f, bio);
-	bdev_complete(bio, f->fail_with);
+	if (f->fail_with < 0 && f->fails_path)
+		bdev_path_failed(bio, f->fail_with);
+	else
+		bdev_complete(bio, f->fail_with);
 }
 
 static void fake_close(struct bdev *bdev)

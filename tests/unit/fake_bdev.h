@@ -16,6 +16,7 @@ struct fake_bdev {
 	unsigned nheld, nheld_max, nsubmits, nbatches;
 	bool auto_later;     /* complete everything with bdev_complete_later() */
 	int fail_with;	     /* status of what completes from now on */
+	bool fails_path;     /* and it is the way that has failed */
 	unsigned violations; /* of limits or depth, seen by submit */
 	unsigned ncreated, ndestroyed, nstarted, nstopped, nclosed;
 	/* a trace of submits: "R 0+512", one a line; "W!" FUA, "Z~" NOUNMAP */
