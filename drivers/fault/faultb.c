@@ -82,6 +82,15 @@ static void req_finish_later(struct faultb_req *req, int status)
 	bdev_complete_later(parent, status);
 }
 
+/* Whoever has the disk decides for how long it is tried: this one is the fault device's, or the lower one's. */
+static void req_fail_path(struct faultb_req *req, int status)
+{
+	struct bio *parent = req->parent;
+
+	slab_put(&req->fc->reqs, req);
+	bdev_path_failed(parent, status);
+}
+
 static void child_done(struct bio *child)
 {
 	struct faultb_req *req = container_of(child, struct faultb_req, child);
@@ -91,7 +100,10 @@ static void child_done(struct bio *child)
 		req->cut->iov_len = req->cut_len;
 	if (!status && req->effect.end == FAULTB_TORN)
 		status = req->effect.error;
-	req_finish(req, status);
+	if (child->flags & BIO_PATH_FAILED)
+		req_fail_path(req, status);
+	else
+		req_finish(req, status);
 }
 
 static void req_pass(struct faultb_req *req)
@@ -158,6 +170,9 @@ static void req_act(struct faultb_req *req)
 		break;
 	case FAULTB_ERROR:
 		req_finish_later(req, req->effect.error);
+		break;
+	case FAULTB_PATH:
+		req_fail_path(req, req->effect.error);
 		break;
 	case FAULTB_DROP:
 		req_drop(req);
@@ -384,6 +399,7 @@ int faultb_open(const char *rules, struct bdev *lower, struct bdev **ret_bdev, s
 		goto fail;
 	}
 	dev->bdev.lower = lower;
+	lower->path_timeout_ns = 0; /* what fails there on its way is handed on */
 	dev->bdev.numa_node = lower->numa_node;
 	memcpy(dev->bdev.shares, lower->shares, sizeof(dev->bdev.shares));
 	*ret_bdev = &dev->bdev;

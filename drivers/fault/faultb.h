@@ -15,9 +15,12 @@
  *     every=N                       only each Nth
  *     p=0.1 | p=10%                 by chance, drawn after the counts
  *     seed=N                        of that chance: the same seed gives the same sequence  (0)
+ *     for=1s                        only so long from the first one on that is counted; units as delay
  *   effect
  *     delay=5ms                     held back that long (ns, us, ms, s; 1 h at most), then as below
  *     error=EIO                     fails and does not reach the device (see faultb_error_names())
+ *     path                          fails on its way: with EIO, or what error= says, unless it gets to
+ *                                   the device in time (bdev_path_failed())
  *     drop                          never answered, until the rules are replaced: then fails with EIO
  *     torn=4K                       WRITE: only so many bytes, rounded down to blocks, are written;
  *                                   reported as a success, or with error= as that error.

@@ -44,15 +44,18 @@ enum part {
 	PART_EVERY,
 	PART_P,
 	PART_SEED,
+	PART_FOR,
 	PART_DELAY,
 	PART_ERROR,
+	PART_PATH,
 	PART_DROP,
 	PART_TORN,
 	PART_COUNT,
 };
 
 static const char *const part_names[PART_COUNT] = {
-	"op", "range", "after", "first", "every", "p", "seed", "delay", "error", "drop", "torn",
+	"op",  "range", "after", "first", "every", "p",	   "seed",
+	"for", "delay", "error", "path",  "drop",  "torn",
 };
 
 const char *faultb_error_names(void)
@@ -202,12 +205,16 @@ static int value_parse(enum part part, char *value, struct faultb_rule *rule)
 		return chance_parse(value, &rule->chance);
 	case PART_SEED:
 		return count_parse(value, &rule->seed);
+	case PART_FOR:
+		err = delay_parse(value, &rule->for_ns);
+		return err || rule->for_ns ? err : -EINVAL;
 	case PART_DELAY:
 		return delay_parse(value, &rule->effect.delay_ns);
 	case PART_ERROR:
 		return error_parse(value, &rule->effect.error);
 	case PART_TORN:
 		return uri_size_parse(value, &rule->effect.torn_bytes);
+	case PART_PATH:
 	case PART_DROP:
 	case PART_COUNT:
 		break;
@@ -230,13 +237,13 @@ static int part_parse(char *text, struct faultb_rule *rule, uint32_t *seen, stru
 	if (part == PART_COUNT)
 		return errbuf_set(eb, -EINVAL,
 				  "fault rule: unknown part '%s' (known: op, range, after, first, "
-				  "every, p, seed, delay, error, drop, torn)",
+				  "every, p, seed, for, delay, error, path, drop, torn)",
 				  text);
 	if (*seen & 1u << part)
 		return errbuf_set(eb, -EINVAL, "fault rule: '%s' is given twice", text);
 	*seen |= 1u << part;
-	if (part == PART_DROP)
-		return value ? errbuf_set(eb, -EINVAL, "fault rule: 'drop' takes no value") : 0;
+	if (part == PART_DROP || part == PART_PATH)
+		return value ? errbuf_set(eb, -EINVAL, "fault rule: '%s' takes no value", text) : 0;
 	if (!value || value_parse((enum part)part, value, rule)) {
 		if (part == PART_ERROR)
 			return errbuf_set(eb, -EINVAL, "fault rule: bad part '%s' (errors: %s)",
@@ -250,19 +257,26 @@ static int part_parse(char *text, struct faultb_rule *rule, uint32_t *seen, stru
 static int rule_check(struct faultb_rule *rule, uint32_t seen, struct errbuf *eb)
 {
 	bool drop = seen & 1u << PART_DROP, torn = seen & 1u << PART_TORN;
-	bool error = seen & 1u << PART_ERROR;
+	bool error = seen & 1u << PART_ERROR, path = seen & 1u << PART_PATH;
 
-	if (!drop && !torn && !error && !(seen & 1u << PART_DELAY))
+	if (!drop && !torn && !error && !path && !(seen & 1u << PART_DELAY))
 		return errbuf_set(
 			eb, -EINVAL,
-			"fault rule without effect: delay, error, drop or torn is missing");
-	if (drop && (torn || error))
-		return errbuf_set(eb, -EINVAL, "fault rule: drop goes with neither error nor torn");
+			"fault rule without effect: delay, error, path, drop or torn is missing");
+	if (drop && (torn || error || path))
+		return errbuf_set(eb, -EINVAL,
+				  "fault rule: drop goes with neither error nor path nor torn");
+	if (path && torn)
+		return errbuf_set(eb, -EINVAL, "fault rule: path does not go with torn");
+	if (path && !error)
+		rule->effect.error = -EIO;
 	if (torn && !(seen & 1u << PART_OP))
 		rule->ops = 1u << BIO_WRITE;
 	if (torn && rule->ops != 1u << BIO_WRITE)
 		return errbuf_set(eb, -EINVAL, "fault rule: torn is for op=write alone");
-	if (torn)
+	if (path)
+		rule->effect.end = FAULTB_PATH;
+	else if (torn)
 		rule->effect.end = FAULTB_TORN;
 	else if (drop)
 		rule->effect.end = FAULTB_DROP;
@@ -344,6 +358,17 @@ static bool rule_matches(const struct faultb_rule *rule, const struct bio *bio)
 	return bio->op != BIO_FLUSH && bio->off < rule->end && bio->off + bio->len > rule->start;
 }
 
+/* Still within the time that began with the first one. */
+static bool rule_is_in_time(struct faultb_rule *rule)
+{
+	uint64_t now = mono_ns(), since = 0;
+
+	if (__atomic_compare_exchange_n(&rule->since_ns, &since, now, false, __ATOMIC_RELAXED,
+					__ATOMIC_RELAXED))
+		return true;
+	return now < since + rule->for_ns;
+}
+
 static bool rule_fires(struct faultb_rule *rule)
 {
 	uint64_t n = __atomic_fetch_add(&rule->matches, 1, __ATOMIC_RELAXED);
@@ -351,6 +376,8 @@ static bool rule_fires(struct faultb_rule *rule)
 	if (n < rule->after)
 		return false;
 	n -= rule->after;
+	if (rule->for_ns && !rule_is_in_time(rule))
+		return false;
 	if (n % rule->every != rule->every - 1 || n / rule->every >= rule->first)
 		return false;
 	return rule->chance == UINT64_MAX || draw(rule->seed, n) < rule->chance;

@@ -13,6 +13,7 @@
 enum faultb_end {
 	FAULTB_PASS,
 	FAULTB_ERROR,
+	FAULTB_PATH,
 	FAULTB_DROP,
 	FAULTB_TORN,
 };
@@ -20,7 +21,7 @@ enum faultb_end {
 /* What happens to one I/O. */
 struct faultb_effect {
 	enum faultb_end end;
-	int error; /* ERROR, TORN: what is reported, 0 or -errno */
+	int error; /* ERROR, PATH, TORN: what is reported, 0 or -errno */
 	uint64_t delay_ns;
 	uint64_t torn_bytes;
 };
@@ -32,8 +33,11 @@ struct faultb_rule {
 	uint64_t after, first, every;
 	uint64_t chance; /* of 2^64; UINT64_MAX: always */
 	uint64_t seed;
+	uint64_t for_ns; /* 0: for ever */
 	struct faultb_effect effect;
-	uint64_t matches; /* the only part that changes: atomic, shared by all channels */
+	/* what changes: atomic, shared by all channels */
+	uint64_t matches;
+	uint64_t since_ns; /* when for_ns began; 0: not yet */
 };
 
 struct faultb_rules {

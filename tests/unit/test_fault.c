@@ -57,6 +57,9 @@ static void good_rules(void **state)
 		"",
 		"error=EIO",
 		"drop",
+		"path",
+		"op=write,for=1500ms,path,delay=2ms",
+		"after=3,for=3600s,error=ENODEV,path",
 		"delay=0ns",
 		"torn=0",
 		"op=write,torn=4K,error=EIO",
@@ -106,6 +109,14 @@ static void bad_rules(void **state)
 		{ "drop=1", "'drop' takes no value" },
 		{ "drop,error=EIO", "drop goes with neither" },
 		{ "drop,torn=1", "drop goes with neither" },
+		{ "path,drop", "drop goes with neither" },
+		{ "path,torn=1", "path does not go with torn" },
+		{ "path=1", "'path' takes no value" },
+		{ "for=1s", "without effect" },
+		{ "for=0,path", "bad part 'for=0'" },
+		{ "for=0s,path", "bad part 'for=0s'" },
+		{ "for=5,path", "bad part 'for=5'" },
+		{ "for=2h,path", "bad part 'for=2h'" },
 		{ "op=read,torn=1", "torn is for op=write alone" },
 		{ "op=any,torn=1", "torn is for op=write alone" },
 		{ "torn=-1", "bad part" },
@@ -567,6 +578,64 @@ static void stacked(void **state)
 	rig_close(&rig);
 }
 
+static uint64_t requeued(void)
+{
+	static struct bdev_chan_stats st;
+
+	bdev_get_stats(rig.bdev, &st);
+	return st.requeued;
+}
+
+/* Of the upper one's channel, whichever it was that lost its way. */
+static void a_way_that_fails_is_the_uppermost_s(void **state)
+{
+	static const char *const uris[] = { "fault:path,first=3@ram:1M",
+					    "fault:@fault:@fault:path,first=3@ram:1M" };
+
+	(void)state;
+	for (unsigned i = 0; i < ARRAY_SIZE(uris); i++) {
+		rig_open(&rig, uris[i]);
+		memset(a, 'x', 512);
+		assert_int_equal(rig_rw(&rig, BIO_WRITE, 512, a, 512), 0);
+		assert_int_equal(requeued(), 3);
+		memset(a, 0, 512);
+		assert_int_equal(rig_rw(&rig, BIO_READ, 512, a, 512), 0);
+		assert_int_equal(a[511], 'x');
+		assert_int_equal(requeued(), 3);
+		rig_close(&rig);
+	}
+	rig_open(&rig, "fault:@fault:op=write,path,error=ENODEV@ram:1M");
+	bdev_set_path_timeout(rig.bdev, 0);
+	rig_turn(&rig, 4);
+	assert_int_equal(rig_rw(&rig, BIO_WRITE, 0, a, 512), -ENODEV);
+	assert_int_equal(rig_rw(&rig, BIO_READ, 0, a, 512), 0);
+	assert_int_equal(requeued(), 0);
+	rig_close(&rig);
+}
+
+static void for_a_while(void **state)
+{
+	uint64_t before, n;
+
+	(void)state;
+	rig_open(&rig, "fault:after=1,for=20ms,path@ram:1M");
+	assert_int_equal(rig_rw(&rig, BIO_READ, 0, a, 512), 0);
+	assert_int_equal(requeued(), 0);
+	before = mono_ns();
+	assert_int_equal(rig_rw(&rig, BIO_READ, 0, a, 512), 0);
+	assert_true(mono_ns() - before >= 20 * MONO_NS_PER_MS);
+	n = requeued();
+	assert_in_range(n, 1, 6); /* 1 + 2 + 4 + 8 ms, and 16 */
+	assert_int_equal(rig_rw(&rig, BIO_READ, 0, a, 512), 0);
+	assert_int_equal(requeued(), n);
+	rig_close(&rig);
+	rig_open(&rig, "fault:for=3600s,every=2,first=1,error=EIO@ram:1M");
+	assert_int_equal(rig_rw(&rig, BIO_READ, 0, a, 512), 0);
+	assert_int_equal(rig_rw(&rig, BIO_READ, 0, a, 512), -EIO);
+	assert_int_equal(rig_rw(&rig, BIO_READ, 0, a, 512), 0);
+	rig_close(&rig);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -588,6 +657,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(rules_change_under_load, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(who_is_no_fault_device_says_so, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(stacked, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_way_that_fails_is_the_uppermost_s, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(for_a_while, set_up, tear_down),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
