@@ -185,12 +185,25 @@ static void slot_fail(struct nvme_ioq *q, uint32_t idx, int err)
 	nvme_ioq_end(bio, err);
 }
 
+/* The device has ended it, because of the way to the namespace: the scheduler's to try again. As bdev_path_failed(), also
+ * for another reactor's. */
+static void slot_fail_path(struct nvme_ioq *q, uint32_t idx, int err)
+{
+	q->slots[idx].bio->flags |= BIO_PATH_FAILED;
+	slot_fail(q, idx, err);
+}
+
 void nvme_ioq_failed(struct nvme_ioq *q, uint32_t idx, uint16_t status)
 {
 	struct nvme_slot *s = &q->slots[idx];
 	uint32_t delay_ms = q->retry_ms[NVME_STATUS_CRD(status)];
 	uint64_t due;
 
+	/* with a delay of the device's own it is tried here first */
+	if (nvme_status_is_path(status) && (!delay_ms || s->retries == NVME_RETRIES_MAX)) {
+		slot_fail_path(q, idx, nvme_status_errno(status));
+		return;
+	}
 	if (!nvme_status_may_retry(status) || s->retries == NVME_RETRIES_MAX) {
 		slot_fail(q, idx, nvme_status_errno(status));
 		return;

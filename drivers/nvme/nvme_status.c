@@ -63,6 +63,7 @@ static const struct status_row rows[] = {
 	{ NVME_SC_COMPARE_FAILED, -EILSEQ, false, "compare failure" },
 	{ NVME_SC_ACCESS_DENIED, -EACCES, false, "access denied" },
 	{ NVME_SC_UNWRITTEN_BLOCK, -EIO, false, "deallocated or unwritten block" },
+	{ NVME_SC_INTERNAL_PATH_ERROR, -EIO, true, "internal path error" },
 	{ NVME_SC_ANA_PERSISTENT_LOSS, -ENODEV, false, "asymmetric access persistent loss" },
 	{ NVME_SC_ANA_INACCESSIBLE, -EIO, true, "asymmetric access inaccessible" },
 	{ NVME_SC_ANA_TRANSITION, -EIO, true, "asymmetric access transition" },
@@ -95,6 +96,11 @@ bool nvme_status_may_retry(uint16_t status)
 	/* Unknown ones: the device's word for it is the absence of DNR; path errors are about the
 	 * way. */
 	return row ? row->may_retry : NVME_STATUS_SCT(status) != NVME_SCT_COMMAND;
+}
+
+bool nvme_status_is_path(uint16_t status)
+{
+	return NVME_STATUS_SCT(status) == NVME_SCT_PATH && !(status & NVME_STATUS_DNR);
 }
 
 const char *nvme_status_name(uint16_t status)

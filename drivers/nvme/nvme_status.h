@@ -12,6 +12,10 @@ int nvme_status_errno(uint16_t status);
 /* May the same command succeed later? DNR says no; so does an error of our own. */
 bool nvme_status_may_retry(uint16_t status);
 
+/* Is it about the way between us and the namespace (SCT 3h), and not for good? The command has ended all the same. Whether
+ * this controller, or only another one, can carry it out later is not for us to say. */
+bool nvme_status_is_path(uint16_t status);
+
 /* Static text, never NULL. */
 const char *nvme_status_name(uint16_t status);
 

@@ -62,6 +62,32 @@ static void status_decides_about_retries(void **state)
 	rig_close();
 }
 
+static uint64_t requeued(void)
+{
+	static struct bdev_chan_stats st;
+
+	bdev_get_stats(rig.chan->bdev, &st);
+	return st.requeued;
+}
+
+/* The scheduler's to try again; the device's own delays are kept here before. */
+static void errors_of_the_way_are_the_schedulers(void **state)
+{
+	rig_open(delays);
+	io_rule(NVME_NVM_READ, 7, FAKE_NVME_STATUS, NVME_SC_ANA_TRANSITION); /* more than the driver tries */
+	assert_int_equal(do_io(BIO_READ, 0, buf_of(0), IO_BYTES), 0);
+	assert_int_equal(requeued(), 7);
+	io_rule(NVME_NVM_FLUSH, 6, FAKE_NVME_STATUS, NVME_SC_CTRLR_PATH_ERROR);
+	assert_int_equal(do_io(BIO_FLUSH, 0, NULL, 0), 0);
+	assert_int_equal(requeued(), 13);
+	io_rule(NVME_NVM_WRITE, 1, FAKE_NVME_STATUS, NVME_SC_CTRLR_PATH_ERROR | NVME_STATUS_DNR);
+	assert_int_equal(do_io(BIO_WRITE, 0, buf_of(0), IO_BYTES), -EIO);
+	io_rule(NVME_NVM_WRITE, 1, FAKE_NVME_STATUS, NVME_SC_CTRLR_PATH_ERROR | 1 << 11); /* CRD 1 */
+	assert_int_equal(do_io(BIO_WRITE, 0, buf_of(0), IO_BYTES), 0);
+	assert_int_equal(requeued(), 13);
+	rig_close();
+}
+
 static void quick_timeouts(uint32_t ms)
 {
 	ctrlr_opts = (struct nvme_ctrlr_opts){ .io_timeout_ms = ms, .admin_timeout_ms = 500 };
@@ -335,6 +361,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(status_decides_about_retries),
+		cmocka_unit_test(errors_of_the_way_are_the_schedulers),
 		cmocka_unit_test(a_late_command_is_aborted_and_tried_again),
 		cmocka_unit_test(when_the_abort_does_not_help_the_controller_is_reset),
 		cmocka_unit_test(a_stuck_device_is_reset_and_all_is_sent_again),

@@ -51,11 +51,20 @@ static void any_status_but_success_is_an_error(void **state)
 	}
 }
 
+static void what_is_about_the_way(void **state)
+{
+	for (unsigned st = 0; st < 0x8000; st++)
+		assert_int_equal(nvme_status_is_path((uint16_t)st),
+				 (st & 0x700) == 0x300 && !(st & NVME_STATUS_DNR));
+	assert_string_equal(nvme_status_name(0x300), "internal path error");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(each_status_has_an_error_and_a_name),
 		cmocka_unit_test(any_status_but_success_is_an_error),
+		cmocka_unit_test(what_is_about_the_way),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

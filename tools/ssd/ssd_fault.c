@@ -68,7 +68,12 @@ static const struct {
 	{ "guard-check", NVME_SC_GUARD_CHECK },
 	{ "compare-failed", NVME_SC_COMPARE_FAILED },
 	{ "access-denied", NVME_SC_ACCESS_DENIED },
+	{ "path-internal", NVME_SC_INTERNAL_PATH_ERROR },
+	{ "path-lost", NVME_SC_ANA_PERSISTENT_LOSS },
+	{ "path-inaccessible", NVME_SC_ANA_INACCESSIBLE },
+	{ "path-transition", NVME_SC_ANA_TRANSITION },
 	{ "path-error", NVME_SC_CTRLR_PATH_ERROR },
+	{ "path-host", NVME_SC_HOST_PATH_ERROR },
 };
 
 enum part {
