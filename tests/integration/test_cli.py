@@ -98,7 +98,7 @@ class Commands(DaemonCase):
         self.assertEqual([row[:3] for row in parts[1:3]], [["v", "read", "scheduler"], ["v", "read", "driver"]])
         self.assertEqual(parts[2][3], line[2])
         self.assertEqual(ways[0][:4], ["DISK", "REACTOR", "SPLIT", "BOUNCED"])
-        self.assertEqual(ways[1], ["v", "all", "0", "0", "0", "B", "0", "0"])
+        self.assertEqual(ways[1], ["v", "all", "0", "0", "0", "B", "0", "0", "0"])
 
     def test_where(self):
         self.start("--disk", "v=fault:op=read,drop@ram:8M", "--vhost-user-blk", "v=v.sock")
@@ -128,7 +128,7 @@ class Commands(DaemonCase):
         shown = dict(re.split(r"  +", line) for line in self.cli("disk", "limit", "v").splitlines())
         self.assertEqual(shown, {"WHAT": "VALUE", "iops": "5000", "read_bps": "100 MiB/s", "group": "gold", "min_iops": "50",
                                  "latency_us": "500.0 us", "weight": "7", "delayed so far": "0", "time throttled": "-",
-                                 "waiting now": "0", "frozen": "no"})
+                                 "waiting now": "0", "frozen": "no", "path_timeout_ms": "30 s (default)"})
         self.assertEqual(self.cli("group", "list").splitlines(), [
             "GROUP  DELAYED  THROTTLED  WAITING  LIMITS                                        DISKS",
             "gold         0          -        0  write_bps 512 MiB/s, iops 50000, bps 1 GiB/s  v"])
@@ -148,6 +148,7 @@ class Commands(DaemonCase):
     def test_limits_that_cannot_be(self):
         self.start("--disk", "v=ram:8M")
         for args, said in (("disk limit v --iops 0", "iops: must be a number from 1 to 1000000000, or null for none, not 0"),
+                           ("disk limit v --path-timeout-ms 1d", 'path_timeout_ms: must be a number from 0 to 86400000, or null for the default'),
                            ("disk limit v --iops=-5", "iops: must be .* not -5"),
                            ("disk limit v --iops 5K", 'iops: must be .* not "5K"'),
                            ("disk limit v --weight 5 --iops 99999999999999999999", "iops: must be "),

@@ -79,6 +79,12 @@ class Methods(DaemonCase):
         ("bdev_set_qos", {"name": "a", "latency_us": 10000001}, PARAMS, "latency_us: must be"),
         ("bdev_set_qos", {"name": "a", "read_deadline_us": 0, "iops": 5}, PARAMS, "read_deadline_us: must be"),
         ("bdev_set_qos", {"name": "a", "write_deadline_us": 60000001}, PARAMS, "write_deadline_us: must be"),
+        ("bdev_set_qos", {"name": "a", "path_timeout_ms": 86400001}, PARAMS,
+         "path_timeout_ms: must be a number from 0 to 86400000, or null for the default, not 86400001"),
+        ("bdev_set_qos", {"name": "a", "path_timeout_ms": -1, "weight": 9}, PARAMS, "path_timeout_ms: must be"),
+        ("bdev_set_qos", {"name": "a", "path_timeout_ms": "soon"}, PARAMS, "path_timeout_ms: must be"),
+        ("bdev_set_qos", {"name": "a", "path_timeout_ms": 0.5}, PARAMS, "path_timeout_ms: must be"),
+        ("bdev_create", {"name": "n", "uri": "ram:1M", "path_timeout_ms": True}, PARAMS, "path_timeout_ms: must be"),
         ("bdev_set_qos", {"name": "a", "min_iops": 5}, PARAMS, "a is in none; name a group"),
         ("bdev_set_qos", {"name": "a", "min_bps": 7}, PARAMS, "min_bps: must be"),
         ("bdev_set_qos", {"name": "a", "iops": 5, "min_iops": 6, "group": "g"}, PARAMS,
@@ -216,12 +222,13 @@ class Methods(DaemonCase):
         self.assertEqual(self.qos(), {})
         wanted = {f"{kind}{unit}{burst}": 5000 for kind in ("read_", "write_", "") for unit in ("iops", "bps")
                   for burst in ("", "_burst")}
-        wanted |= {"weight": 300, "latency_us": 2000, "read_deadline_us": 500, "write_deadline_us": 60000000}
+        wanted |= {"weight": 300, "latency_us": 2000, "read_deadline_us": 500, "write_deadline_us": 60000000,
+                   "path_timeout_ms": 0}
         self.call("bdev_set_qos", name="a", **wanted)
         self.assertEqual(self.qos(), wanted)
         # only what is named changes
-        self.call("bdev_set_qos", name="a", write_bps="1M", read_bps="2Mi", write_iops="10k", weight=7)
-        wanted |= {"write_bps": 1 << 20, "read_bps": 2 << 20, "write_iops": 10000, "weight": 7}
+        self.call("bdev_set_qos", name="a", write_bps="1M", read_bps="2Mi", write_iops="10k", weight=7, path_timeout_ms="5k")
+        wanted |= {"path_timeout_ms": 5000, "write_bps": 1 << 20, "read_bps": 2 << 20, "write_iops": 10000, "weight": 7}
         self.assertEqual(self.qos(), wanted)
         # nothing at all, when one of several is impossible
         with self.assertRaises(RpcError):
@@ -422,7 +429,7 @@ class Methods(DaemonCase):
         self.call("qos_create_group", name="h")
         self.call("bdev_create", name="f", uri=f"file:{image}?direct=0", read_only=True, weight=200, group="g")
         self.call("bdev_set_qos", name="f", min_iops=100, min_bps="2M", bps="3M", bps_burst="4M", latency_us=900,
-                  read_deadline_us=1000, write_deadline_us=2000)
+                  read_deadline_us=1000, write_deadline_us=2000, path_timeout_ms=700)
         self.call("vhost_create_blk_controller", ctrlr="g", dev_name="f", queues=3, packed_ring=False, serial="XYZ",
                   cpus=str(cpu))
         self.call("reactor_set_mode", mode="interrupt")
@@ -437,7 +444,8 @@ class Methods(DaemonCase):
         self.assertEqual(again.call("framework_get_config"), before)
         self.assertEqual(again.call("bdev_get_bdevs", name="f")[0]["qos"],
                          {"group": "g", "weight": 200, "min_iops": 100, "min_bps": 2 << 20, "bps": 3 << 20,
-                          "bps_burst": 4 << 20, "latency_us": 900, "read_deadline_us": 1000, "write_deadline_us": 2000})
+                          "bps_burst": 4 << 20, "latency_us": 900, "read_deadline_us": 1000, "write_deadline_us": 2000,
+                          "path_timeout_ms": 700})
         self.assertEqual([(g["name"], g["limits"], g["disks"]) for g in again.call("qos_get_groups")],
                          [("g", {"iops": 5000, "write_bps": 7 << 20, "write_bps_burst": 9 << 20}, ["f"]), ("h", {}, [])])
         # and from now on, without a name, into the file it came from

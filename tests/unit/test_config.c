@@ -55,7 +55,8 @@ static const struct bad_case {
 	{ "{\"disks\": [{\"name\": \"a\", \"uri\": \"ram:1\", \"readonly\": true}]}",
 	  "c.json: disks[0].readonly: unknown key (known: name, uri, read_only, read_iops, read_iops_burst, "
 	  "read_bps, read_bps_burst, write_iops, write_iops_burst, write_bps, write_bps_burst, iops, iops_burst, "
-	  "bps, bps_burst, min_iops, min_bps, weight, latency_us, read_deadline_us, write_deadline_us, group)" },
+	  "bps, bps_burst, min_iops, min_bps, weight, latency_us, read_deadline_us, write_deadline_us, path_timeout_ms, "
+	  "group)" },
 	{ "{\"disks\": [{\"name\": \"a\", \"uri\": \"ram:1\", \"iops\": 0}]}",
 	  "c.json: disks[0].iops: must be a number from 1 to 1000000000, or null for none, not 0" },
 	{ "{\"disks\": [{\"name\": \"a\", \"uri\": \"ram:1\", \"bps\": \"1\"}]}",
@@ -211,7 +212,7 @@ static void what_is_built_can_be_parsed_back(void **state)
 		"\"iops\": 1000000000, \"iops_burst\": 3600000000000, \"read_bps\": 1024, \"read_bps_burst\": 4096,"
 		"\"write_bps\": 8192, \"write_bps_burst\": 16384, \"bps\": 1099511627776,"
 		"\"bps_burst\": 1099511627776000, \"min_iops\": 1, \"min_bps\": 1024, \"weight\": 1000,"
-		"\"latency_us\": 500, \"read_deadline_us\": 1, \"write_deadline_us\": 60000000, \"group\": \"g\"}],"
+		"\"latency_us\": 500, \"read_deadline_us\": 1, \"write_deadline_us\": 60000000, \"path_timeout_ms\": 0, \"group\": \"g\"}],"
 		"\"exports\": [{\"name\": \"e\", \"disk\": \"a\", \"type\": \"vhost-user-blk\","
 		"\"socket\": \"/e.sock\", \"mode\": \"0660\", \"read_only\": true, \"queues\": 3,"
 		"\"packed\": false, \"write_cache\": false, \"serial\": \"S1\", \"cpus\": \"1,3\"}]}";

@@ -129,20 +129,21 @@ int cli_disk_faults(struct cli *cli)
 
 static void ways_row(struct table *t, const char *disk, const char *reactor, struct json_object *st)
 {
-	char n[4][SHOW_TEXT_MAX], bytes[SIZE_TEXT_MAX];
+	char n[5][SHOW_TEXT_MAX], bytes[SIZE_TEXT_MAX];
 
 	table_row(t, disk, reactor, show_count(jget_number(st, "splits"), n[0]),
 		  show_count(jget_number(st, "bounces"), n[1]),
 		  size_format(jget_number(st, "bounced_bytes"), bytes),
 		  show_count(jget_number(st, "fixed"), n[2]),
-		  show_count(jget_number(st, "queued"), n[3]));
+		  show_count(jget_number(st, "queued"), n[3]),
+		  show_count(jget_number(st, "requeued"), n[4]));
 }
 
 /* Of each disk, then of its channels. */
 static void show_ways(struct json_object *disks)
 {
 	struct table *t =
-		table_create("DISK|REACTOR|>SPLIT|>BOUNCED|>BOUNCED BYTES|>FIXED|>QUEUED");
+		table_create("DISK|REACTOR|>SPLIT|>BOUNCED|>BOUNCED BYTES|>FIXED|>QUEUED|>REQUEUED");
 
 	for (size_t i = 0; i < jget_count(disks, ""); i++) {
 		struct json_object *d = json_object_array_get_idx(disks, i);

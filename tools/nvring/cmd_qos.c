@@ -73,6 +73,10 @@ static const char *show_value(const char *key, struct json_object *v, char buf[S
 			 strstr(key, "burst") ? "" : "/s");
 	else if (strstr(key, "_us"))
 		show_ns(json_object_get_uint64(v) * 1000, buf);
+	else if (strstr(key, "_ms") && json_object_get_uint64(v))
+		show_ns(json_object_get_uint64(v) * 1000000, buf);
+	else if (strstr(key, "_ms"))
+		return "off";
 	else
 		show_count(json_object_get_uint64(v), buf);
 	return buf;
@@ -104,6 +108,8 @@ static void show_limits(struct json_object *result)
 	show_set(jget(d, "qos"), t);
 	if (!jget(d, "qos/weight"))
 		table_row(t, "weight", "100 (default)");
+	if (!jget(d, "qos/path_timeout_ms"))
+		table_row(t, "path_timeout_ms", "30 s (default)");
 	show_waits(jget(d, "qos_stats"), t);
 	table_row(t, "frozen", jget_bool(d, "frozen") ? "yes" : "no");
 	table_print(t);

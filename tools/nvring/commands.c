@@ -39,7 +39,8 @@ const struct cli_command cli_commands[] = {
 	    { "weight", "N", "1 to 1000, against the others of the group (default 100)" },
 	    { "latency-us", "N", "what its p99 should keep to; its neighbours wait for it" },
 	    { "read-deadline-us", "N", "reads that wait for room go after this time" },
-	    { "write-deadline-us", "N", "the same for all else" } },
+	    { "write-deadline-us", "N", "the same for all else" },
+	    { "path-timeout-ms", "N", "try so long when the way to it fails, 0: not (default 30000)" } },
 	  .fn = cli_disk_limit },
 	{ "disk freeze", "NAME", "hold back its I/O; ends when the device has none any more",
 	  "The guests wait. Deleting the disk or an export of it, and the end of nvringd, thaw it.\n"

@@ -65,7 +65,7 @@ void config_fini(struct config *c)
 
 void config_disk_init(struct config_disk *d)
 {
-	*d = (struct config_disk){ 0 };
+	*d = (struct config_disk){ .qos = CONFIG_QOS_DEFAULT };
 }
 
 void config_export_init(struct config_export *e)

@@ -41,6 +41,7 @@ void config_qos_merge(struct config_qos *q, const struct config_qos *named)
 	merge_number(&q->latency_us, named->latency_us);
 	merge_number(&q->read_deadline_us, named->read_deadline_us);
 	merge_number(&q->write_deadline_us, named->write_deadline_us);
+	merge_number(&q->path_timeout_ms, named->path_timeout_ms);
 	if (!named->group[0])
 		return;
 	if (strcmp(named->group, CONFIG_QOS_GROUP_NONE) == 0)
@@ -83,7 +84,7 @@ static void build_rows(const struct all *from, unsigned nrows, struct json_objec
 			continue;
 		}
 		memcpy(&n, member, sizeof(n));
-		if (n)
+		if (n != rows[i].null_value)
 			json_object_object_add(obj, rows[i].key, json_object_new_uint64(n));
 	}
 }

@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "core/bdev.h"
 #include "core/qos.h"
 #include "tools/nvringd/jread.h"
 
@@ -15,6 +16,8 @@ struct json_object;
 #define CONFIG_QOS_KEEP		   UINT64_MAX
 #define CONFIG_QOS_GROUP_NONE	   "none" /* so no group has this name */
 #define CONFIG_QOS_DEADLINE_US_MAX UINT64_C(60000000)
+#define CONFIG_PATH_TIMEOUT_MS	   (BDEV_PATH_TIMEOUT_NS / MONO_NS_PER_MS)
+#define CONFIG_PATH_TIMEOUT_MS_MAX UINT64_C(86400000) /* a day */
 
 /* An initializer: nothing named. */
 #define CONFIG_RATE_KEEP { CONFIG_QOS_KEEP, CONFIG_QOS_KEEP }
@@ -25,13 +28,18 @@ struct json_object;
 	  .min_bytes = CONFIG_QOS_KEEP }
 #define CONFIG_QOS_KEEP_ALL                                                                        \
 	{ .limits = CONFIG_LIMITS_KEEP, .weight = CONFIG_QOS_KEEP, .latency_us = CONFIG_QOS_KEEP,  \
-	  .read_deadline_us = CONFIG_QOS_KEEP, .write_deadline_us = CONFIG_QOS_KEEP }
+	  .read_deadline_us = CONFIG_QOS_KEEP, .write_deadline_us = CONFIG_QOS_KEEP,               \
+	  .path_timeout_ms = CONFIG_QOS_KEEP }
+
+/* An initializer: what holds for a disk of which nothing is said. */
+#define CONFIG_QOS_DEFAULT { .path_timeout_ms = CONFIG_PATH_TIMEOUT_MS }
 
 struct config_qos {
 	struct qos_limits limits;
 	uint64_t weight; /* 0: QOS_WEIGHT_DEFAULT */
 	uint64_t latency_us;
 	uint64_t read_deadline_us, write_deadline_us;
+	uint64_t path_timeout_ms; /* 0: off */
 	char group[QOS_GROUP_NAME_MAX]; /* "": not named; CONFIG_QOS_GROUP_NONE: out of it */
 };
 
@@ -58,8 +66,10 @@ struct config_qos {
 	JREAD_ROW_COUNT(t, m.read_deadline_us, "read_deadline_us", 1, CONFIG_QOS_DEADLINE_US_MAX), \
 	JREAD_ROW_COUNT(t, m.write_deadline_us, "write_deadline_us", 1,                            \
 			CONFIG_QOS_DEADLINE_US_MAX),                                               \
+	JREAD_ROW_COUNT_OR(t, m.path_timeout_ms, "path_timeout_ms", 0, CONFIG_PATH_TIMEOUT_MS_MAX,  \
+			   CONFIG_PATH_TIMEOUT_MS),                                                 \
 	JREAD_ROW_TEXT_OR_NULL(t, m.group, "group", CONFIG_QOS_GROUP_NONE)
-#define CONFIG_QOS_NROWS (CONFIG_LIMITS_NROWS + 7)
+#define CONFIG_QOS_NROWS (CONFIG_LIMITS_NROWS + 8)
 
 /* What @named names into @lim, @q. With a limit its burst goes, unless that is named, too. "" is no group then. */
 void config_limits_merge(struct qos_limits *lim, const struct qos_limits *named);
@@ -69,7 +79,7 @@ void config_qos_merge(struct config_qos *q, const struct config_qos *named);
 void config_qos_to_core(const struct config_qos *q, struct qos_group *group, struct qos_conf *ret);
 void config_qos_from_core(const struct qos_conf *conf, struct config_qos *ret);
 
-/* Members of @obj under the keys of the rows, but only what is set. */
+/* Members of @obj under the keys of the rows, but only what is not as it is by default. */
 void config_limits_build(const struct qos_limits *lim, struct json_object *obj);
 void config_qos_build(const struct config_qos *q, struct json_object *obj);
 

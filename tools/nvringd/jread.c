@@ -105,7 +105,7 @@ static int read_amount(const struct jread_field *f, struct json_object *v, void 
 	int err;
 
 	if (is_none(v)) {
-		*(uint64_t *)member = 0;
+		*(uint64_t *)member = f->null_value;
 		return 0;
 	}
 	if (!json_object_is_type(v, json_type_string))
@@ -117,9 +117,9 @@ static int read_amount(const struct jread_field *f, struct json_object *v, void 
 	if (err || n < f->min || n > f->max)
 		return errbuf_set(eb, -EINVAL,
 				  "must be a number from %" PRIu64 " to %" PRIu64
-				  "%s, or null for none, not %s",
+				  "%s, or null for %s, not %s",
 				  f->min, f->max, is_bytes ? ", a text such as \"100M\"" : "",
-				  describe(v, buf));
+				  f->null_value ? "the default" : "none", describe(v, buf));
 	*(uint64_t *)member = n;
 	return 0;
 }

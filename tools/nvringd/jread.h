@@ -17,7 +17,7 @@ enum jread_type {
 	JREAD_BOOL,  /* bool */
 	JREAD_UINT,  /* unsigned, within [min, max] */
 	JREAD_SIZE,  /* uint64_t within [min, max]; a number of bytes, or text such as "10G" */
-	JREAD_COUNT, /* uint64_t within [min, max], or text such as "10k", 10000; null or "none" is 0 */
+	JREAD_COUNT, /* uint64_t within [min, max], or text such as "10k", 10000; null or "none" is null_value */
 	JREAD_BYTES, /* the same, but as text in powers of 1024: "100M" */
 	JREAD_MODE,  /* unsigned; text of octal digits, such as "0660" */
 	JREAD_TEXT,  /* char[max], not empty, no NUL inside */
@@ -32,6 +32,7 @@ struct jread_field {
 	size_t offset; /* of the member */
 	uint64_t min, max;
 	const char *null_text;
+	uint64_t null_value; /* JREAD_COUNT, JREAD_BYTES: what null stands for */
 };
 
 /* Table rows for member @m of struct type @t. */
@@ -43,6 +44,10 @@ struct jread_field {
 	  .max = INT64_MAX }
 #define JREAD_ROW_COUNT(t, m, key_, min_, max_)                                                    \
 	{ .key = (key_), .type = JREAD_COUNT, .offset = offsetof(t, m), .min = (min_), .max = (max_) }
+/* null is the default @default_, which need not be within the bounds. */
+#define JREAD_ROW_COUNT_OR(t, m, key_, min_, max_, default_)                                       \
+	{ .key = (key_), .type = JREAD_COUNT, .offset = offsetof(t, m), .min = (min_), .max = (max_), \
+	  .null_value = (default_) }
 #define JREAD_ROW_BYTES(t, m, key_, min_, max_)                                                    \
 	{ .key = (key_), .type = JREAD_BYTES, .offset = offsetof(t, m), .min = (min_), .max = (max_) }
 #define JREAD_ROW_MODE(t, m, key_) { .key = (key_), .type = JREAD_MODE, .offset = offsetof(t, m) }

@@ -99,6 +99,8 @@ static void create_disk(struct rpc_call *call, struct config_disk *conf)
 	wiring_disk_create(w, conf, rpc_done_name, call);
 }
 
+static const struct config_disk disk_defaults = { .qos = CONFIG_QOS_DEFAULT };
+
 static void bdev_create(struct rpc_call *call, const void *params)
 {
 	struct config_disk conf = *(const struct config_disk *)params;
@@ -240,7 +242,7 @@ static void fault_set_rules(struct rpc_call *call, const void *params)
 
 static const struct rpc_method methods[] = {
 	{ .name = "bdev_get_bdevs", .fn = get_bdevs, RPC_PARAMS(struct rpc_name, rpc_maybe_name_fields) },
-	{ .name = "bdev_create", .fn = bdev_create, .fields = config_disk_fields,
+	{ .name = "bdev_create", .fn = bdev_create, .defaults = &disk_defaults, .fields = config_disk_fields,
 	  .nfields = CONFIG_DISK_NFIELDS, .params_bytes = sizeof(struct config_disk) },
 	{ .name = "bdev_null_create", .fn = bdev_null_create, .defaults = &blocks_defaults,
 	  RPC_PARAMS(struct blocks_params, blocks_fields) },

@@ -140,6 +140,7 @@ static cc_looks_on void add_ways(struct json_object *obj, const struct bdev_chan
 	json_object_object_add(obj, "fixed", rpc_number(st->fixed));
 	json_object_object_add(obj, "queued", rpc_number(st->queued));
 	json_object_object_add(obj, "merged", rpc_number(st->merged));
+	json_object_object_add(obj, "requeued", rpc_number(st->requeued));
 }
 
 /* The channels that are there now; the sums above hold those that are gone, too. */

@@ -95,6 +95,7 @@ void wiring_disk_get_qos(const struct wiring_disk *d, struct config_qos *ret)
 	config_qos_from_core(&conf, ret);
 	ret->read_deadline_us = d->bdev->patience_ns[QOS_CLASS_READ] / 1000;
 	ret->write_deadline_us = d->bdev->patience_ns[QOS_CLASS_WRITE] / 1000;
+	ret->path_timeout_ms = d->bdev->path_timeout_ns / MONO_NS_PER_MS;
 }
 
 static bool deadlines_differ(const struct config_qos *a, const struct config_qos *b)
@@ -124,12 +125,14 @@ int wiring_disk_set_qos(struct wiring_disk *d, const struct config_qos *named, s
 		return err;
 	if (deadlines_differ(&q, &was))
 		bdev_set_deadlines(d->bdev, q.read_deadline_us * 1000, q.write_deadline_us * 1000);
+	if (q.path_timeout_ms != was.path_timeout_ms)
+		bdev_set_path_timeout(d->bdev, q.path_timeout_ms * MONO_NS_PER_MS);
 	return 0;
 }
 
 int wiring_disk_grant(struct wiring_disk *d, struct errbuf *eb)
 {
-	static const struct config_qos nothing;
+	static const struct config_qos nothing = CONFIG_QOS_DEFAULT;
 
 	if (memcmp(&d->conf.qos, &nothing, sizeof(nothing)) == 0)
 		return 0;
