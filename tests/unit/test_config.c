@@ -212,7 +212,8 @@ static void what_is_built_can_be_parsed_back(void **state)
 		"\"iops\": 1000000000, \"iops_burst\": 3600000000000, \"read_bps\": 1024, \"read_bps_burst\": 4096,"
 		"\"write_bps\": 8192, \"write_bps_burst\": 16384, \"bps\": 1099511627776,"
 		"\"bps_burst\": 1099511627776000, \"min_iops\": 1, \"min_bps\": 1024, \"weight\": 1000,"
-		"\"latency_us\": 500, \"read_deadline_us\": 1, \"write_deadline_us\": 60000000, \"path_timeout_ms\": 0, \"group\": \"g\"}],"
+		"\"latency_us\": 500, \"read_deadline_us\": 1, \"write_deadline_us\": 60000000,"
+		"\"path_timeout_ms\": 0, \"group\": \"g\"}],"
 		"\"exports\": [{\"name\": \"e\", \"disk\": \"a\", \"type\": \"vhost-user-blk\","
 		"\"socket\": \"/e.sock\", \"mode\": \"0660\", \"read_only\": true, \"queues\": 3,"
 		"\"packed\": false, \"write_cache\": false, \"serial\": \"S1\", \"cpus\": \"1,3\"}]}";

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* I/O whose way to the device fails: what is sent again, when, in which order, and how it ends. By a clock that the test moves. */
+/* I/O whose way to the device fails: what is sent again, when, in which order, and how it ends. By a
+ * clock that the test moves. */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
