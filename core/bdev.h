@@ -431,7 +431,7 @@ static cc_always_inline void bdev_submit(struct bdev_chan *chan, struct bio *bio
 {
 	bool is_easy;
 
-	assert(bio->op < BIO_OP_COUNT && bio->done);
+	assert(bio->op < BIO_OP_COUNT && bio->done && !(bio->flags & ~(BIO_WISHES | BIO_LISTED)));
 	is_easy = bdev_takes_as_is(chan, bio);
 	bio->status = 0;
 	bio->chan = chan;
@@ -493,7 +493,7 @@ static cc_always_inline void bdev_batch_add(struct bdev_batch *batch, struct bio
 {
 	uint64_t off = bio->off, len = bio->len;
 
-	assert(bio->op < BIO_OP_COUNT && bio->done);
+	assert(bio->op < BIO_OP_COUNT && bio->done && !(bio->flags & ~(BIO_WISHES | BIO_LISTED)));
 	bio->status = 0;
 	bio->chan = batch->chan;
 	bio->submit_ticks = batch->submit_ticks;

@@ -220,7 +220,7 @@ static cc_noinline void bdev_end_odd(struct bdev_chan *chan, struct bio *bio)
 			part = bdev_end_run(chan, part);
 		return;
 	}
-	if (bio->flags & BIO_PATH_FAILED && iosched_take_back(chan, bio))
+	if (bio->flags & BIO_PATH_FAILED && bio->status < 0 && iosched_take_back(chan, bio))
 		return;
 	if (!(bio->flags & BIO_PIECE))
 		bdev_account(chan, bio, 1, bio->len);
