@@ -6,10 +6,12 @@
  *   GOOD ─────────────────► HELD: nothing is ─────────────► TRYING: those who came back,
  *    ▲ ▲                    sent              ◄─────────────        then the others
  *    │ │                     │                 take_back: twice       │
- *    │ └─ iosched_give_up ───┤                 the pause              │
+ *    │ └─ iosched_path_order ┤                 the pause              │
  *    │    drain, no timeout  │                                        │
- *    └───────────────────────┴──── iosched_path_answers ◄─────────────┘
- *        nothing waits             something ends otherwise
+ *    ├──── pause_over ───────┘                                        │
+ *    │     nothing waits                                              │
+ *    └───────────────────────────── iosched_path_answers ◄────────────┘
+ *                                   something ends otherwise
  *
  * The way is that of all I/O of the channel, so all of it waits: to try with the rest would be in vain, and let it
  * overtake. That also bounds how many can have failed and not ended: as many as the device holds.
@@ -39,7 +41,7 @@ static void set_state(struct bdev_chan *chan, enum iosched_path_state state)
 {
 	struct iosched *s = &chan->sched;
 
-	/* only a pause leads to a try, and a try never is what an answer leads to */
+	/* a try comes behind a pause; and while some that came back still wait for theirs, nothing is good */
 	assert(state != IOSCHED_PATH_TRYING || s->path == IOSCHED_PATH_HELD);
 	assert(state != IOSCHED_PATH_GOOD || !s->gate->path.again.first);
 	s->path = (uint8_t)state;
