@@ -62,6 +62,7 @@ struct iosched_gate {
 	struct iosched_order order; /* as last sent */
 	/* Drained: told once per freeze. */
 	struct reactor_msg empty_msg;
+	uint64_t freeze;       /* which one, when frozen; the reactor's, for order may be the next one by now */
 	uint64_t empty_freeze; /* told, or being told */
 	bool is_telling; /* atomic: empty_msg is under way */
 	/* the control thread's */

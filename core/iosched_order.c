@@ -46,6 +46,7 @@ static void order_apply(struct bdev_chan *chan)
 		s->patience_ticks[class] = mono_ns_to_ticks(o->patience_ns[class]);
 	s->has_patience = o->patience_ns[QOS_CLASS_READ] || o->patience_ns[QOS_CLASS_WRITE];
 	s->is_frozen = o->is_frozen;
+	g->freeze = o->freeze;
 	iosched_update_watch(s);
 	iosched_set_gate(chan, o->is_limited || o->group || o->is_frozen);
 	iosched_path_order(chan, o->path_timeout_ns, bdev_is_draining(chan->bdev));
@@ -146,9 +147,9 @@ void iosched_tell_empty(struct bdev_chan *chan)
 {
 	struct iosched_gate *g = chan->sched.gate;
 
-	if (g->empty_freeze == g->order.freeze || __atomic_load_n(&g->is_telling, __ATOMIC_ACQUIRE))
+	if (g->empty_freeze == g->freeze || __atomic_load_n(&g->is_telling, __ATOMIC_ACQUIRE))
 		return;
-	g->empty_freeze = g->order.freeze;
+	g->empty_freeze = g->freeze;
 	__atomic_store_n(&g->is_telling, true, __ATOMIC_RELAXED);
 	reactor_send(chan->bdev->control, &g->empty_msg, empty_arrived);
 }
