@@ -24,7 +24,7 @@ void qos_drr_init(struct qos_drr *d)
 
 void qos_tenant_init(struct qos_tenant *t, uint16_t weight)
 {
-	*t = (struct qos_tenant){ .weight = weight };
+	*t = (struct qos_tenant){ .weight = weight, .nparts = 1 };
 	list_init(&t->link);
 	qos_tenant_set_weight(t, weight);
 }
@@ -33,6 +33,12 @@ void qos_tenant_set_weight(struct qos_tenant *t, uint16_t weight)
 {
 	assert(weight >= 1 && weight <= QOS_WEIGHT_MAX);
 	t->weight = weight;
+}
+
+void qos_tenant_set_parts(struct qos_tenant *t, uint16_t nparts)
+{
+	assert(nparts >= 1);
+	t->nparts = nparts;
 }
 
 void qos_drr_attach(struct qos_drr *d, struct qos_tenant *t, uint32_t head)
@@ -57,7 +63,7 @@ void qos_drr_detach(struct qos_drr *d, struct qos_tenant *t)
 
 static uint64_t price(const struct qos_tenant *t)
 {
-	return (uint64_t)t->head * QOS_WEIGHT_DEFAULT;
+	return (uint64_t)t->head * QOS_WEIGHT_DEFAULT * t->nparts;
 }
 
 /* One round from whose turn it is, or less: the first that can send, NULL if nobody can. */

@@ -24,6 +24,7 @@ struct qos_tenant {
 	uint64_t deficit; /* what it may still send, in units of cost by QOS_WEIGHT_DEFAULT */
 	uint32_t head;	  /* cost of its next I/O; 0: it has none and is not in the round */
 	uint16_t weight;
+	uint16_t nparts;  /* of something that has the weight: this is one of them */
 	bool fed; /* has had its weight on this visit */
 };
 
@@ -44,6 +45,8 @@ void qos_tenant_init(struct qos_tenant *t, uint16_t weight);
 
 /* From its next visit on; what it has saved up stays. */
 void qos_tenant_set_weight(struct qos_tenant *t, uint16_t weight);
+/* The weight is that of @nparts (1 at first, or more) tenants together, in as many rounds: this one counts for its part. */
+void qos_tenant_set_parts(struct qos_tenant *t, uint16_t nparts);
 
 /**
  * qos_drr_attach - @t, which had nothing to send, now has: its next I/O costs @head

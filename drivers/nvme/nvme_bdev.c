@@ -26,6 +26,7 @@ struct nvme_bdev {
 	uint8_t shift;
 	bool has_deac;
 	struct nvme_ns_listener listener;
+	uint64_t disk; /* its bit of ctrlr->disks; 0: none was left */
 };
 
 static struct nvme_bdev *nvme_bdev_of(struct bdev *bdev)
@@ -121,6 +122,7 @@ static int nvme_chan_create(struct bdev *bdev, struct bdev_chan *chan)
 		.shift = nb->shift,
 		.has_deac = nb->has_deac,
 		.nsid = nb->nsid,
+		.disk = nb->disk,
 	};
 	nvme_tenant_init(&t->tenant);
 	err = nvme_queues_get(nb->ctrlr, chan->reactor, &t->ioq, &t->is_remote);
@@ -187,12 +189,31 @@ static int nvme_resize(struct bdev *bdev, uint64_t bytes, uint64_t *ret_bytes, s
 	return 0;
 }
 
+static uint64_t disk_bit_get(struct nvme_ctrlr *c)
+{
+	uint64_t bit;
+
+	pthread_mutex_lock(&c->lock);
+	bit = ~c->disks & (c->disks + 1);
+	c->disks |= bit;
+	pthread_mutex_unlock(&c->lock);
+	return bit;
+}
+
+static void disk_bit_put(struct nvme_ctrlr *c, uint64_t bit)
+{
+	pthread_mutex_lock(&c->lock);
+	c->disks &= ~bit;
+	pthread_mutex_unlock(&c->lock);
+}
+
 /* On a worker thread: the last one shuts the controller down. */
 static void nvme_close(struct bdev *bdev)
 {
 	struct nvme_bdev *nb = nvme_bdev_of(bdev);
 
 	nvme_unlisten(&nb->listener);
+	disk_bit_put(nb->ctrlr, nb->disk);
 	if (nb->opts.release)
 		nb->opts.release(nb->opts.release_arg);
 	free(nb);
@@ -356,6 +377,7 @@ int nvme_bdev_open(struct nvme_ctrlr *ctrlr, uint32_t nsid, const struct nvme_bd
 		return errbuf_set(eb, err, "namespace %u of %s: %s%s", nsid, ctrlr->name, why.text,
 				  others);
 	}
+	nb->disk = disk_bit_get(ctrlr);
 	nvme_listen(ctrlr, &nb->listener);
 	*ret_bdev = &nb->bdev;
 	return 0;

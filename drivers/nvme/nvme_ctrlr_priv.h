@@ -66,11 +66,12 @@ struct nvme_ctrlr {
 	unsigned nvectors;
 	/* One at a time brings the controller up or down. Before lock. */
 	pthread_mutex_t life_lock;
-	/* Guards state, hw, ioqs, nioqs, and what the device says of itself. Held shortly; nothing is
+	/* Guards state, hw, ioqs, nioqs, disks, and what the device says of itself. Held shortly; nothing is
 	 * waited for. */
 	pthread_mutex_t lock;
 	struct nvme_ioq *ioqs[NVME_IOQS_MAX]; /* of queue id i + 1; never leave before close */
-	unsigned nioqs;
+	unsigned nioqs; /* atomic: queues look */
+	uint64_t disks; /* bits that are taken; see nvme_target.disk */
 	struct nvme_syncq
 		*sync_io; /* queue id NVME_IOQS_MAX or the last one; NULL: not needed yet */
 	struct list listeners;

@@ -46,6 +46,7 @@ struct nvme_tenant {
 	struct list link; /* of share.active, while nios */
 	uint32_t nios;	  /* waiting or under way; 0 when the queue is RUNNING */
 	uint64_t cost;	  /* under way; the same */
+	uint32_t look;	  /* the last one that saw it */
 };
 
 /* A namespace as a channel sees it: chan->drv. Made before the channel starts, constant afterwards,
@@ -58,6 +59,7 @@ struct nvme_target {
 	bool has_deac;
 	bool is_remote; /* the queue is another reactor's: bios go there and back by message */
 	uint32_t nsid;
+	uint64_t disk; /* one bit, of nvme_ctrlr.disks; 0: of more disks than there are bits */
 	/* another reactor's line */
 	_Alignas(CACHELINE_BYTES) struct nvme_tenant tenant;
 };
@@ -103,6 +105,19 @@ struct nvme_share {
 	uint64_t needed_ns; /* when somebody last waited beside another one */
 	bool is_over;	    /* more is under way than the window allows, of the time before */
 	bool is_back;	    /* completions of this turn are not handed back yet */
+	/* of the last look */
+	uint32_t nlooks;
+	unsigned nothers; /* queues of other reactors that have I/O, too */
+	uint64_t window;  /* 0: nobody has looked yet */
+	uint64_t peak;	  /* the most that was under way since */
+};
+
+/* What a queue tells those of other reactors: its look writes, theirs read. Atomic each, and not of
+ * one moment: who reads it is wrong for a millisecond at most. */
+struct nvme_told {
+	_Alignas(CACHELINE_BYTES) uint64_t weights; /* of those active; 0: no I/O */
+	uint64_t disks;				    /* theirs, by nvme_target.disk */
+	uint64_t cost;				    /* under way */
 };
 
 struct nvme_ioq_opts {
@@ -142,6 +157,8 @@ struct nvme_ioq {
 	bool is_created;    /* the device knows it; under ctrlr->life_lock, atomic: the keeper looks without */
 	bool is_new;	    /* created, not thawed yet; under ctrlr->life_lock */
 	unsigned nusers; /* channels; atomic: the reactor looks */
+	struct reactor_msg watch_msg;
+	struct nvme_told told; /* a line of its own */
 };
 
 /* The queue of @r, frozen, not on its reactor yet, without memory: I/O waits. 0, -ENOMEM. */
@@ -203,8 +220,10 @@ void nvme_ioq_left(struct nvme_ioq *q, const struct bio *bio);
 void nvme_ioq_pump(struct nvme_ioq *q);
 /* Deadline: is there so much under way that the queue has to be shared, though slots are left? */
 void nvme_ioq_look(struct deadline *d);
-/* Channels are several, and I/O begins: look from time to time. */
+/* Channels or queues are several, and I/O begins: look from time to time. */
 void nvme_ioq_watch(struct nvme_ioq *q);
+/* Nothing is under way here, as far as the others are concerned. */
+void nvme_ioq_tell_idle(struct nvme_ioq *q);
 /* One that waits, NULL: none; nothing is under way. For the end. */
 struct bio *nvme_ioq_take(struct nvme_ioq *q);
 

@@ -307,6 +307,7 @@ void nvme_ioq_freeze(void *arg)
 	q->mode = NVME_IOQ_FROZEN;
 	q->share.nspare = 0;
 	q->share.needed_ns = 0;
+	nvme_ioq_tell_idle(q);
 }
 
 /* The stack of free ids, from the slots. */
@@ -351,6 +352,7 @@ void nvme_ioq_kill(void *arg)
 	if (q->mode == NVME_IOQ_RUNNING)
 		nvme_ioq_share(q);
 	q->mode = NVME_IOQ_DEAD;
+	nvme_ioq_tell_idle(q);
 	deadline_cancel(&q->tick);
 	deadline_cancel(&q->retry);
 	deadline_cancel(&q->look);

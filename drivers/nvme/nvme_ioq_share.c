@@ -19,15 +19,24 @@
  * When slots run out, the queue is shared at once. When they do not, but more than a window is under way for several
  * tenants, a look once in a while finds it, which costs the short way nothing.
  *
+ * Queues of other reactors share the device, too, and it serves them as commands come, or by turns.
+ * Each look tells the others the weights that are active here and what is under way; the window of a
+ * queue is as small beside the largest one as its weights are, but takes what the others leave of
+ * one full window. A disk that several reactors serve counts for a part on each.
+ *
  * A tenant that keeps less under way than its part never waits for more than that, and what it
  * leaves goes to the others.
  */
 #include <assert.h>
 
+#include "drivers/nvme/nvme_ctrlr_priv.h"
 #include "drivers/nvme/nvme_ioq.h"
 
 /* A smaller queue lets so much through all the same: two of 128 KiB. */
 #define WINDOW_MIN 64u
+
+/* Weights are told in parts: those of a disk are divided by the queues it is active on. */
+#define WEIGHT_PARTS 64u
 
 /* How long several tenants may have more than a window under way before somebody sees it. */
 #define LOOK_NS MONO_NS_PER_MS
@@ -61,9 +70,19 @@ static uint32_t bio_head(const struct bio *bio)
 	return bio ? bio_cost(bio) : 0;
 }
 
-static uint64_t share_window(const struct nvme_ioq *q)
+static uint64_t window_full(const struct nvme_ioq *q)
 {
 	return CC_MAX(q->qp.depth, WINDOW_MIN);
+}
+
+static uint64_t share_window(const struct nvme_ioq *q)
+{
+	return q->share.window ? q->share.window : window_full(q);
+}
+
+static uint64_t tenant_weight(const struct nvme_tenant *tn)
+{
+	return (uint64_t)tn->drr.weight * WEIGHT_PARTS / tn->drr.nparts;
 }
 
 static struct nvme_tenant *tenant_of(const struct bio *bio)
@@ -118,6 +137,7 @@ void nvme_ioq_share(struct nvme_ioq *q)
 		tn->cost += cost;
 		s->cost += cost;
 	}
+	s->peak = s->cost;
 	s->is_over = s->cost > share_window(q);
 	s->is_back = false;
 	s->needed_ns = q->reactor->now_ns;
@@ -190,6 +210,7 @@ static void tenant_send(struct nvme_ioq *q, struct nvme_tenant *tn, bool is_turn
 	s->nwaiting--;
 	tn->cost += cost;
 	s->cost += cost;
+	s->peak = CC_MAX(s->peak, s->cost);
 	nvme_ioq_start(q, bio); /* at last: @tn may be gone when it ends in here */
 }
 
@@ -208,11 +229,11 @@ static struct nvme_tenant *share_newcomer(struct nvme_ioq *q)
 	struct list *pos;
 
 	list_for_each (pos, &s->active)
-		weights += list_entry(pos, struct nvme_tenant, link)->drr.weight;
+		weights += tenant_weight(list_entry(pos, struct nvme_tenant, link));
 	list_for_each (pos, &s->active) {
 		struct nvme_tenant *tn = list_entry(pos, struct nvme_tenant, link);
 
-		if (tn->waiting.first && tn->cost * weights < share_window(q) * tn->drr.weight)
+		if (tn->waiting.first && tn->cost * weights < share_window(q) * tenant_weight(tn))
 			return tn;
 	}
 	return NULL;
@@ -245,7 +266,7 @@ void nvme_ioq_pump(struct nvme_ioq *q)
 	assert(q->mode == NVME_IOQ_SHARED);
 	while (share_step(q))
 		;
-	if (s->nwaiting && s->nactive > 1)
+	if (s->nwaiting && (s->nactive > 1 || s->nothers))
 		s->needed_ns = now;
 	if (now - s->needed_ns <= QUIET_NS || s->nwaiting > s->nspare)
 		return;
@@ -254,28 +275,126 @@ void nvme_ioq_pump(struct nvme_ioq *q)
 	share_end(q);
 }
 
-/* More than a window is under way, for several. */
-static bool share_is_due(const struct nvme_ioq *q)
-{
-	const struct bdev_chan *chan = NULL;
-	bool are_several = false;
-	uint64_t cost = 0;
+/* What a look sees here. */
+struct sight {
+	unsigned ntenants;
+	uint64_t weights, disks, cost;
+};
 
+static void told_store(struct nvme_told *told, const struct sight *si)
+{
+	__atomic_store_n(&told->weights, si->weights, __ATOMIC_RELAXED);
+	__atomic_store_n(&told->disks, si->disks, __ATOMIC_RELAXED);
+	__atomic_store_n(&told->cost, si->cost, __ATOMIC_RELAXED);
+}
+
+/* The queue at @i of those there are; NULL: it is @q, or has no I/O. */
+static const struct nvme_told *told_of(const struct nvme_ioq *q, unsigned i)
+{
+	const struct nvme_ioq *other = q->ctrlr->ioqs[i];
+
+	return other != q && __atomic_load_n(&other->told.weights, __ATOMIC_RELAXED) ? &other->told : NULL;
+}
+
+/* Partner: the release when a queue comes. */
+static unsigned queues_count(const struct nvme_ioq *q)
+{
+	return __atomic_load_n(&q->ctrlr->nioqs, __ATOMIC_ACQUIRE);
+}
+
+static void sight_add(struct nvme_ioq *q, struct nvme_tenant *tn, struct sight *si)
+{
+	const struct nvme_target *t = container_of(tn, struct nvme_target, tenant);
+	uint16_t nparts = 1;
+
+	for (unsigned i = 0, n = queues_count(q); i < n; i++) {
+		const struct nvme_told *told = told_of(q, i);
+
+		nparts += told && __atomic_load_n(&told->disks, __ATOMIC_RELAXED) & t->disk;
+	}
+	qos_tenant_set_parts(&tn->drr, nparts);
+	si->ntenants++;
+	si->weights += tenant_weight(tn);
+	si->disks |= t->disk;
+}
+
+/* Of a RUNNING queue, which keeps no books. */
+static void sight_of_slots(struct nvme_ioq *q, struct sight *si)
+{
 	for (uint32_t i = 0; i < q->qp.depth; i++) {
 		const struct bio *bio = q->slots[i].bio;
+		struct nvme_target *t;
 
 		if (!bio)
 			continue;
-		are_several |= chan && bio->chan != chan;
-		chan = bio->chan;
-		cost += bio_cost(bio);
+		t = bio->chan->drv;
+		si->cost += bio_cost(bio);
+		if (t->tenant.look == q->share.nlooks)
+			continue;
+		t->tenant.look = q->share.nlooks;
+		if (!t->is_remote)
+			qos_tenant_set_weight(&t->tenant.drr, bio->chan->weight);
+		sight_add(q, &t->tenant, si);
 	}
-	return are_several && cost > share_window(q);
+}
+
+static struct sight share_look_here(struct nvme_ioq *q)
+{
+	struct nvme_share *s = &q->share;
+	struct sight si = { 0 };
+	struct list *pos;
+
+	s->nlooks++;
+	if (q->mode == NVME_IOQ_RUNNING) {
+		sight_of_slots(q, &si);
+		return si;
+	}
+	list_for_each (pos, &s->active)
+		sight_add(q, list_entry(pos, struct nvme_tenant, link), &si);
+	si.cost = s->peak; /* now it may be little, between an answer and what follows it */
+	s->peak = s->cost;
+	return si;
+}
+
+/* The part of the device that is this queue's until the next look. */
+static void share_look_around(struct nvme_ioq *q, const struct sight *si)
+{
+	struct nvme_share *s = &q->share;
+	uint64_t largest = si->weights, cost = 0, full = window_full(q), before = share_window(q);
+
+	s->nothers = 0;
+	for (unsigned i = 0, n = queues_count(q); i < n; i++) {
+		const struct nvme_told *told = told_of(q, i);
+
+		if (!told)
+			continue;
+		s->nothers++;
+		largest = CC_MAX(largest, __atomic_load_n(&told->weights, __ATOMIC_RELAXED));
+		cost += __atomic_load_n(&told->cost, __ATOMIC_RELAXED);
+	}
+	s->window = full;
+	if (largest > si->weights)
+		s->window = CC_MAX(full * si->weights / largest, cost < full ? full - cost : 1);
+	s->window = CC_MAX(s->window, 1u);
+	if (s->window > before && s->nwaiting)
+		nvme_ioq_mark(q);
+}
+
+void nvme_ioq_tell_idle(struct nvme_ioq *q)
+{
+	told_store(&q->told, &(struct sight){ 0 });
+	q->share.window = 0;
+	q->share.nothers = 0;
+}
+
+static bool is_in_company(const struct nvme_ioq *q)
+{
+	return __atomic_load_n(&q->nusers, __ATOMIC_RELAXED) > 1 || queues_count(q) > 1;
 }
 
 void nvme_ioq_watch(struct nvme_ioq *q)
 {
-	if (nvme_ioq_is_live(q) && __atomic_load_n(&q->nusers, __ATOMIC_RELAXED) > 1 &&
+	if (nvme_ioq_is_live(q) && is_in_company(q) &&
 	    !deadline_is_armed(&q->look))
 		deadline_arm(q->reactor, &q->look, q->reactor->now_ns + LOOK_NS);
 }
@@ -283,14 +402,20 @@ void nvme_ioq_watch(struct nvme_ioq *q)
 void nvme_ioq_look(struct deadline *d)
 {
 	struct nvme_ioq *q = container_of(d, struct nvme_ioq, look);
+	struct sight si;
 
 	if (!nvme_ioq_is_live(q))
 		return;
-	if (q->nfree + q->share.nspare == q->qp.depth) {
+	if (q->nfree + q->share.nspare == q->qp.depth && !q->share.nwaiting) {
+		nvme_ioq_tell_idle(q);
 		deadline_cancel(&q->tick); /* so that the next I/O winds up both of them */
 		return;
 	}
-	if (q->mode == NVME_IOQ_RUNNING && share_is_due(q))
+	si = share_look_here(q);
+	told_store(&q->told, &si);
+	share_look_around(q, &si);
+	if (q->mode == NVME_IOQ_RUNNING && (si.ntenants > 1 || q->share.nothers) &&
+	    si.cost > share_window(q))
 		nvme_ioq_share(q);
 	nvme_ioq_watch(q);
 }

@@ -92,6 +92,23 @@ static int queue_create(struct nvme_ctrlr *c, struct nvme_ioq *q, struct errbuf 
 	return err;
 }
 
+static void queue_watch(struct reactor_msg *msg)
+{
+	nvme_ioq_watch(container_of(msg, struct nvme_ioq, watch_msg));
+}
+
+/* Reactors of other queues find it. c->lock is held. */
+static void queue_list(struct nvme_ctrlr *c, struct nvme_ioq *q)
+{
+	unsigned n = c->nioqs;
+
+	c->ioqs[n] = q;
+	/* Partner: the acquire in nvme_ioq_share.c. */
+	__atomic_store_n(&c->nioqs, n + 1, __ATOMIC_RELEASE);
+	if (n == 1) /* the first one may be busy, and was alone until now */
+		reactor_send(c->ioqs[0]->reactor, &c->ioqs[0]->watch_msg, queue_watch);
+}
+
 /* Known from now on, and on its way to its reactor. -ENODEV: the controller has failed meanwhile.
  */
 static int queue_enter(struct nvme_ctrlr *c, struct nvme_ioq *q)
@@ -102,7 +119,7 @@ static int queue_enter(struct nvme_ctrlr *c, struct nvme_ioq *q)
 	if (c->state == NVME_CTRLR_FAILED) {
 		err = -ENODEV;
 	} else {
-		c->ioqs[c->nioqs++] = q;
+		queue_list(c, q);
 		q->is_new = false;
 		reactor_send(q->reactor, &q->start_msg,
 			     q->is_created ? queue_start_and_thaw : queue_start);
@@ -156,7 +173,7 @@ static int queue_add_dead(struct nvme_ctrlr *c, struct reactor *r, struct nvme_i
 		return err;
 	nvme_ioq_kill(q);
 	pthread_mutex_lock(&c->lock);
-	c->ioqs[c->nioqs++] = q;
+	queue_list(c, q);
 	reactor_send(r, &q->start_msg, queue_start);
 	pthread_mutex_unlock(&c->lock);
 	*ret_ioq = q;
