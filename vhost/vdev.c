@@ -183,12 +183,25 @@ void vdev_queue_answered(struct vdev_queue *q)
 		queue_stopped(q);
 }
 
+/*
+ * Others have had the ring. What they published last they may not have called for: they were killed in between, or the
+ * front-end lost the call while their connection ended. A driver that waits for just that would wait for ever.
+ */
+static bool queue_goes_on(const struct vdev_queue *q)
+{
+	const struct vq *vq = &q->vq;
+
+	return vq->used_idx != 0 || (vq->is_packed && !vq->used_wrap);
+}
+
 static void queue_start(struct reactor_msg *msg)
 {
 	struct vdev_queue *q = container_of(msg, struct vdev_queue, start_msg);
 
 	poller_attach(q->reactor, &q->poller, &queue_poller_ops, q->vq.kick_fd);
 	vq_kick_disable(&q->vq);
+	if (queue_goes_on(q) && q->vq.call_fd >= 0)
+		vq_call(&q->vq);
 }
 
 static void queue_stop(struct reactor_msg *msg)

@@ -202,6 +202,33 @@ static void one_poll_takes_a_bounded_number(void **state)
 	queue_destroy();
 }
 
+/* Whoever had the ring before may not have called for what it published last. */
+static void a_ring_that_goes_on_is_called_for_once(void **state)
+{
+	uint64_t calls;
+
+	(void)state;
+	queue_create(true, REACTOR_ADAPTIVE);
+	vdev_queue_start(q);
+	turns(1);
+	assert_int_equal(read(ring.conf.call_fd, &calls, sizeof(calls)), -1); /* a new one */
+	at_once = true;
+	chains_add(1);
+	turns(2);
+	assert_int_equal(chains_get(), 1);
+	queue_stop();
+	vdev_queue_destroy(q);
+	(void)!read(ring.conf.call_fd, &calls, sizeof(calls));
+	ring.conf.avail_idx = ring.conf.used_idx = 1;
+	assert_int_equal(vdev_queue_create(&dev, r, r, &ring.conf, &q, NULL), 0);
+	vdev_queue_start(q);
+	turns(1);
+	assert_int_equal(read(ring.conf.call_fd, &calls, sizeof(calls)), sizeof(calls));
+	assert_int_equal(calls, 1);
+	queue_stop();
+	queue_destroy();
+}
+
 static void stop_waits_for_what_is_in_flight(void **state)
 {
 	(void)state;
@@ -534,6 +561,7 @@ int main(void)
 		cmocka_unit_test(chains_go_round),
 		cmocka_unit_test(an_answer_inside_process_is_published_in_the_same_turn),
 		cmocka_unit_test(one_poll_takes_a_bounded_number),
+		cmocka_unit_test(a_ring_that_goes_on_is_called_for_once),
 		cmocka_unit_test(stop_waits_for_what_is_in_flight),
 		cmocka_unit_test(stop_may_follow_start_at_once),
 		cmocka_unit_test(stop_publishes_what_was_answered_before),

@@ -168,6 +168,9 @@ enum vq_flushed {
 /* Publish what was pushed; call the driver when it asked for it. Harmless when nothing was pushed. */
 enum vq_flushed vq_flush(struct vq *vq);
 
+/* Call the driver, whatever it asked for. There is a call fd. */
+void vq_call(struct vq *vq);
+
 /* Ask for kicks and look once more: true = chains are there (kicks may stay on). Drains nothing. */
 bool vq_kick_enable(struct vq *vq);
 /* Polling again: empties the kick eventfd, asks for no kicks. */

@@ -166,7 +166,6 @@ bool vq_walk_end(struct vq_walk *w);
 /* vq.c */
 /* Take back elems[from, n) of a pop that ran into a bad chain. */
 void vq_unpop(struct vq *vq, struct vq_elem **elems, unsigned from, unsigned n);
-void vq_call(struct vq *vq);
 /* The dirty log: the writable pieces of @e, or @len bytes at @va of the rings. */
 void vq_log_elem(struct vq *vq, const struct vq_elem *e);
 void vq_log_ring(struct vq *vq, const volatile void *va, uint64_t len);
