@@ -421,7 +421,7 @@ static void a_size_that_changed_before_a_reset_is_noticed(void **state)
 	rig.f.ns[0].blocks = BLOCKS / 2;
 	pthread_mutex_unlock(&rig.f.lock);
 	assert_int_equal(nvme_ctrlr_reset(rig.c, false, NULL), 0);
-	for (uint64_t n = 0; n < TURNS_MAX / 100 && !rig.nresized; n++)
+	for (uint64_t n = 0; n < TURNS_MAX && !rig.nresized; n++)
 		reactor_turn(rig.r);
 	assert_int_equal(rig.nresized, 1);
 	assert_int_equal(bdev_bytes(rig.bdev), (uint64_t)BLOCKS / 2 * 512);
