@@ -245,35 +245,37 @@ void iosched_update_gate(struct bdev_chan *chan)
  * Inspection, cancelling
  */
 
-static void pick_room(struct iosched *s, bdev_match_fn match, const void *arg,
-		      struct bio_queue *ret_bios)
+/* Of @from, one of those that nwaiting counts. */
+static void pick(struct iosched *s, struct bio_queue *from, bdev_match_fn match, const void *arg,
+		 struct bio_queue *ret_bios)
 {
-	for (unsigned class = 0; class < QOS_CLASSES; class++) {
-		struct bio *bio = bio_queue_take_all(&s->waiting[class]), *next;
+	struct bio *bio = bio_queue_take_all(from), *next;
 
-		for (; bio; bio = next) {
-			next = bio->next;
-			if (match(bdev_submitted(bio), arg)) {
-				s->nwaiting--;
-				bio_queue_push(ret_bios, bio);
-			} else {
-				bio_queue_push(&s->waiting[class], bio);
-			}
+	for (; bio; bio = next) {
+		next = bio->next;
+		if (match(bdev_submitted(bio), arg)) {
+			s->nwaiting--;
+			bio->flags &= (uint8_t)~BIO_PATH_FAILED;
+			bio_queue_push(ret_bios, bio);
+		} else {
+			bio_queue_push(from, bio);
 		}
 	}
-	iosched_update_watch(s);
 }
 
 void iosched_cancel(struct bdev_chan *chan, bdev_match_fn match, const void *arg)
 {
+	struct iosched *s = &chan->sched;
 	struct bio_queue bios;
 	struct bio *bio;
 
 	bio_queue_init(&bios);
 	for (unsigned i = 0; i < IOSCHED_LIMITS; i++)
-		qos_seat_pick(&chan->sched.gate->seat[i], match, arg, &bios);
-	iosched_path_pick(chan, match, arg, &bios);
-	pick_room(&chan->sched, match, arg, &bios);
+		qos_seat_pick(&s->gate->seat[i], match, arg, &bios);
+	pick(s, &s->gate->path.again, match, arg, &bios);
+	for (unsigned class = 0; class < QOS_CLASSES; class++)
+		pick(s, &s->waiting[class], match, arg, &bios);
+	iosched_update_watch(s);
 	while ((bio = bio_queue_pop(&bios)) != NULL)
 		bdev_answer_later(bio, -ECANCELED);
 }

@@ -128,10 +128,6 @@ void iosched_path_answers(struct bdev_chan *chan);
 /* What the control thread wants. */
 void iosched_path_order(struct bdev_chan *chan, uint64_t timeout_ns, bool is_draining);
 
-/* Of those that came back, what @match picks, behind what is in @ret_bios. */
-void iosched_path_pick(struct bdev_chan *chan, bdev_match_fn match, const void *arg,
-		       struct bio_queue *ret_bios);
-
 /* iosched_order.c, on the control thread */
 
 /* The channel is about to start, or something of the device has changed: it is told. */

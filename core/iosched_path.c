@@ -170,25 +170,3 @@ void iosched_path_stop(struct bdev_chan *chan)
 	assert(!p->again.first);
 	deadline_cancel(&p->timer);
 }
-
-/*
- * Inspection, cancelling
- */
-
-void iosched_path_pick(struct bdev_chan *chan, bdev_match_fn match, const void *arg,
-		       struct bio_queue *ret_bios)
-{
-	struct iosched *s = &chan->sched;
-	struct bio *bio = bio_queue_take_all(&s->gate->path.again), *next;
-
-	for (; bio; bio = next) {
-		next = bio->next;
-		if (match(bdev_submitted(bio), arg)) {
-			s->nwaiting--;
-			bio->flags &= (uint8_t)~BIO_PATH_FAILED;
-			bio_queue_push(ret_bios, bio);
-		} else {
-			bio_queue_push(&s->gate->path.again, bio);
-		}
-	}
-}

@@ -141,15 +141,25 @@ static int take_disks(struct cli *cli, struct top_snap *s, struct errbuf *eb)
 	return rc;
 }
 
+/* For an answer that has no time of its own: *@ret_ns is the middle of the question. */
+static int ask(struct cli *cli, const char *method, struct json_object **ret_answer, uint64_t *ret_ns, struct errbuf *eb)
+{
+	uint64_t before = mono_ns();
+	int rc;
+
+	*ret_answer = NULL;
+	rc = client_try(cli, method, NULL, ret_answer, eb);
+	*ret_ns = before + (mono_ns() - before) / 2;
+	return rc;
+}
+
 static int take_groups(struct cli *cli, struct top_snap *s, struct errbuf *eb)
 {
-	struct json_object *answer = NULL;
-	uint64_t before = mono_ns();
-	int rc = client_try(cli, "qos_get_groups", NULL, &answer, eb);
+	struct json_object *answer;
+	int rc = ask(cli, "qos_get_groups", &answer, &s->groups_ns, eb);
 
 	if (rc)
 		return rc;
-	s->groups_ns = before + (mono_ns() - before) / 2; /* the answer has no time of its own */
 	s->groups = rows(jget_count(answer, ""), sizeof(*s->groups), &rc, eb);
 	for (size_t i = 0; s->groups && i < jget_count(answer, ""); i++) {
 		struct json_object *obj = json_object_array_get_idx(answer, i);
@@ -201,13 +211,11 @@ static void read_queues(struct json_object *export, struct top_snap *s)
 
 static int take_queues(struct cli *cli, struct top_snap *s, struct errbuf *eb)
 {
-	struct json_object *answer = NULL;
-	uint64_t before = mono_ns();
-	int rc = client_try(cli, "vhost_get_controllers", NULL, &answer, eb);
+	struct json_object *answer;
+	int rc = ask(cli, "vhost_get_controllers", &answer, &s->queues_ns, eb);
 
 	if (rc)
 		return rc;
-	s->queues_ns = before + (mono_ns() - before) / 2; /* the answer has no time of its own */
 	s->queues = rows(count_queues(answer), sizeof(*s->queues), &rc, eb);
 	for (size_t i = 0; s->queues && i < jget_count(answer, ""); i++)
 		read_queues(json_object_array_get_idx(answer, i), s);
