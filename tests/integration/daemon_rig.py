@@ -18,7 +18,6 @@ import unittest
 NVRINGD = os.environ.get("NVRINGD", "nvringd")
 NVRING = os.environ.get("NVRING", "nvring")
 PATIENCE = 60  # seconds until something counts as hung; nothing here takes one
-ENDING = 5  # seconds that a front-end that has closed its connection has to end
 
 
 class RpcError(Exception):
@@ -183,17 +182,25 @@ class LoadCase(DaemonCase):
     """Daemons with I/O under way."""
 
     def bench(self, *args):
-        return subprocess.Popen([NVRING, "bench", *map(str, args)], cwd=self.folder, stdin=subprocess.DEVNULL,
-                                stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        self.running = subprocess.Popen([NVRING, "bench", *map(str, args)], cwd=self.folder, stdin=subprocess.DEVNULL,
+                                        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        return self.running
 
-    def wait_for_io(self, daemon, name="a", bench=None):
-        """Until the disk has seen I/O, or `bench`, which is to end by itself, has ended."""
+    def wait_for_io(self, daemon, name="a"):
+        """Until the disk has seen I/O of the load started last, which is not to end before."""
         def io_seen():
-            if bench and bench.poll() is not None:
-                return True
+            if self.running.poll() is not None:
+                raise AssertionError(f"the load ended, {self.running.returncode}: {self.running.communicate()}")
             stats = daemon.call("bdev_get_iostat", name=name)["bdevs"][0]
             return stats["num_read_ops"] + stats["num_write_ops"] > 1000
         wait_for("I/O", io_seen)
+
+    def end_verified(self, bench):
+        """The load has verified what it read, and is content; however slow the disk is, it was told to end only now."""
+        bench.terminate()
+        out, err = bench.communicate(timeout=PATIENCE)
+        self.assertEqual(bench.returncode, 0, out + err)
+        self.assertRegex(out, r"verified +[1-9]\d* blocks, 0 bad")
 
     def places(self, daemon):
         """Queue -> reactor, of the queues that run."""
@@ -206,12 +213,3 @@ class LoadCase(DaemonCase):
             sessions = daemon.call("vhost_get_controllers")[0]["sessions"]
             return sessions and sum(q["requests"] > 0 for q in sessions[0]["queues"] if q["started"]) == n
         wait_for(f"{n} queues", all_did)
-
-    @staticmethod
-    def ends_soon(bench):
-        """The front-end has left, or is about to: nothing is left to move."""
-        try:
-            bench.wait(timeout=ENDING)
-        except subprocess.TimeoutExpired:
-            return False
-        return True
