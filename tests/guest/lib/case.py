@@ -113,10 +113,11 @@ class GuestCase(unittest.TestCase):
         self.addCleanup(made.stop)
         return made
 
-    def linux(self, script, environment=None, name="vm", append="", verifier=False, iommu_bits=0, **options):
+    def linux(self, script, environment=None, name="vm", append="", verifier=False, iommu_bits=0,
+              newer_kernel=False, **options):
         """A Linux guest, not started, that will run tests/guest/scripts/SCRIPT; with an IOMMU if IOMMU_BITS is 39 or 48."""
         append = f"{append} intel_iommu=on" if iommu_bits else append
-        kernel = debian.kernel()
+        kernel = debian.kernel(newer_kernel)
         made = self.vm(name, **options).boot_shared(
             kernel, initramfs.shared(kernel), (SCRIPTS / script).read_text(), (HERE / "start.sh").read_text(),
             environment, append)

@@ -3,6 +3,7 @@
 
 import os
 import pathlib
+import platform
 import re
 import shutil
 import subprocess
@@ -12,6 +13,7 @@ from . import bzimage, cache
 from .errors import Unavailable
 
 KERNEL_META = "linux-image-amd64"
+OLD_RELEASE = "bookworm"  # whose own kernel is 6.1; its backports have the next release's
 KERNEL_NAME = re.compile(r"linux-image-(\d[\w.+-]*-amd64)$")
 
 
@@ -26,14 +28,42 @@ def _run(argv, **kwargs):
         raise Unavailable(f"{' '.join(argv[:3])} …: {last}") from error
 
 
-class Apt:
-    """apt as it is set up on this machine; with package lists of our own where the machine has none."""
+def codename():
+    """Of the Debian that this machine runs."""
+    return platform.freedesktop_os_release().get("VERSION_CODENAME", "")
 
-    def __init__(self):
+
+class Apt:
+    """apt as it is set up on this machine; with package lists of our own where the machine has none.
+
+    With SUITE that suite alone, from the mirror that this machine uses: the machine's own sources never hear of it,
+    or apt would take more than a kernel from there.
+    """
+
+    def __init__(self, suite=""):
         self.options = ["-o", "APT::Sandbox::User=root"] if os.getuid() == 0 else []
+        self._base = cache.folder() / (f"apt-{suite}" if suite else "apt")
+        if suite:
+            self._only(suite)
+
+    def _mirror(self):
+        out = _run(["apt-get", *self.options, "indextargets", "--format", "$(REPO_URI) $(RELEASE)",
+                    "Component: main", "Created-By: Packages"])
+        for line in out.splitlines():
+            uri, _, release = line.partition(" ")
+            if release == codename():
+                return uri
+        raise Unavailable(f"apt has no source for {codename()}")
+
+    def _only(self, suite):
+        self._base.mkdir(parents=True, exist_ok=True)
+        sources = self._base / "sources.list"
+        sources.write_text(f"deb {self._mirror()} {suite} main\n")
+        self.options += ["-o", f"Dir::Etc::sourcelist={sources}", "-o", "Dir::Etc::sourceparts=-"]
+        self._private_lists()
 
     def _private_lists(self):
-        base = cache.folder() / "apt"
+        base = self._base
         for sub in ("lists/partial", "cache/archives/partial"):
             (base / sub).mkdir(parents=True, exist_ok=True)
         self.options += ["-o", f"Dir::State::Lists={base}/lists", "-o", f"Dir::Cache={base}/cache"]
@@ -118,14 +148,15 @@ def _prune(keep):
             shutil.rmtree(old) if old.is_dir() else old.unlink()
 
 
-def kernel():
-    """The guest's kernel, from the cache or from Debian."""
-    base = cache.folder() / "kernel"
-    with cache.locked("kernel"):
+def kernel(newer=False):
+    """The guest's kernel, from the cache or from Debian; NEWER: at least 6.12, with modules that 6.1 lacks."""
+    folder = "kernel-6.12" if newer else "kernel"
+    base = cache.folder() / folder
+    with cache.locked(folder):
         ready = sorted(base.glob("linux-image-*")) if base.is_dir() else []
         if ready:
             return Kernel(ready[-1])
-        apt = Apt()
+        apt = Apt(f"{OLD_RELEASE}-backports" if newer and codename() == OLD_RELEASE else "")
         package = apt.resolve(KERNEL_META)
         scratch = base / f"new-{package}"
         shutil.rmtree(scratch, ignore_errors=True)
@@ -135,7 +166,7 @@ def kernel():
         _run(["depmod", "-b", str(scratch), release],
              env={**os.environ, "PATH": os.environ.get("PATH", "") + ":/usr/sbin:/sbin"})
         image = (scratch / "boot" / f"vmlinuz-{release}").read_bytes()
-        cache.store(f"kernel/vmlinux-{release}", bzimage.payload(image))
+        cache.store(f"{folder}/vmlinux-{release}", bzimage.payload(image))
         scratch.rename(made)
         _prune(made)
         return Kernel(made)
