@@ -6,6 +6,8 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -109,6 +111,48 @@ static void region_limit_holds(void **state)
 	assert_int_equal(dma_region_count(), GMEM_REGIONS_MAX);
 	gmem_put(g);
 	assert_int_equal(dma_region_count(), 0);
+	close(fd);
+}
+
+/* Its file says that it has no bytes; its pages may be missing, which no DMA could bear. */
+static void a_device_s_memory_has_no_size(void **state)
+{
+	int fd = memory(4096);
+	struct gmem_desc d = { .gpa = 0, .uva = 0, .len = 2 * MIB, .fd = fd, .unsized = true };
+	struct gmem *g = gmem_create(), *next = NULL;
+
+	(void)state;
+	assert_int_equal(pwrite(fd, "ring", 4, 0), 4);
+	assert_int_equal(gmem_add(g, &d, &next, NULL), 0);
+	gmem_put(g);
+	assert_int_equal(dma_region_count(), 0);
+	assert_memory_equal(gmem_gpa_to_va(next, 0, 4), "ring", 4);
+	gmem_put(next);
+	close(fd);
+}
+
+/* A guest that names its ROM as the place for data hurts nobody. */
+static void what_is_only_readable_stays_as_it_is(void **state)
+{
+	int fd = memory(4096);
+	struct gmem_desc d = { .gpa = 0, .uva = 0, .len = 4096, .fd = -1, .readable = true };
+	struct gmem *g = gmem_create(), *next = NULL;
+	char path[64], back;
+
+	(void)state;
+	assert_int_equal(pwrite(fd, "rom", 3, 0), 3);
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	d.fd = open(path, O_RDONLY | O_CLOEXEC);
+	assert_true(d.fd >= 0);
+	assert_int_equal(gmem_add(g, &d, &next, NULL), 0);
+	gmem_put(g);
+	assert_int_equal(dma_region_count(), 0);
+	assert_memory_equal(gmem_gpa_to_va(next, 0, 3), "rom", 3);
+	*(char *)gmem_gpa_to_va(next, 0, 1) = 'R';
+	assert_int_equal(pread(fd, &back, 1, 0), 1);
+	assert_int_equal(back, 'r');
+	gmem_put(next);
+	close(d.fd);
 	close(fd);
 }
 
@@ -217,6 +261,8 @@ int main(void)
 		cmocka_unit_test(impossible_regions_are_refused),
 		cmocka_unit_test(pipes_and_closed_fds_are_refused),
 		cmocka_unit_test(region_limit_holds),
+		cmocka_unit_test(a_device_s_memory_has_no_size),
+		cmocka_unit_test(what_is_only_readable_stays_as_it_is),
 		cmocka_unit_test(odd_offsets_show_the_right_bytes),
 		cmocka_unit_test(tables_share_mappings),
 		cmocka_unit_test(translation_stops_at_borders),

@@ -49,7 +49,8 @@ static int gmem_check(const struct gmem *old, const struct gmem_desc *d, const s
 				  "memory region wraps: gpa %#llx uva %#llx offset %#llx len %#llx",
 				  (unsigned long long)d->gpa, (unsigned long long)d->uva,
 				  (unsigned long long)d->mmap_off, (unsigned long long)d->len);
-	if (!S_ISREG(st->st_mode) || d->mmap_off + d->len > (uint64_t)st->st_size)
+	if (!d->unsized &&
+	    (!S_ISREG(st->st_mode) || d->mmap_off + d->len > (uint64_t)st->st_size))
 		return errbuf_set(eb, -EINVAL,
 				  "memory region ends at %#llx, its file has %#llx bytes",
 				  (unsigned long long)(d->mmap_off + d->len),
@@ -77,6 +78,25 @@ static void gmem_unmap(struct gmem_map *m)
 	free(m);
 }
 
+/* What devices cannot be given, they are not. */
+static int gmem_map_dma(const struct gmem_desc *d, struct gmem_map *m, uint64_t start,
+			struct errbuf *eb)
+{
+	int err;
+
+	if (d->unsized || d->readable) {
+		m->dma_bytes = 0;
+		return 0;
+	}
+	err = dma_region_add(&(struct dma_region){
+		.va = m->dma_va,
+		.len = m->dma_bytes,
+		.fd = d->fd,
+		.fd_off = start + (uint64_t)((char *)m->dma_va - (char *)m->base),
+	});
+	return err ? errbuf_set(eb, err, "guest memory for DMA: %s", strerror(-err)) : 0;
+}
+
 /*
  * mmap wants an offset that is a multiple of the file's page size, the region may start anywhere:
  *   file  |....[offset ... offset+len)....|      map from the page below, our address is base +
@@ -95,7 +115,8 @@ static int gmem_map(const struct gmem_desc *d, uint64_t page, struct gmem_map **
 		return errbuf_set(eb, -ENOMEM, "out of memory");
 	m->refs = 1;
 	m->bytes = CC_ALIGN_UP(rest + d->len, page);
-	m->base = mmap(NULL, m->bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, d->fd,
+	m->base = mmap(NULL, m->bytes, PROT_READ | PROT_WRITE,
+		       (d->readable ? MAP_PRIVATE : MAP_SHARED) | MAP_NORESERVE, d->fd,
 		       (off_t)start);
 	if (m->base == MAP_FAILED) {
 		err = errbuf_set(eb, -errno, "mmap of %#llx bytes of guest memory: %s",
@@ -114,16 +135,11 @@ static int gmem_map(const struct gmem_desc *d, uint64_t page, struct gmem_map **
 	va = (uintptr_t)m->base + rest;
 	m->dma_va = (void *)CC_ALIGN_DOWN(va, GMEM_PAGE_BYTES);
 	m->dma_bytes = CC_ALIGN_UP(va + d->len, GMEM_PAGE_BYTES) - (uintptr_t)m->dma_va;
-	err = dma_region_add(&(struct dma_region){
-		.va = m->dma_va,
-		.len = m->dma_bytes,
-		.fd = d->fd,
-		.fd_off = start + (uint64_t)((char *)m->dma_va - (char *)m->base),
-	});
+	err = gmem_map_dma(d, m, start, eb);
 	if (err) {
 		m->dma_bytes = 0;
 		gmem_unmap(m);
-		return errbuf_set(eb, err, "guest memory for DMA: %s", strerror(-err));
+		return err;
 	}
 	*ret_map = m;
 	*ret_va = (char *)va;

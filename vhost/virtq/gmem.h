@@ -41,6 +41,8 @@ struct gmem_desc {
 	uint64_t gpa, uva, len, mmap_off;
 	int fd;
 	struct sigbus_owner *owner; /* told when the file shrinks later; NULL: nobody */
+	bool unsized;  /* a device's memory: the file tells no size, and pages come and go, so no DMA */
+	bool readable; /* no more than that: what we write there, nobody else sees; no DMA */
 };
 
 /* An empty table with one reference. NULL: out of memory. */
