@@ -169,6 +169,40 @@ static void chains_go_round(void **state)
 	queue_destroy();
 }
 
+static void on_call(void *arg)
+{
+	++*(unsigned *)arg;
+}
+
+static void a_transport_may_call_otherwise(void **state)
+{
+	unsigned calls = 0;
+	struct vdev_queue *fd_queue;
+
+	(void)state;
+	queue_create(false, REACTOR_ADAPTIVE);
+	fd_queue = q;
+	ring.conf.call = on_call;
+	ring.conf.call_arg = &calls;
+	assert_int_equal(vdev_queue_create(&dev, r, r, &ring.conf, &q, NULL), 0);
+	vdev_queue_destroy(fd_queue);
+	vdev_queue_start(q);
+	turns(1);
+	at_once = true;
+	chains_add(3);
+	turns(1);
+	assert_int_equal(chains_get(), 3);
+	assert_int_equal(calls, 1);
+	assert_int_equal(q->vq.cnt.calls, 1);
+	vqd_call_disable(&ring.vqd);
+	chains_add(1);
+	turns(1);
+	assert_int_equal(chains_get(), 1);
+	assert_int_equal(calls, 1);
+	queue_stop();
+	queue_destroy();
+}
+
 static void an_answer_inside_process_is_published_in_the_same_turn(void **state)
 {
 	(void)state;
@@ -559,6 +593,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(chains_go_round),
+		cmocka_unit_test(a_transport_may_call_otherwise),
 		cmocka_unit_test(an_answer_inside_process_is_published_in_the_same_turn),
 		cmocka_unit_test(one_poll_takes_a_bounded_number),
 		cmocka_unit_test(a_ring_that_goes_on_is_called_for_once),

@@ -3,6 +3,7 @@
 #include "vhost/virtq/vq.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,6 +14,8 @@
 #include "core/base/linemem.h"
 #include "core/stall.h"
 #include "vhost/virtq/vq_priv.h"
+
+#define VQ_CALLED_OTHERWISE INT_MAX /* no fd, and not "none": the layouts only ask whether it is negative */
 
 /* Where no region was hit yet: nothing is inside. */
 static const struct gmem_region vq_nowhere;
@@ -98,7 +101,9 @@ int vq_init(struct vq *vq, const struct vq_conf *conf, void *slots, uint32_t slo
 	vq->event_idx = conf->features & VIRTIO_BIT(VIRTIO_F_EVENT_IDX);
 	vq->in_order = conf->features & VIRTIO_BIT(VIRTIO_F_IN_ORDER);
 	vq->indirect_ok = conf->features & VIRTIO_BIT(VIRTIO_F_INDIRECT_DESC);
-	vq->call_fd = conf->call_fd;
+	vq->call_fd = conf->call ? VQ_CALLED_OTHERWISE : conf->call_fd;
+	vq->call = conf->call;
+	vq->call_arg = conf->call_arg;
 	vq->kick_fd = conf->kick_fd;
 	vq->held_up = conf->held_up;
 	vq->inflight = conf->inflight;
@@ -231,6 +236,10 @@ void vq_call(struct vq *vq)
 	if (vq->held_up && __atomic_load_n(vq->held_up, __ATOMIC_RELAXED))
 		return;
 	vq->cnt.calls++;
+	if (vq->call) {
+		vq->call(vq->call_arg);
+		return;
+	}
 	/* EAGAIN: the counter is full, so the driver has been called; anything else is the
 	 * front-end's loss. EINTR: it has cleared O_NONBLOCK, and lets us wait. */
 	if (stall_write(vq->call_fd, &one, sizeof(one)) >= 0 || errno != EINTR)

@@ -56,6 +56,8 @@ struct vq_conf {
 	uint16_t used_idx;   /* packed; split: the ring's own index counts */
 	bool avail_wrap, used_wrap; /* packed */
 	int kick_fd, call_fd; /* -1: none (poll / never interrupt). Owned by the transport */
+	void (*call)(void *arg); /* instead of call_fd, for a transport that calls otherwise; on the reactor */
+	void *call_arg;
 	bool *held_up; /* atomic; of the front-end, shared by its queues: a notification fd of its makes us wait, and
 			  is written no more. NULL: nobody wants to know */
 	struct gmem *gmem;    /* referenced by the transport while the queue runs */
@@ -128,6 +130,8 @@ struct vq {
 	uint64_t log_used_gpa;
 	struct vq_counters cnt;
 	uint16_t *tables; /* what batch, resume, order, vqi_* live in */
+	void (*call)(void *arg); /* not NULL: instead of call_fd, which is not -1 then */
+	void *call_arg;
 	uint16_t index;
 	char why[96]; /* broken: the reason */
 };
