@@ -60,6 +60,7 @@ void config_fini(struct config *c)
 	free(c->exports);
 	free(c->disks);
 	free(c->groups);
+	free(c->vduses);
 	config_init(c);
 }
 
@@ -79,8 +80,7 @@ void config_export_init(struct config_export *e)
 	};
 }
 
-/* Names appear in file names, log lines and shells: no surprises in them. */
-static int check_name(const char *where, const char *key, const char *name, struct errbuf *eb)
+int config_name_check(const char *where, const char *key, const char *name, struct errbuf *eb)
 {
 	char full[JREAD_WHERE_MAX];
 
@@ -108,7 +108,7 @@ static int check_limits(const char *where, const struct qos_limits *lim, struct 
 int config_disk_check(const struct config_disk *d, struct errbuf *eb)
 {
 	char full[JREAD_WHERE_MAX];
-	int err = check_name(d->where, "name", d->name, eb);
+	int err = config_name_check(d->where, "name", d->name, eb);
 
 	if (err)
 		return err;
@@ -121,7 +121,7 @@ int config_disk_check(const struct config_disk *d, struct errbuf *eb)
 int config_group_check(const struct config_group *g, struct errbuf *eb)
 {
 	char full[JREAD_WHERE_MAX];
-	int err = check_name(g->where, "name", g->name, eb);
+	int err = config_name_check(g->where, "name", g->name, eb);
 
 	if (err)
 		return err;
@@ -144,7 +144,7 @@ int config_export_check(const struct config_export *e, struct errbuf *eb)
 		return errbuf_set(eb, -EINVAL, "%s: no export type \"%s\" (known: vhost-user-blk)",
 				  jread_join(e->where, "type", full), e->type);
 	if (e->name[0])
-		return check_name(e->where, "name", e->name, eb);
+		return config_name_check(e->where, "name", e->name, eb);
 	return 0;
 }
 
@@ -164,6 +164,11 @@ static const struct config_disk *find_disk(const struct config *c, const char *n
 			return &c->disks[i];
 	}
 	return NULL;
+}
+
+bool config_has_disk(const struct config *c, const char *name)
+{
+	return find_disk(c, name) != NULL;
 }
 
 int config_add_disk(struct config *c, const struct config_disk *d, struct errbuf *eb)
@@ -294,7 +299,7 @@ int config_finish(struct config *c, struct errbuf *eb)
 		if (!e->name[0])
 			memcpy(e->name, name, sizeof(name));
 	}
-	return 0;
+	return config_vduses_finish(c, eb);
 }
 
 /*
@@ -303,7 +308,7 @@ int config_finish(struct config *c, struct errbuf *eb)
 
 /* The top level as it stands in the file, before the values are taken over. */
 struct file_top {
-	struct json_object *reactors, *rpc, *groups, *disks, *exports;
+	struct json_object *reactors, *rpc, *groups, *disks, *exports, *vduse;
 	char log_level[16];
 	unsigned lock_wait_ms;
 };
@@ -316,6 +321,7 @@ static const struct jread_field top_fields[] = {
 	JREAD_ROW_VALUE(struct file_top, groups, "groups"),
 	JREAD_ROW_VALUE(struct file_top, disks, "disks"),
 	JREAD_ROW_VALUE(struct file_top, exports, "exports"),
+	JREAD_ROW_VALUE(struct file_top, vduse, "vduse"),
 };
 
 struct file_reactors {
@@ -419,6 +425,18 @@ static int parse_export(struct config *c, const char *where, struct json_object 
 	return err ? err : config_add_export(c, &e, eb);
 }
 
+static int parse_vduse(struct config *c, const char *where, struct json_object *obj,
+		       struct errbuf *eb)
+{
+	struct config_vduse v;
+	int err;
+
+	config_vduse_init(&v);
+	snprintf(v.where, sizeof(v.where), "%s", where);
+	err = jread_object(obj, where, config_vduse_fields, CONFIG_VDUSE_NFIELDS, &v, eb);
+	return err ? err : config_add_vduse(c, &v, eb);
+}
+
 static int parse_top(struct config *c, const char *where, struct json_object *obj,
 		     struct errbuf *eb)
 {
@@ -445,6 +463,8 @@ static int parse_top(struct config *c, const char *where, struct json_object *ob
 		err = parse_array(c, where, "disks", top.disks, parse_disk, eb);
 	if (!err && top.exports)
 		err = parse_array(c, where, "exports", top.exports, parse_export, eb);
+	if (!err && top.vduse)
+		err = parse_array(c, where, "vduse", top.vduse, parse_vduse, eb);
 	return err;
 }
 

@@ -19,12 +19,14 @@ struct json_object;
 #define CONFIG_DISKS_MAX      1024
 #define CONFIG_EXPORTS_MAX    1024
 #define CONFIG_GROUPS_MAX     1024
+#define CONFIG_VDUSES_MAX     1024
 #define CONFIG_FILE_BYTES_MAX (4 * 1024 * 1024) /* some hundred bytes for each disk and export */
 #define CONFIG_DEPTH_MAX      8		       /* nesting; the format has three levels */
 #define CONFIG_SOCKET_MAX     108	       /* sun_path */
 #define CONFIG_SERIAL_MAX     21	       /* virtio-blk GET_ID: 20 bytes */
 #define CONFIG_CPUS_DEFAULT   4	 /* data reactors when nobody says how many; an idle one costs a sleeping thread */
 #define CONFIG_QUEUES_DEFAULT 64 /* offered per export; a queue costs memory only once it is used */
+#define CONFIG_VDUSE_QUEUES_DEFAULT 16 /* the kernel makes something of each; its driver uses one per CPU at most */
 #define CONFIG_LOCK_WAIT_MS   5000 /* the kernel may still be finishing I/O of a killed predecessor */
 #define CONFIG_LOCK_WAIT_MS_MAX 600000
 #define CONFIG_IDLE_US_MAX	(REACTOR_IDLE_LIMIT_NS / MONO_NS_PER_US)
@@ -60,6 +62,19 @@ struct config_export {
 	char where[JREAD_WHERE_MAX];
 };
 
+/* A disk as a vDPA device of the host's kernel. */
+struct config_vduse {
+	char name[BDEV_NAME_MAX]; /* of /dev/vduse/NAME; empty: the disk's */
+	char disk[BDEV_NAME_MAX];
+	bool read_only;
+	bool packed;
+	bool write_cache;
+	unsigned queues;
+	char serial[CONFIG_SERIAL_MAX]; /* empty: the disk's */
+	char cpus[256]; /* as an export's */
+	char where[JREAD_WHERE_MAX];
+};
+
 struct config {
 	char path[4096]; /* of the file it came from; save-config writes there. Empty: none */
 	char cpus[256];	 /* "0-3,8"; empty: the first CONFIG_CPUS_DEFAULT that are allowed */
@@ -73,7 +88,8 @@ struct config {
 	struct config_disk *disks;
 	struct config_export *exports;
 	struct config_group *groups;
-	unsigned ndisks, nexports, ngroups;
+	struct config_vduse *vduses;
+	unsigned ndisks, nexports, ngroups, nvduses;
 };
 
 void config_init(struct config *c);
@@ -86,6 +102,17 @@ void config_export_init(struct config_export *e);
 int config_add_disk(struct config *c, const struct config_disk *d, struct errbuf *eb);
 int config_add_export(struct config *c, const struct config_export *e, struct errbuf *eb);
 int config_add_group(struct config *c, const struct config_group *g, struct errbuf *eb);
+
+/* VDUSE devices, config_vduse.c. */
+void config_vduse_init(struct config_vduse *v);
+int config_vduse_check(const struct config_vduse *v, struct errbuf *eb);
+int config_add_vduse(struct config *c, const struct config_vduse *v, struct errbuf *eb);
+/* Of config_finish(): there is a disk for each, and a name. */
+int config_vduses_finish(struct config *c, struct errbuf *eb);
+
+/* Names appear in file names, log lines and shells: no surprises in them. @key of @where, in errors. */
+int config_name_check(const char *where, const char *key, const char *name, struct errbuf *eb);
+bool config_has_disk(const struct config *c, const char *name);
 
 /* The text of a file called @name (for errors) into @c. 0, or -EINVAL with "NAME: key: reason". Pure. */
 int config_parse(struct config *c, const char *name, const char *text, size_t len,
@@ -115,8 +142,10 @@ int config_save(const char *path, struct json_object *json, struct errbuf *eb);
 #define CONFIG_DISK_NFIELDS   (3 + CONFIG_QOS_NROWS)
 #define CONFIG_EXPORT_NFIELDS 11
 #define CONFIG_GROUP_NFIELDS  (1 + CONFIG_LIMITS_NROWS)
+#define CONFIG_VDUSE_NFIELDS  8
 extern const struct jread_field config_disk_fields[CONFIG_DISK_NFIELDS];
 extern const struct jread_field config_export_fields[CONFIG_EXPORT_NFIELDS];
 extern const struct jread_field config_group_fields[CONFIG_GROUP_NFIELDS];
+extern const struct jread_field config_vduse_fields[CONFIG_VDUSE_NFIELDS];
 
 #endif

@@ -97,6 +97,35 @@ static struct json_object *build_export(const struct config_export *e)
 	return obj;
 }
 
+static struct json_object *build_vduse(const struct config_vduse *v)
+{
+	struct json_object *obj = json_object_new_object();
+
+	json_object_object_add(obj, "name", json_object_new_string(v->name));
+	json_object_object_add(obj, "disk", json_object_new_string(v->disk));
+	json_object_object_add(obj, "read_only", json_object_new_boolean(v->read_only));
+	json_object_object_add(obj, "queues", json_object_new_int((int)v->queues));
+	json_object_object_add(obj, "packed", json_object_new_boolean(v->packed));
+	json_object_object_add(obj, "write_cache", json_object_new_boolean(v->write_cache));
+	if (v->serial[0])
+		json_object_object_add(obj, "serial", json_object_new_string(v->serial));
+	if (v->cpus[0])
+		json_object_object_add(obj, "cpus", json_object_new_string(v->cpus));
+	return obj;
+}
+
+static void add_vduses(const struct config *c, struct json_object *top)
+{
+	struct json_object *arr;
+
+	if (!c->nvduses)
+		return;
+	arr = json_object_new_array();
+	for (unsigned i = 0; i < c->nvduses; i++)
+		json_object_array_add(arr, build_vduse(&c->vduses[i]));
+	json_object_object_add(top, "vduse", arr);
+}
+
 struct json_object *config_build(const struct config *c)
 {
 	struct json_object *top = json_object_new_object();
@@ -128,6 +157,7 @@ struct json_object *config_build(const struct config *c)
 			json_object_array_add(exports, build_export(&c->exports[i]));
 	}
 	json_object_object_add(top, "exports", exports);
+	add_vduses(c, top);
 	return top;
 }
 

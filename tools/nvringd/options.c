@@ -17,6 +17,7 @@ enum {
 	OPT_DISK = 0x100,
 	OPT_DISK_RO,
 	OPT_EXPORT,
+	OPT_VDUSE,
 	OPT_CONFIG,
 	OPT_RPC,
 	OPT_NO_RPC,
@@ -38,6 +39,7 @@ static const struct option long_options[] = {
 	{ "disk", required_argument, NULL, OPT_DISK },
 	{ "disk-ro", required_argument, NULL, OPT_DISK_RO },
 	{ "vhost-user-blk", required_argument, NULL, OPT_EXPORT },
+	{ "vduse", required_argument, NULL, OPT_VDUSE },
 	{ "config", required_argument, NULL, OPT_CONFIG },
 	{ "rpc", required_argument, NULL, OPT_RPC },
 	{ "no-rpc", no_argument, NULL, OPT_NO_RPC },
@@ -60,6 +62,7 @@ static const struct option long_options[] = {
 
 static const char help_text[] =
 	"Usage: nvringd --disk NAME=URI... --vhost-user-blk NAME=SOCKET[,OPTION...]...\n"
+	"       nvringd --disk NAME=URI... --vduse NAME[=DEVICE][,OPTION...]...\n"
 	"       nvringd --config FILE.json\n"
 	"       nvringd --blk-file=PATH (--socket-path=SOCKET | --fd=N) [--read-only]\n"
 	"\n"
@@ -83,6 +86,12 @@ static const char help_text[] =
 	"                              cpus=LIST    queues run on these CPUs only, of\n"
 	"                                           of --cpus\n"
 	"                            a comma in SOCKET, TEXT, LIST is written twice\n"
+	"  --vduse NAME[=DEVICE][,OPTION...]\n"
+	"                            make disk NAME the vDPA device /dev/vduse/DEVICE of\n"
+	"                            this host's kernel (default: NAME), for 'nvring vduse\n"
+	"                            attach' or 'vdpa dev add'; options: ro, queues=N\n"
+	"                            (default 16), serial=TEXT, no-packed, write-through,\n"
+	"                            cpus=LIST, as above\n"
 	"  --config FILE             read disks, exports and settings from FILE; see\n"
 	"                            nvringd.conf(5). Other options come on top of it\n"
 	"\n"
@@ -238,6 +247,57 @@ static int add_export(struct config *c, const char *arg, struct errbuf *eb)
 	return err ? err : config_add_export(c, &e, eb);
 }
 
+static int vduse_option(struct config_vduse *v, const char *part, struct errbuf *eb)
+{
+	const char *value = strchr(part, '=');
+	char what[JREAD_WHERE_MAX];
+
+	jread_join(v->where, part, what);
+	if (strcmp(part, "ro") == 0) {
+		v->read_only = true;
+		return 0;
+	}
+	if (strcmp(part, "no-packed") == 0) {
+		v->packed = false;
+		return 0;
+	}
+	if (strcmp(part, "write-through") == 0) {
+		v->write_cache = false;
+		return 0;
+	}
+	if (value && strncmp(part, "queues=", 7) == 0)
+		return parse_number(what, value + 1, 1, VDEV_QUEUES_MAX, &v->queues, eb);
+	if (value && strncmp(part, "serial=", 7) == 0)
+		return copy_text(what, value + 1, v->serial, sizeof(v->serial), eb);
+	if (value && strncmp(part, "cpus=", 5) == 0)
+		return copy_text(what, value + 1, v->cpus, sizeof(v->cpus), eb);
+	return errbuf_set(eb, -EINVAL,
+			  "%s: unknown option (known: ro, queues=N, serial=TEXT, no-packed, "
+			  "write-through, cpus=LIST)",
+			  what);
+}
+
+static int add_vduse(struct config *c, const char *arg, struct errbuf *eb)
+{
+	struct config_vduse v;
+	char part[512], *eq;
+	const char *s = arg;
+	int err;
+
+	config_vduse_init(&v);
+	snprintf(v.where, sizeof(v.where), "--vduse %.150s:", arg);
+	commalist_next(&s, part, sizeof(part));
+	eq = strchr(part, '=');
+	if (eq)
+		*eq = '\0';
+	err = copy_text(v.where, part, v.disk, sizeof(v.disk), eb);
+	if (!err && eq)
+		err = copy_text(v.where, eq + 1, v.name, sizeof(v.name), eb);
+	while (!err && commalist_next(&s, part, sizeof(part)))
+		err = vduse_option(&v, part, eb);
+	return err ? err : config_add_vduse(c, &v, eb);
+}
+
 static int add_single(struct config *c, const struct single *one, struct errbuf *eb)
 {
 	struct config_export e;
@@ -301,6 +361,8 @@ static int take_option(struct config *c, struct single *one, int opt, char *arg,
 		return add_disk(c, "--disk-ro", arg, eb);
 	case OPT_EXPORT:
 		return add_export(c, arg, eb);
+	case OPT_VDUSE:
+		return add_vduse(c, arg, eb);
 	case OPT_RPC:
 		c->rpc_on = true;
 		return copy_text("--rpc", arg, c->rpc, sizeof(c->rpc), eb);

@@ -194,7 +194,7 @@ static struct json_object *region_json(const struct vu_region_info *r)
 	return obj;
 }
 
-static struct json_object *session_json(const struct vu_session_info *s)
+struct json_object *rpc_session_json(const struct vu_session_info *s)
 {
 	struct json_object *obj = json_object_new_object();
 	struct json_object *queues = json_object_new_array(), *regions = json_object_new_array();
@@ -264,7 +264,7 @@ static struct json_object *export_json(const struct wiring_export *e)
 	json_object_object_add(obj, "connections", rpc_number(info.connections));
 	json_object_object_add(obj, "ending", json_object_new_boolean(e->ending));
 	if (info.connected)
-		json_object_array_add(sessions, session_json(&info));
+		json_object_array_add(sessions, rpc_session_json(&info));
 	json_object_object_add(obj, "sessions", sessions);
 	vu_session_info_fini(&info);
 	return obj;

@@ -31,6 +31,7 @@ static const struct rpc_group *const groups[] = {
 	&rpc_qos_group,
 	&rpc_stats_group,
 	&rpc_export_group,
+	&rpc_vduse_group,
 	&rpc_nvme_group,
 	&rpc_where_group,
 };

@@ -11,6 +11,7 @@
 struct json_object;
 struct rpc_call;
 struct rpc_method;
+struct vu_session_info;
 struct wiring_disk;
 
 /* NULL: no such. */
@@ -36,13 +37,16 @@ struct rpc_group {
 	unsigned n;
 };
 extern const struct rpc_group rpc_disk_group, rpc_stats_group, rpc_export_group, rpc_nvme_group,
-	rpc_qos_group, rpc_where_group, rpc_framework_group;
+	rpc_qos_group, rpc_where_group, rpc_vduse_group, rpc_framework_group;
 
 /* The disk, or NULL after the call has been answered with an error. */
 struct wiring_disk *rpc_disk_or_fail(struct rpc_call *call, const char *name);
 
 /* What is in force for an open disk, and what it did, into its JSON. */
 void rpc_qos_add(struct json_object *obj, const struct wiring_disk *d);
+
+/* Features, memory and queues of whoever drives a device. */
+struct json_object *rpc_session_json(const struct vu_session_info *s);
 
 /* wiring_done_fn: @arg is the call; the answer is true, or the error as JSONRPC_STATE. */
 void rpc_done_true(void *arg, int err, const char *why);

@@ -123,7 +123,17 @@ static int create_exports(struct wiring *w, const struct config *c, struct errbu
 	return err;
 }
 
-static int listen_rpc(struct wiring *w, struct errbuf *eb)
+static int create_vduses(struct wiring *w, const struct config *c, struct errbuf *eb)
+{
+	int err = 0;
+
+	for (unsigned i = 0; i < c->nvduses && !err; i++)
+		err = wiring_vduse_create(w, &c->vduses[i], eb);
+	return err;
+}
+
+/* Known before anything stands beside the socket. */
+static int name_rpc(struct wiring *w, struct errbuf *eb)
 {
 	if (!w->conf.rpc_on)
 		return 0;
@@ -132,7 +142,12 @@ static int listen_rpc(struct wiring *w, struct errbuf *eb)
 	else if (rundir_rpc_path(w->rpc_path, sizeof(w->rpc_path)))
 		return errbuf_set(eb, -EINVAL,
 				  "XDG_RUNTIME_DIR is not set: give --rpc SOCKET or --no-rpc");
-	return rpc_server_create(w, w->rpc_path, &w->rpc, eb);
+	return 0;
+}
+
+static int listen_rpc(struct wiring *w, struct errbuf *eb)
+{
+	return w->conf.rpc_on ? rpc_server_create(w, w->rpc_path, &w->rpc, eb) : 0;
 }
 
 static void take_scalars(struct config *to, const struct config *from)
@@ -141,9 +156,11 @@ static void take_scalars(struct config *to, const struct config *from)
 	to->disks = NULL;
 	to->exports = NULL;
 	to->groups = NULL;
+	to->vduses = NULL;
 	to->ndisks = 0;
 	to->nexports = 0;
 	to->ngroups = 0;
+	to->nvduses = 0;
 }
 
 int wiring_start(struct wiring *w, const struct config *c, struct errbuf *eb)
@@ -155,8 +172,11 @@ int wiring_start(struct wiring *w, const struct config *c, struct errbuf *eb)
 	list_init(&w->disks);
 	list_init(&w->exports);
 	list_init(&w->groups);
+	list_init(&w->vduses);
 
-	err = create_reactors(w, eb);
+	err = name_rpc(w, eb);
+	if (!err)
+		err = create_reactors(w, eb);
 	if (!err)
 		err = wiring_balance_create(w, eb);
 	if (!err)
@@ -170,6 +190,8 @@ int wiring_start(struct wiring *w, const struct config *c, struct errbuf *eb)
 		err = create_exports(w, c, eb);
 	if (!err)
 		err = listen_rpc(w, eb);
+	if (!err)
+		err = create_vduses(w, c, eb); /* their logs lie in the control socket's folder */
 	return err;
 }
 
@@ -212,7 +234,8 @@ void wiring_stop(struct wiring *w)
 static bool take_apart(struct wiring *w)
 {
 	wiring_exports_end(w);
-	if (!list_is_empty(&w->exports) || w->busy)
+	wiring_vduses_end(w);
+	if (!list_is_empty(&w->exports) || !list_is_empty(&w->vduses) || w->busy)
 		return false;
 	wiring_disks_close(w);
 	if (!list_is_empty(&w->disks))
@@ -277,6 +300,19 @@ struct wiring_export *wiring_find_export(struct wiring *w, const char *name)
 	return NULL;
 }
 
+struct wiring_vduse *wiring_find_vduse(struct wiring *w, const char *name)
+{
+	struct list *pos;
+
+	list_for_each(pos, &w->vduses) {
+		struct wiring_vduse *v = list_entry(pos, struct wiring_vduse, link);
+
+		if (strcmp(v->conf.name, name) == 0)
+			return v;
+	}
+	return NULL;
+}
+
 unsigned wiring_disk_exports(const struct wiring_disk *d)
 {
 	struct list *pos;
@@ -284,6 +320,8 @@ unsigned wiring_disk_exports(const struct wiring_disk *d)
 
 	list_for_each(pos, &d->w->exports)
 		n += list_entry(pos, struct wiring_export, link)->disk == d;
+	list_for_each(pos, &d->w->vduses)
+		n += list_entry(pos, struct wiring_vduse, link)->disk == d;
 	return n;
 }
 
@@ -325,6 +363,12 @@ int wiring_get_config(struct wiring *w, struct config *ret)
 
 		if (!err && !e->ending)
 			err = config_add_export(ret, &e->conf, NULL);
+	}
+	list_for_each(pos, &w->vduses) {
+		struct wiring_vduse *v = list_entry(pos, struct wiring_vduse, link);
+
+		if (!err && !v->ending)
+			err = config_add_vduse(ret, &v->conf, NULL);
 	}
 	if (err)
 		config_fini(ret);

@@ -21,6 +21,7 @@
 
 struct rpc_server;
 struct vblk;
+struct vduse;
 struct vu_server;
 struct wiring;
 struct wiring_balance;
@@ -76,6 +77,20 @@ struct wiring_export {
 	void *done_arg;
 };
 
+/* A device for the kernel's vDPA bus. */
+struct wiring_vduse {
+	struct list link;
+	struct wiring *w;
+	struct config_vduse conf;
+	struct wiring_disk *disk;
+	struct vblk *dev;
+	struct vduse *door;
+	struct place_set may, near;
+	bool ending;
+	wiring_done_fn done;
+	void *done_arg;
+};
+
 struct wiring {
 	struct config conf; /* scalars only; disks, exports and groups are the lists below */
 	struct reactor *control;
@@ -83,8 +98,8 @@ struct wiring {
 	unsigned nreactors;
 	int nodes[REACTOR_MAX]; /* NUMA, of their CPUs */
 	unsigned nstarted; /* reactors with a running thread */
-	struct list disks, exports, groups;
-	unsigned ndisks, nexports, ngroups;
+	struct list disks, exports, groups, vduses;
+	unsigned ndisks, nexports, ngroups, nvduses;
 	unsigned busy; /* workers, freezes, groups under way that come back here */
 	struct wiring_balance *balance;
 	struct rpc_server *rpc;
@@ -109,6 +124,8 @@ void wiring_fini(struct wiring *w);
 /* By name; NULL: no such. */
 struct wiring_disk *wiring_find_disk(struct wiring *w, const char *name);
 struct wiring_export *wiring_find_export(struct wiring *w, const char *name);
+struct wiring_vduse *wiring_find_vduse(struct wiring *w, const char *name);
+/* How many exports and VDUSE devices are on it. */
 unsigned wiring_disk_exports(const struct wiring_disk *d);
 
 /* What could be loaded to come here again. The caller's to config_fini(). 0 or -ENOMEM. */
@@ -175,6 +192,24 @@ int wiring_export_move(struct wiring_export *e, unsigned index, unsigned to, wir
 /* The CPUs of @set as a list. Returns @buf. */
 const char *wiring_cpus_format(const struct wiring *w, const struct place_set *set, char *buf,
 			       size_t len);
+
+/* Which reactors the CPUs of the list @cpus are; "": all. 0 or -EINVAL with eb. */
+int wiring_cpus_choose(const struct wiring *w, const char *cpus, struct place_set *ret,
+		       struct errbuf *eb);
+/* Those of @may into @ret (REACTOR_MAX), those of @near first. Returns how many. */
+unsigned wiring_reactors_sort(const struct wiring *w, const struct place_set *may,
+			      const struct place_set *near, struct reactor **ret);
+
+/*
+ * VDUSE devices, wiring_vduse.c
+ */
+
+/* 0 or -errno with eb; nothing is left behind. */
+int wiring_vduse_create(struct wiring *w, const struct config_vduse *conf, struct errbuf *eb);
+/* -EBUSY while it is on the vDPA bus, or ends already. */
+void wiring_vduse_delete(struct wiring_vduse *v, wiring_done_fn done, void *arg);
+/* All of them; those that are on the vDPA bus stay there, for the next nvringd. */
+void wiring_vduses_end(struct wiring *w);
 
 /* Something has gone: go on taking apart, when that is what we do. */
 void wiring_step(struct wiring *w);

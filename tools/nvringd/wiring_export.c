@@ -30,9 +30,8 @@ static bool is_online(size_t cpu)
 	return cpulist_parse(text, &set, &eb) || CPU_ISSET(cpu, &set); /* unknown: it is not that */
 }
 
-/* Which reactors the CPUs of @conf are. */
-static int choose_reactors(const struct wiring *w, const char *cpus, struct place_set *ret,
-			   struct errbuf *eb)
+int wiring_cpus_choose(const struct wiring *w, const char *cpus, struct place_set *ret,
+		       struct errbuf *eb)
 {
 	struct place_set all = { { 0 } }, may = { { 0 } };
 	char have[256];
@@ -85,18 +84,17 @@ static void inherited_ended(void *arg)
 	wiring_stop(e->w);
 }
 
-/* Sorts the reactors that it may use into @ret, the near ones first. Returns how many. */
-static unsigned sort_reactors(const struct wiring_export *e, struct reactor **ret)
+unsigned wiring_reactors_sort(const struct wiring *w, const struct place_set *may,
+			      const struct place_set *near, struct reactor **ret)
 {
-	const struct wiring *w = e->w;
 	unsigned n = 0;
 
 	for (unsigned i = 0; i < w->nreactors; i++) {
-		if (place_set_has(&e->near, i))
+		if (place_set_has(near, i))
 			ret[n++] = w->reactors[i];
 	}
 	for (unsigned i = 0; i < w->nreactors; i++) {
-		if (place_set_has(&e->may, i) && !place_set_has(&e->near, i))
+		if (place_set_has(may, i) && !place_set_has(near, i))
 			ret[n++] = w->reactors[i];
 	}
 	return n;
@@ -113,7 +111,7 @@ static int create_server(struct wiring_export *e, struct errbuf *eb)
 		.dev = vblk_vdev(e->dev),
 		.control = e->w->control,
 		.reactors = reactors,
-		.nreactors = sort_reactors(e, reactors),
+		.nreactors = wiring_reactors_sort(e->w, &e->may, &e->near, reactors),
 		.nnear = place_set_count(&e->near),
 		.no_packed = !e->conf.packed,
 		.on_end = inherited_ended,
@@ -149,7 +147,7 @@ int wiring_export_create(struct wiring *w, const struct config_export *conf, str
 	e->w = w;
 	e->conf = *conf;
 	e->disk = disk;
-	err = choose_reactors(w, conf->cpus, &e->may, &why);
+	err = wiring_cpus_choose(w, conf->cpus, &e->may, &why);
 	if (err)
 		key = "cpus";
 	e->near = place_near(&e->may, w->nodes, w->nreactors, disk->bdev->numa_node);
@@ -201,7 +199,7 @@ int wiring_export_move(struct wiring_export *e, unsigned index, unsigned to, wir
 	if (e->disk->frozen) /* its I/O would have to end first */
 		return errbuf_set(eb, -EBUSY, "%s: disk %s is frozen: thaw it first", e->conf.name,
 				  e->disk->bdev->name);
-	(void)sort_reactors(e, reactors);
+	(void)wiring_reactors_sort(w, &e->may, &e->near, reactors);
 	while (reactors[at] != w->reactors[to])
 		at++;
 	return vu_server_move_queue(e->server, index, at, done, arg, eb);
