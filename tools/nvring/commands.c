@@ -74,6 +74,22 @@ const struct cli_command cli_commands[] = {
 	  "What it has in flight ends first; no I/O is lost, done twice or reordered. Until the\n"
 	  "front-end connects again. See 'export show' (queues) and 'reactor list'.\n",
 	  .fn = cli_vhost_move },
+	{ "vduse list", NULL, "disks that are devices of this host's kernel", .fn = cli_vduse_list },
+	{ "vduse attach", "DISK", "make a disk a vDPA device of this host's kernel: /dev/vdX",
+	  "Prints the node. As root; the kernel needs vduse, and virtio_vdpa for /dev/vdX or vhost_vdpa\n"
+	  "for /dev/vhost-vdpa-N. A device that nvringd has made (--vduse) is taken as it is.\n"
+	  "Example: nvring vduse attach vol0 --queues 4\n",
+	  { { "name", "TEXT", "name on the vDPA bus (default: the disk's)" },
+	    { "read-only", NULL, "nobody can write" },
+	    { "queues", "N", "queues offered (default 16)" },
+	    { "serial", "TEXT", "serial number that is shown" },
+	    { "cpus", "LIST", "run its queues on these CPUs only, such as 0-3,8" },
+	    { "no-packed", NULL, "do not offer packed rings" },
+	    { "write-through", NULL, "every write is on the disk when it ends" } },
+	  .fn = cli_vduse_attach },
+	{ "vduse detach", "NAME", "take it off the vDPA bus; I/O in flight ends first", NULL,
+	  { { "force", NULL, "also while it is mounted or used otherwise" } },
+	  .fn = cli_vduse_detach },
 	{ "reactor list", NULL, "the data threads and what they do", .fn = cli_reactor_list },
 	{ "reactor idle", "MIN MAX [ID]", "for how long an idle queue is polled, in microseconds",
 	  "In mode adaptive each queue has a window between MIN and MAX, which grows while polling\n"
