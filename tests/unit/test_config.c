@@ -28,7 +28,7 @@ static const struct bad_case {
 	{ "[]", "c.json: must be an object" },
 	{ "null", "c.json: must be an object" },
 	{ "{\"dsks\": []}",
-	  "c.json: dsks: unknown key (known: reactors, rpc, log_level, lock_wait_ms, groups, disks, exports)" },
+	  "c.json: dsks: unknown key (known: reactors, rpc, log_level, lock_wait_ms, groups, disks, exports, vduse)" },
 	{ "{\"disks\": {}}", "c.json: disks: must be an array" },
 	{ "{\"disks\": [7]}", "c.json: disks[0]: must be an object" },
 	{ "{\"disks\": [{}]}", "c.json: disks[0].name: missing" },
@@ -81,6 +81,23 @@ static const struct bad_case {
 	{ "{\"disks\": [" DISK "], \"exports\": [" EXPORT ", " EXPORT "]}",
 	  "c.json: exports[1].socket: another export has the socket /tmp/s" },
 	{ "{\"exports\": [{\"disk\": \"vol0\"}]}", "c.json: exports[0].socket: missing" },
+	{ "{\"vduse\": {}}", "c.json: vduse: must be an array" },
+	{ "{\"vduse\": [{}]}", "c.json: vduse[0].disk: missing" },
+	{ "{\"disks\": [" DISK "], \"vduse\": [{\"disk\": \"vol9\"}]}",
+	  "c.json: vduse[0].disk: no disk named \"vol9\"" },
+	{ "{\"disks\": [" DISK "], \"vduse\": [{\"disk\": \"vol0\"}, {\"disk\": \"vol0\"}]}",
+	  "c.json: vduse[1].name: there is another VDUSE device named \"vol0\"" },
+	{ "{\"disks\": [" DISK "], \"vduse\": [{\"disk\": \"vol0\", \"name\": \"control\"}]}",
+	  "c.json: vduse[0].name: /dev/vduse/control is the kernel's own, name it otherwise" },
+	{ "{\"disks\": [" DISK "], \"vduse\": [{\"disk\": \"vol0\", \"name\": \"../x\"}]}",
+	  "c.json: vduse[0].name: a name consists of letters, digits and . _ - + :" },
+	{ "{\"disks\": [" DISK "], \"vduse\": [{\"disk\": \"vol0\", \"queues\": 257}]}",
+	  "c.json: vduse[0].queues: must be a number from 1 to 256, not 257" },
+	{ "{\"disks\": [" DISK "], \"vduse\": [{\"disk\": \"vol0\", \"cpus\": \"x\"}]}",
+	  "c.json: vduse[0].cpus: \"x\" is no list of CPUs such as 0-3,8" },
+	{ "{\"vduse\": [{\"disk\": \"vol0\", \"socket\": \"/s\"}]}",
+	  "c.json: vduse[0].socket: unknown key (known: disk, name, read_only, queues, packed, write_cache, "
+	  "serial, cpus)" },
 	{ "{\"exports\": [{\"disk\": \"v\", \"socket\": \"/s\", \"type\": \"nvmf\"}]}",
 	  "c.json: exports[0].type: no export type \"nvmf\" (known: vhost-user-blk)" },
 	{ "{\"exports\": [{\"disk\": \"v\", \"socket\": \"/s\", \"queues\": 0}]}",
@@ -216,7 +233,9 @@ static void what_is_built_can_be_parsed_back(void **state)
 		"\"path_timeout_ms\": 0, \"group\": \"g\"}],"
 		"\"exports\": [{\"name\": \"e\", \"disk\": \"a\", \"type\": \"vhost-user-blk\","
 		"\"socket\": \"/e.sock\", \"mode\": \"0660\", \"read_only\": true, \"queues\": 3,"
-		"\"packed\": false, \"write_cache\": false, \"serial\": \"S1\", \"cpus\": \"1,3\"}]}";
+		"\"packed\": false, \"write_cache\": false, \"serial\": \"S1\", \"cpus\": \"1,3\"}],"
+		"\"vduse\": [{\"name\": \"v\", \"disk\": \"a\", \"read_only\": true, \"queues\": 5,"
+		"\"packed\": false, \"write_cache\": false, \"serial\": \"S2\", \"cpus\": \"0-1\"}]}";
 	struct json_object *in = json_tokener_parse(text), *out;
 	struct errbuf eb = { "" };
 	struct config c;

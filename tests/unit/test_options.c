@@ -37,6 +37,20 @@ static const struct bad_case {
 	  "--vhost-user-blk a=/s,queues=x: queues=x: must be a number from 1 to 256, not \"x\"" },
 	{ { "--disk", "a=ram:1M", "--vhost-user-blk", "a=/s,mode=rw" },
 	  "--vhost-user-blk a=/s,mode=rw: mode=rw: must be octal digits such as 0660" },
+	{ { "--disk", "a=ram:1M", "--vduse", "b" }, "--vduse b: disk: no disk named \"b\"" },
+	{ { "--disk", "a=ram:1M", "--vduse", "" }, "--vduse :: empty" },
+	{ { "--disk", "a=ram:1M", "--vduse", "a=" }, "--vduse a=:: empty" },
+	{ { "--disk", "a=ram:1M", "--vduse", "a=control" },
+	  "--vduse a=control: name: /dev/vduse/control is the kernel's own, name it otherwise" },
+	{ { "--disk", "a=ram:1M", "--vduse", "a=x/y" },
+	  "--vduse a=x/y: name: a name consists of letters, digits and . _ - + :" },
+	{ { "--disk", "a=ram:1M", "--vduse", "a", "--vduse", "a,ro" },
+	  "--vduse a,ro: name: there is another VDUSE device named \"a\"" },
+	{ { "--disk", "a=ram:1M", "--vduse", "a,mode=0600" },
+	  "--vduse a,mode=0600: mode=0600: unknown option (known: ro, queues=N, serial=TEXT, no-packed, "
+	  "write-through, cpus=LIST)" },
+	{ { "--disk", "a=ram:1M", "--vduse", "a,queues=0" },
+	  "--vduse a,queues=0: queues=0: must be a number from 1 to 256, not \"0\"" },
 	{ { "--disk", "a=ram:1M", "--idle-max", "9s" },
 	  "--idle-max: must be a number from 1 to 1000000, not \"9s\"" },
 	{ { "--disk", "a=ram:1M", "--idle-max", "5" },
@@ -125,6 +139,33 @@ static void an_export_takes_all_its_options(void **state)
 	config_fini(&c);
 }
 
+static void a_vduse_device_takes_all_its_options(void **state)
+{
+	static const char *const args[ARGS_MAX] = {
+		"--disk", "a=ram:1M", "--vduse", "a", "--vduse",
+		"a=v1,ro,queues=7,serial=A,,B,no-packed,write-through,cpus=0,,2-3",
+	};
+	struct errbuf eb = { "" };
+	struct config c;
+
+	assert_int_equal(parse(args, &c, &eb), OPTIONS_RUN);
+	assert_int_equal(c.nvduses, 2);
+	assert_string_equal(c.vduses[0].name, "a");
+	assert_string_equal(c.vduses[0].disk, "a");
+	assert_int_equal(c.vduses[0].queues, CONFIG_VDUSE_QUEUES_DEFAULT);
+	assert_true(c.vduses[0].packed);
+	assert_true(c.vduses[0].write_cache);
+	assert_false(c.vduses[0].read_only);
+	assert_string_equal(c.vduses[1].name, "v1");
+	assert_string_equal(c.vduses[1].serial, "A,B");
+	assert_string_equal(c.vduses[1].cpus, "0,2-3");
+	assert_true(c.vduses[1].read_only);
+	assert_false(c.vduses[1].packed);
+	assert_false(c.vduses[1].write_cache);
+	assert_int_equal(c.vduses[1].queues, 7);
+	config_fini(&c);
+}
+
 static void the_back_end_form_makes_one_disk_and_no_control_socket(void **state)
 {
 	static const char *const args[ARGS_MAX] = { "--blk-file=/a?b%", "--read-only",
@@ -174,6 +215,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(impossible_options_are_refused_with_their_name),
 		cmocka_unit_test(no_command_line_is_a_usage_error),
+		cmocka_unit_test(a_vduse_device_takes_all_its_options),
 		cmocka_unit_test(an_export_takes_all_its_options),
 		cmocka_unit_test(the_back_end_form_makes_one_disk_and_no_control_socket),
 		cmocka_unit_test(the_back_end_form_takes_uris_and_a_control_socket),
