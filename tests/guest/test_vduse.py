@@ -1,0 +1,58 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-3-Clause
+"""nvringd serves the kernel's vDPA bus: /dev/vdX without QEMU between, in a guest whose kernel has VDUSE."""
+
+import os
+import shutil
+
+from lib import case
+from lib.errors import Unavailable
+
+# some I/O lags behind what came later: what is under way at a kill is never just the newest
+LAGGARDS = "fault:p=0.1,delay=50ms@file:/run/vol0.img"
+
+
+class Vduse(case.GuestCase):
+    def guest(self, script, environment=None, cpus=2, **options):
+        programs = {name: os.environ.get(name) for name in ("NVRINGD", "NVRING")}
+        if not all(programs.values()):
+            raise Unavailable("NVRINGD and NVRING do not name the programs")
+        vm = self.linux(script, {**programs, **(environment or {})}, newer_kernel=True, cpus=cpus, memory_mib=1024,
+                        **options)
+        shutil.copy(case.SCRIPTS / "vduse-daemon.sh", vm.share)
+        return vm.start()
+
+    def data(self, **environment):
+        vm = self.guest("vduse-data.sh", environment, cpus=4)
+        vm.finish(400)
+
+    def test_ram_packed(self):
+        self.data(BACKEND="ram:96M", OPTIONS="", LAYOUT="packed", MEMLOCK="unlimited", UMEM="true")
+
+    def test_file_split(self):
+        self.data(BACKEND="file:/run/vol0.img", OPTIONS="--no-packed", LAYOUT="split", MEMLOCK="8192", UMEM="false")
+
+    def crash(self, **environment):
+        vm = self.guest("vduse-crash.sh", {"ENDS": "KILL TERM KILL KILL TERM KILL", **environment}, verifier=True)
+        vm.finish(600)
+
+    def test_crash_packed(self):
+        self.crash(BACKEND=LAGGARDS, OPTIONS="", MEMLOCK="unlimited", UMEM="true")
+
+    def test_crash_split(self):
+        self.crash(BACKEND=LAGGARDS, OPTIONS=",no-packed", MEMLOCK="8192", UMEM="false")
+
+    def test_crash_split_umem(self):
+        self.crash(BACKEND="file:/run/vol0.img", OPTIONS=",no-packed", MEMLOCK="unlimited", UMEM="true")
+
+    def test_refusals(self):
+        vm = self.guest("vduse-refuse.sh")
+        vm.finish(400, io_errors=True)
+
+    def test_life(self):
+        vm = self.guest("vduse-life.sh", verifier=True)
+        vm.finish(600, io_errors=True)
+
+
+if __name__ == "__main__":
+    case.main()
