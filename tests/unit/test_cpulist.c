@@ -9,7 +9,7 @@
 #include <errno.h>
 
 #include "core/base/cc.h"
-#include "tools/nvringd/cpulist.h"
+#include "core/base/cpulist.h"
 #include "tools/shared/diskuri.h"
 #include "tools/shared/size.h"
 

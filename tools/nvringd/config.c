@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 #include "core/base/cc.h"
-#include "tools/nvringd/cpulist.h"
+#include "core/base/cpulist.h"
 #include "tools/nvringd/jdup.h"
 
 const struct jread_field config_disk_fields[CONFIG_DISK_NFIELDS] = {

@@ -7,7 +7,7 @@
 
 #include "core/base/cc.h"
 #include "tools/nvringd/config.h"
-#include "tools/nvringd/cpulist.h"
+#include "core/base/cpulist.h"
 
 const struct jread_field config_vduse_fields[CONFIG_VDUSE_NFIELDS] = {
 	JREAD_ROW_TEXT(struct config_vduse, disk, "disk", true),

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "tools/nvringd/cpulist.h"
+#include "core/base/cpulist.h"
 #include "tools/shared/diskuri.h"
 #include "tools/shared/commalist.h"
 

@@ -10,7 +10,7 @@
 
 #include "core/numa.h"
 #include "drivers/nvme/nvme_probe.h"
-#include "tools/nvringd/cpulist.h"
+#include "core/base/cpulist.h"
 #include "tools/nvringd/notify.h"
 #include "tools/nvringd/rpc_server.h"
 #include "tools/nvringd/signals.h"

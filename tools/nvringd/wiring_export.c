@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "tools/nvringd/cpulist.h"
+#include "core/base/cpulist.h"
 #include "tools/nvringd/wiring.h"
 #include "tools/nvringd/wiring_balance.h"
 #include "vhost/blk/vblk.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* CPU lists as the kernel writes them: "0-3,8". */
-#ifndef TOOLS_NVRINGD_CPULIST_H
-#define TOOLS_NVRINGD_CPULIST_H
+#ifndef CORE_BASE_CPULIST_H
+#define CORE_BASE_CPULIST_H
 
 #include <sched.h>
 #include <stddef.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Reads and writes CPU lists. */
-#include "tools/nvringd/cpulist.h"
+#include "core/base/cpulist.h"
 
 #include <ctype.h>
 #include <errno.h>
