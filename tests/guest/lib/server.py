@@ -8,7 +8,7 @@ import socket
 import subprocess
 import time
 
-from . import process
+from . import dpdk, process
 from .errors import GuestError
 
 START_SECONDS = 20
@@ -43,14 +43,22 @@ class Server:
         self.process = None
         self.outlive = False
 
+    # of the process
+    spawn_options = {}
+
     def argv(self):
         raise NotImplementedError
+
+    def started(self):
+        """The process runs; it may not listen yet."""
 
     def start(self):
         if not shutil.which(self.program):
             raise GuestError(f"{self.program} is not there; NVRINGD names the one to test")
         with open(self.log, "ab") as log:
-            self.process = process.spawn(self.argv(), self.outlive, stdout=log, stderr=subprocess.STDOUT)
+            self.process = process.spawn(self.argv(), self.outlive, stdout=log, stderr=subprocess.STDOUT,
+                                         **self.spawn_options)
+        self.started()
         deadline = time.monotonic() + START_SECONDS
         for path in self.listens_on():
             while not self._listens(path):
@@ -103,7 +111,7 @@ class Nvringd(Server):
     """Our daemon."""
 
     program = os.environ.get("NVRINGD", "nvringd")
-    abilities = frozenset({"resize", "packed", "crash", "migrate", "slots", "serial", "inspect", "nvme"})
+    abilities = frozenset({"resize", "packed", "crash", "migrate", "regions", "slots", "serial", "inspect", "nvme"})
 
     @property
     def rpc_path(self):
@@ -193,7 +201,7 @@ class StorageDaemon(Server):
     """qemu-storage-daemon: shows that a test's harness is right where nvringd is in doubt."""
 
     program = "qemu-storage-daemon"
-    abilities = frozenset({"migrate", "slots"})
+    abilities = frozenset({"migrate", "regions", "slots"})
 
     def argv(self):
         words = [self.program]
@@ -209,7 +217,52 @@ class StorageDaemon(Server):
         return words
 
 
+class DpdkVdpa(Server):
+    """DPDK's vDPA example with our driver: a device for each socket; those of one disk share it."""
+
+    abilities = frozenset({"packed", "crash", "migrate", "nvme", "regions"})
+    spawn_options = {"stdin": subprocess.PIPE, "text": True}
+    eal = ("--no-huge", "-m", "64")
+    # arguments of every device, and of the example
+    extra = ""
+    words = ()
+
+    def __init__(self, folder, exports):
+        super().__init__(folder, exports)
+        self.program = str(dpdk.example())
+        self.plugin = dpdk.plugin()
+
+    def devices(self):
+        """(socket, arguments) of each device, in the order of their numbers."""
+        found = []
+        for export in self.exports:
+            uri = f"fault:{export.faults}@{export.uri}" if export.faults else export.uri
+            shared = f",disk={export.name}" if len(export.sockets) > 1 else ""
+            for path in export.sockets:
+                found.append((path, f"backend=[{uri}]{shared},queues=8{',readonly=1' if export.read_only else ''}"
+                                    f"{self.extra}"))
+        return found
+
+    def argv(self):
+        words = [self.program, *self.eal, "--no-pci", "--no-telemetry", "--file-prefix", self.folder.name,
+                 "-d", self.plugin]
+        for number, (_, arguments) in enumerate(self.devices()):
+            words += ["--vdev", f"vdpa_nvring{number},{arguments}"]
+        return [*words, "--", "--interactive", *self.words]
+
+    def command(self, *words):
+        """A line for the example's prompt."""
+        self.process.stdin.write(" ".join(map(str, words)) + "\n")
+        self.process.stdin.flush()
+
+    def started(self):
+        for number, (path, _) in enumerate(self.devices()):
+            if not self.words and os.path.exists(path):  # of one that was killed: the example leaves it to us
+                os.unlink(path)
+            self.command("create", path, f"vdpa_nvring{number}")
+
+
 def chosen():
     """The server class the environment asks for."""
-    return {"nvringd": Nvringd, "qemu-storage-daemon": StorageDaemon}[
+    return {"nvringd": Nvringd, "qemu-storage-daemon": StorageDaemon, "dpdk-vdpa": DpdkVdpa}[
         os.environ.get("NVRING_GUEST_SERVER", "nvringd")]
