@@ -252,6 +252,9 @@ static enum rte_vhost_msg_result before(int vid, void *msg)
 	reply_close_fds(p); /* of one that could not be sent */
 	p->request = d->request;
 	p->seen = true;
+	/* of networks, cryptography, postcopy: rte_vhost would begin to work on it */
+	if (!vu_shape_find(d->request))
+		return refuse(p, d, -EOPNOTSUPP, "a message that no block device knows");
 	switch (d->request) {
 	case VU_GET_PROTOCOL_FEATURES:
 		widen(p);

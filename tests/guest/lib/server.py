@@ -220,6 +220,7 @@ class StorageDaemon(Server):
 class DpdkVdpa(Server):
     """DPDK's vDPA example with our driver: a device for each socket; those of one disk share it."""
 
+    program = "dpdk-vdpa"
     abilities = frozenset({"packed", "crash", "migrate", "nvme", "regions"})
     spawn_options = {"stdin": subprocess.PIPE, "text": True}
     eal = ("--no-huge", "-m", "64")
