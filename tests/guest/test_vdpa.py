@@ -158,6 +158,8 @@ class Modes(VdpaCase):
         self.settle(running)
 
     def test_hugepages(self):
+        if " hugetlbfs " not in pathlib.Path("/proc/mounts").read_text():
+            raise Unavailable("no hugetlbfs is mounted on this machine")
         self.huge(HugePages)
 
     def test_in_memory(self):
