@@ -94,7 +94,12 @@ static void walk(struct reactor_msg *msg)
  * On the control thread
  */
 
-static const struct wiring_export *export_of(struct wiring *w, const struct vdev *dev)
+/* Who serves it, by which name. */
+struct where_door {
+	const char *name, *disk;
+};
+
+static struct where_door door_of(struct wiring *w, const struct vdev *dev)
 {
 	struct list *pos;
 
@@ -102,9 +107,15 @@ static const struct wiring_export *export_of(struct wiring *w, const struct vdev
 		struct wiring_export *e = list_entry(pos, struct wiring_export, link);
 
 		if (e->dev && vblk_vdev(e->dev) == dev)
-			return e;
+			return (struct where_door){ e->conf.name, e->disk->conf.name };
 	}
-	return NULL;
+	list_for_each(pos, &w->vduses) {
+		struct wiring_vduse *v = list_entry(pos, struct wiring_vduse, link);
+
+		if (v->dev && vblk_vdev(v->dev) == dev)
+			return (struct where_door){ v->conf.name, v->disk->conf.name };
+	}
+	return (struct where_door){ "", "" };
 }
 
 static struct json_object *io_json(struct wiring *w, const struct where_io *io)
@@ -114,12 +125,12 @@ static struct json_object *io_json(struct wiring *w, const struct where_io *io)
 		[BDEV_HOLDER_SCHED] = "scheduler", [BDEV_HOLDER_SPLIT] = "split",
 		[BDEV_HOLDER_DRIVER] = "driver", [BDEV_HOLDER_CORE] = "core",
 	};
-	const struct wiring_export *e = export_of(w, io->dev);
+	const struct where_door door = door_of(w, io->dev);
 	struct json_object *obj = json_object_new_object();
 
 	json_object_object_add(obj, "age_ns", rpc_number(io->age_ns));
-	json_object_object_add(obj, "disk", json_object_new_string(e ? e->disk->conf.name : ""));
-	json_object_object_add(obj, "export", json_object_new_string(e ? e->conf.name : ""));
+	json_object_object_add(obj, "disk", json_object_new_string(door.disk));
+	json_object_object_add(obj, "export", json_object_new_string(door.name));
 	json_object_object_add(obj, "queue", json_object_new_int(io->queue));
 	json_object_object_add(obj, "slot", json_object_new_int(io->slot));
 	json_object_object_add(obj, "op", json_object_new_string(ops[io->op]));
