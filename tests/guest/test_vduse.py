@@ -14,9 +14,9 @@ LAGGARDS = "fault:p=0.1,delay=50ms@file:/run/vol0.img"
 
 class Vduse(case.GuestCase):
     def guest(self, script, environment=None, cpus=2, **options):
-        programs = {name: os.environ.get(name) for name in ("NVRINGD", "NVRING")}
+        programs = {name: os.environ.get(name) for name in ("NVRINGD", "NVRING", "NVRING_SSD")}
         if not all(programs.values()):
-            raise Unavailable("NVRINGD and NVRING do not name the programs")
+            raise Unavailable("NVRINGD, NVRING and NVRING_SSD do not name the programs")
         vm = self.linux(script, {**programs, **(environment or {})}, newer_kernel=True, cpus=cpus, memory_mib=1024,
                         **options)
         shutil.copy(case.SCRIPTS / "vduse-daemon.sh", vm.share)
@@ -31,6 +31,11 @@ class Vduse(case.GuestCase):
 
     def test_file_split(self):
         self.data(BACKEND="file:/run/vol0.img", OPTIONS="--no-packed", LAYOUT="split", MEMLOCK="8192", UMEM="false")
+
+    def test_ssd(self):
+        """The SSD reaches the requests' memory: it is ours."""
+        self.data(BACKEND="nvme+vfio-user:/run/ssd.sock/1", OPTIONS="", LAYOUT="packed", MEMLOCK="unlimited",
+                  UMEM="true")
 
     def crash(self, **environment):
         vm = self.guest("vduse-crash.sh", {"ENDS": "KILL TERM KILL KILL TERM KILL", **environment}, verifier=True)

@@ -4,7 +4,14 @@
 # device and what becomes of its rings; MEMLOCK: the limit, in KiB; UMEM: true where the kernel takes our memory then.
 . /mnt/vduse-daemon.sh
 ulimit -l "$MEMLOCK"
-case $BACKEND in file:*) truncate -s 96M "${BACKEND#file:}" ;; esac
+case $BACKEND in
+file:*) truncate -s 96M "${BACKEND#file:}" ;;
+nvme+vfio-user:*)
+	truncate -s 96M /run/ssd.img
+	"$NVRING_SSD" --socket /run/ssd.sock --ns /run/ssd.img >>/mnt/ssd.log 2>&1 &
+	await 20 test -S /run/ssd.sock
+	;;
+esac
 daemon --disk "vol0=$BACKEND"
 # shellcheck disable=SC2086 # words
 attach vol0 --queues 4 --serial nvring-1 $OPTIONS
