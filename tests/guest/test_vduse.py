@@ -37,6 +37,12 @@ class Vduse(case.GuestCase):
         self.data(BACKEND="nvme+vfio-user:/run/ssd.sock/1", OPTIONS="", LAYOUT="packed", MEMLOCK="unlimited",
                   UMEM="true")
 
+    def test_vhost(self):
+        if not os.environ.get("VDPA_PROBE"):
+            raise Unavailable("VDPA_PROBE does not name the program")
+        vm = self.guest("vduse-vhost.sh", {"VDPA_PROBE": os.environ["VDPA_PROBE"]})
+        vm.finish(300)
+
     def crash(self, **environment):
         vm = self.guest("vduse-crash.sh", {"ENDS": "KILL TERM KILL KILL TERM KILL", **environment}, verifier=True)
         vm.finish(600)

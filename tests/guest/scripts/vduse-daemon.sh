@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-3-Clause
-# Shared by the scripts in which nvringd serves the kernel's vDPA bus. NVRINGD, NVRING: the programs.
-modules vduse virtio_vdpa
+# Shared by the scripts in which nvringd serves the kernel's vDPA bus. NVRINGD, NVRING: the programs; VDPA_DRIVER: who
+# takes the devices, instead of virtio_vdpa.
+modules vduse "${VDPA_DRIVER:-virtio_vdpa}"
 rpc=/run/rpc.sock
 
 # nvring WORD…: the CLI, which must not hang
