@@ -31,6 +31,21 @@ same "still there" "$(ls /dev/vduse | xargs)" "control vol0"
 check detach nvring vduse detach vol0
 daemon_ends
 
+# memory that may not be locked is no memory for an SSD: told in one line, I/O fails, nothing breaks
+truncate -s 32M /run/ssd.img
+"$NVRING_SSD" --socket /run/ssd.sock --ns /run/ssd.img >>/mnt/ssd.log 2>&1 &
+await 20 test -S /run/ssd.sock
+ulimit -l 8192
+complaints() { grep -c 'out of reach for an NVMe SSD.*RLIMIT_MEMLOCK' /mnt/nvringd.log; }
+before=$(complaints)
+daemon --disk vol0=nvme+vfio-user:/run/ssd.sock/1
+attach vol0
+refuse "read without locked memory" dd if="$disk" of=/dev/null bs=4k count=1 iflag=direct
+same "told so" "$(complaints)" $((before + 1))
+same "state" "$(device state)" RUNNING
+check detach nvring vduse detach vol0
+daemon_ends
+
 check "no drivers any more" rmmod virtio_vdpa
 daemon --disk vol0=ram:32M
 [ -z "$(nvring vduse attach vol0 2>/run/says.err)" ] && grep -q 'load virtio_vdpa' /run/says.err || fail "no word of the driver"
