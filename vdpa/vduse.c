@@ -35,7 +35,7 @@ static void dev_watch(struct vduse *v)
 {
 	int err;
 
-	if (v->failed || v->rfd.reactor)
+	if (v->deaf || v->rfd.reactor)
 		return;
 	err = reactor_fd_attach(v->control, &v->rfd, v->fd, EPOLLIN, dev_readable);
 	if (err)
@@ -71,10 +71,10 @@ void vduse_wait_done(struct vduse *v)
 		return;
 	if (v->ending)
 		dev_end(v);
-	else if (v->failed)
-		dev_quiesce(v);
 	else
 		dev_watch(v);
+	if (v->failed && !v->ending)
+		dev_quiesce(v);
 }
 
 void vduse_wait_end(struct vduse *v)
@@ -103,11 +103,41 @@ void vduse_fail(struct vduse *v, const char *why)
 	v->failed = true;
 	log_error("%s: %s; it serves no more until it is detached and attached again (nvring vduse)",
 		  v->name, why);
-	reactor_fd_detach(&v->rfd);
 	reactor_fd_detach(&v->lost_rfd);
 	vduse_rings_rest(v);
 	if (!v->resume)
 		dev_quiesce(v); /* else behind what is under way: vduse_wait_done */
+}
+
+void vduse_give_up(struct vduse *v, const char *why)
+{
+	v->deaf = true;
+	reactor_fd_detach(&v->rfd);
+	vduse_fail(v, why);
+}
+
+static void dev_lost(struct reactor_fd *rfd, uint32_t events)
+{
+	(void)events;
+	vduse_fail(container_of(rfd, struct vduse, lost_rfd), "its memory was taken away under us");
+}
+
+static int lost_watch(struct vduse *v)
+{
+	return reactor_fd_attach(v->control, &v->lost_rfd, v->lost.fd, EPOLLIN, dev_lost);
+}
+
+void vduse_recover(struct vduse *v)
+{
+	uint64_t n;
+
+	if (!v->failed || v->ending)
+		return;
+	v->failed = false;
+	(void)!read(v->lost.fd, &n, sizeof(n)); /* of memory that is mapped no more */
+	__atomic_store_n(&v->lost.what, NULL, __ATOMIC_RELEASE);
+	if (lost_watch(v))
+		log_warn("%s: out of memory: it is not told when its memory goes", v->name);
 }
 
 static void dev_readable(struct reactor_fd *rfd, uint32_t events)
@@ -115,15 +145,9 @@ static void dev_readable(struct reactor_fd *rfd, uint32_t events)
 	struct vduse *v = container_of(rfd, struct vduse, rfd);
 
 	if (events & (EPOLLERR | EPOLLHUP))
-		vduse_fail(v, "the kernel waited for an answer in vain and gave the device up");
+		vduse_give_up(v, "the kernel waited for an answer in vain and gave the device up");
 	else
 		vduse_msg_take(v);
-}
-
-static void dev_lost(struct reactor_fd *rfd, uint32_t events)
-{
-	(void)events;
-	vduse_fail(container_of(rfd, struct vduse, lost_rfd), "its memory was taken away under us");
 }
 
 /*
@@ -356,7 +380,7 @@ static int dev_start(struct vduse *v, struct errbuf *eb)
 		err = vduse_ring_setup(&v->rings[i], eb);
 	if (err)
 		return err;
-	err = reactor_fd_attach(v->control, &v->lost_rfd, v->lost.fd, EPOLLIN, dev_lost);
+	err = lost_watch(v);
 	if (!err)
 		err = reactor_fd_attach(v->control, &v->rfd, v->fd, EPOLLIN, dev_readable);
 	return err ? errbuf_set(eb, err, "cannot watch /dev/vduse/%s: %s", v->name, strerror(-err)) :
@@ -439,7 +463,7 @@ static void dev_ended(struct vduse *v)
 	v->stays = dev_close(v);
 	if (v->stays)
 		log_notice("%s: stays attached; its I/O waits until nvringd serves it again", v->name);
-	v->failed = true; /* nothing is watched any more */
+	v->deaf = true; /* nothing is watched any more */
 	reactor_send(v->control, &v->end_msg, dev_gone);
 }
 

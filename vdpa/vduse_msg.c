@@ -34,7 +34,8 @@ static int features_learn(struct vduse *v, struct errbuf *eb)
 
 int vduse_msg_go(struct vduse *v, struct errbuf *eb)
 {
-	int err = features_learn(v, eb);
+	int err = v->failed ? errbuf_set(eb, -EIO, "it has failed, and its driver has not reset it") :
+			      features_learn(v, eb);
 
 	if (!err)
 		err = vduse_mem_learn(v, eb);
@@ -79,6 +80,7 @@ static void status_is_zero(struct vduse *v)
 	vduse_mem_forget(v);
 	v->status = 0;
 	v->features = 0;
+	vduse_recover(v);
 	vduse_log_set_status(&v->log, 0); /* behind the regions: whoever comes next finds them blank */
 	v->dev->ops->reset(v->dev);
 	log_info("%s: reset by its driver", v->name);
@@ -174,7 +176,7 @@ void vduse_msg_take(struct vduse *v)
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
 	if (n != sizeof(v->req)) {
-		vduse_fail(v, n < 0 ? strerror(errno) : "the kernel sent half a message");
+		vduse_give_up(v, n < 0 ? strerror(errno) : "the kernel sent half a message");
 		return;
 	}
 	log_debug("%s: message %u of type %u", v->name, v->req.request_id, v->req.type);

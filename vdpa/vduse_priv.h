@@ -59,7 +59,9 @@ struct vduse {
 	struct reactor_fd rfd;
 	uint64_t offered, features;
 	uint8_t status;
-	bool no_packed, failed;
+	bool no_packed;
+	bool failed; /* no ring runs until its driver resets it */
+	bool deaf;   /* the kernel has given it up: no messages any more */
 	struct vduse_log log;
 	struct vduse_mem mem;
 	struct vdev_listener listener;
@@ -88,8 +90,12 @@ void vduse_wait_begin(struct vduse *v, void (*resume)(struct vduse *v));
 void vduse_wait_add(struct vduse *v);
 void vduse_wait_done(struct vduse *v);
 void vduse_wait_end(struct vduse *v);
-/* The device cannot go on: @why is logged, its rings stop. Its driver waits until it is detached. */
+/* The device cannot go on: @why is logged, its rings stop, until its driver resets it. */
 void vduse_fail(struct vduse *v, const char *why);
+/* The same, and nothing more comes of the kernel. */
+void vduse_give_up(struct vduse *v, const char *why);
+/* Its driver has reset it. */
+void vduse_recover(struct vduse *v);
 
 /* vduse_msg.c: the next message of the kernel, if there is one and nothing is under way. */
 void vduse_msg_take(struct vduse *v);

@@ -257,11 +257,13 @@ static void ring_kicked(struct reactor_fd *rfd, uint32_t events)
 	uint64_t kicks;
 
 	(void)events;
-	if (vduse_rings_run(v) || vduse_mem_learn(v, &eb) || !v->mem.complete) {
-		(void)!read(ring->kick_fd, &kicks, sizeof(kicks)); /* nobody kicks for what is not there */
-		return;
-	}
-	vduse_rings_start(v);
+	assert(!vduse_rings_run(v)); /* they wait together */
+	if (vduse_mem_learn(v, &eb))
+		vduse_fail(v, eb.text);
+	else if (v->mem.complete)
+		vduse_rings_start(v);
+	else /* nobody kicks for what is not there */
+		(void)!read(ring->kick_fd, &kicks, sizeof(kicks));
 }
 
 static void ring_watch(struct vduse_ring *ring)

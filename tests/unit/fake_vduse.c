@@ -92,6 +92,12 @@ void fake_vduse_map_file(uint64_t start, uint64_t len, int fd, uint8_t perm)
 	};
 }
 
+void fake_vduse_shrink(bool away)
+{
+	if (ftruncate(f->memory, away ? 0 : MEMORY_BYTES))
+		abort();
+}
+
 void *fake_vduse_va(uint64_t iova)
 {
 	return (f->umem && iova < FAKE_VDUSE_BOUNCE ? f->umem : f->mem) + iova;

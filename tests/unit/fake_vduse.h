@@ -75,6 +75,9 @@ static inline uint64_t fake_vduse_ring(unsigned i)
 {
 	return FAKE_VDUSE_BOUNCE + i * FAKE_VDUSE_RING;
 }
+/* The kernel takes its memory away, or has it again: of zeroes. */
+void fake_vduse_shrink(bool away);
+
 /* The driver's view of an I/O address. */
 void *fake_vduse_va(uint64_t iova);
 

@@ -13,6 +13,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 
+#include "core/sigbus.h"
 #include "tests/unit/vduse_rig.h"
 #include "vhost/blk/vblk_spec.h"
 
@@ -445,6 +446,37 @@ static void a_device_that_the_kernel_gives_up_stands_still(void **state)
 	driver_leave();
 }
 
+/* A driver that resets the device may have it again. */
+static void memory_that_goes_under_us_ends_at_the_next_reset(void **state)
+{
+	(void)state;
+	assert_int_equal(sigbus_guard_start(), 0);
+	assert_int_equal(create(NULL), 0);
+	driver_go();
+	fake_vduse_map(0, FAKE_VDUSE_BOUNCE, false);
+	run_one(0, 0, 3);
+	fake_vduse_shrink(true);
+	fake_vduse_kick(0);
+	turns(10);
+	state_is("FAILED", QUEUES + 1);
+	fake_vduse_shrink(false);
+	assert_int_equal(set_status(READY), 0); /* no news */
+	assert_int_equal(set_status(0), 0);
+	state_is("IDLE", 0);
+	driver_leave();
+	kernel->nregions = 0;
+	driver_go();
+	fake_vduse_map(0, FAKE_VDUSE_BOUNCE, false);
+	run_one(0, 0, 4);
+	/* and once more */
+	fake_vduse_shrink(true);
+	fake_vduse_kick(0);
+	turns(10);
+	state_is("FAILED", QUEUES + 1);
+	fake_vduse_shrink(false);
+	driver_leave();
+}
+
 static void the_end_waits_for_a_message(void **state)
 {
 	uint32_t id;
@@ -492,6 +524,7 @@ int main(void)
 		TEST(bad_messages_are_refused),
 		TEST(bad_memory_is_refused),
 		TEST(a_device_that_the_kernel_gives_up_stands_still),
+		TEST(memory_that_goes_under_us_ends_at_the_next_reset),
 		TEST(the_end_waits_for_a_message),
 	};
 

@@ -108,6 +108,27 @@ static void a_driver_that_waits_for_its_first_request_is_gone_on_with(void **sta
 	driver_leave();
 }
 
+/* The kernel has reset the device while nobody was there to be told. */
+static void a_driver_that_has_gone_is_not_gone_on_with(void **state)
+{
+	(void)state;
+	assert_int_equal(create(NULL), 0);
+	driver_go();
+	kernel->attached = true;
+	destroy();
+	gone_calls = 0;
+	kernel->features = 0;
+	assert_int_equal(create(NULL), 0);
+	state_is("FAILED", 0);
+	driver_leave();
+	kernel->nregions = 0;
+	driver_go();
+	fake_vduse_map(0, FAKE_VDUSE_BOUNCE, false);
+	run_one(0, 0, 6);
+	kernel->attached = false;
+	driver_leave();
+}
+
 static void a_log_of_lies_breaks_a_queue(void **state)
 {
 	static struct remains left;
@@ -160,6 +181,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST_BOTH(what_was_in_flight_is_done_again),
 		TEST(a_driver_that_waits_for_its_first_request_is_gone_on_with),
+		TEST(a_driver_that_has_gone_is_not_gone_on_with),
 		TEST(a_log_of_lies_breaks_a_queue),
 		TEST(other_settings_are_no_device_to_go_on_with),
 	};
