@@ -21,6 +21,7 @@ static const struct {
 	{ "version", "nvring_get_version" },
 	{ "disks", "bdev_get_bdevs" },
 	{ "exports", "vhost_get_controllers" },
+	{ "vduse", "vduse_get_devices" },
 	{ "reactors", "framework_get_reactors" },
 };
 
@@ -36,6 +37,10 @@ static void show_status(struct cli *cli, struct json_object *all)
 	putchar('\n');
 	show_exports(jget(all, "exports"));
 	putchar('\n');
+	if (jget_count(all, "vduse")) {
+		show_vduses(jget(all, "vduse"));
+		putchar('\n');
+	}
 	show_reactors(jget(all, "reactors"));
 }
 

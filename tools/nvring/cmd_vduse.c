@@ -315,13 +315,13 @@ int cli_vduse_detach(struct cli *cli)
 /*
  * List
  */
-static void show_devices(struct json_object *result)
+void show_vduses(struct json_object *devices)
 {
 	struct table *t = table_create("NAME|DISK|NODE|STATE|>QUEUES|>IN FLIGHT|MEMORY");
 	char queues[SHOW_TEXT_MAX], inflight[SHOW_TEXT_MAX], node[NAME_MAX + 8];
 
-	for (size_t i = 0; i < jget_count(result, ""); i++) {
-		struct json_object *v = json_object_array_get_idx(result, i);
+	for (size_t i = 0; i < jget_count(devices, ""); i++) {
+		struct json_object *v = json_object_array_get_idx(devices, i);
 		const char *name = jget_text(v, "name");
 
 		table_row(t, name, jget_text(v, "dev_name"),
@@ -338,5 +338,5 @@ static void show_devices(struct json_object *result)
 
 int cli_vduse_list(struct cli *cli)
 {
-	return show_call(cli, "vduse_get_devices", NULL, show_devices);
+	return show_call(cli, "vduse_get_devices", NULL, show_vduses);
 }

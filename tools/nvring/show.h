@@ -18,6 +18,8 @@ const char *show_count(uint64_t n, char buf[SHOW_TEXT_MAX]);
 void show_disks(struct json_object *bdevs);
 void show_exports(struct json_object *ctrlrs);
 void show_reactors(struct json_object *reactors);
+/* Of vduse_get_devices, with their nodes here (cmd_vduse.c). */
+void show_vduses(struct json_object *devices);
 
 /* Pretty JSON on standard output. */
 void show_json(struct json_object *obj);

@@ -36,6 +36,7 @@ check umount umount /run/fs
 check fsck e2fsck -fn "$disk"
 check discard blkdiscard -f -o 32M -l 16M "$disk"
 check "discarded is zero" cmp -n 16M -i 32M:0 "$disk" /dev/zero
+nvring status | grep -q "^vol0 .*$disk .*RUNNING" || fail "status does not name $disk"
 nvring vduse list
 check detach nvring vduse detach vol0
 same "nodes left" "$(ls /dev/vduse)" control
