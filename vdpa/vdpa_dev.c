@@ -21,6 +21,8 @@
 
 #include "vdpa/vdpa_link.h"
 #include "vdpa/vdpa_local.h"
+#include "vdpa/vdpa_relay.h"
+#include "vhost/user/vu_server.h"
 #include "vhost/virtq/virtio_spec.h"
 
 #define LOG_TAG "vdpa"
@@ -31,7 +33,7 @@
 
 struct vdpa_dev {
 	char *name;
-	struct vdpa_local *local;
+	struct vdpa_source *source;
 	struct vdpa_link link;
 	enum vdpa_dev_state state;
 	uint64_t features, protocol_features; /* offered */
@@ -120,7 +122,7 @@ static int dev_connect(struct vdpa_dev *dev, struct errbuf *eb)
 		return errbuf_set(eb, -EPIPE, "the session has failed: the front-end must connect again");
 	if (dev->state != VDPA_DEV_IDLE)
 		return 0;
-	err = vdpa_local_connect(dev->local, &dev->link.sock, eb);
+	err = dev->source->ops->connect(dev->source, &dev->link.sock, eb);
 	if (err)
 		return err; /* still IDLE: the next message tries again */
 	dev->negotiated = 0;
@@ -139,7 +141,7 @@ void vdpa_dev_disconnect(struct vdpa_dev *dev)
 	vdpa_link_close(&dev->link);
 	memset(dev->runs, 0, sizeof(dev->runs));
 	set_state(dev, VDPA_DEV_IDLE);
-	if (!vdpa_local_wait_end(dev->local))
+	if (!dev->source->ops->wait_end(dev->source))
 		log_warn("%s: I/O in flight has not ended within %u ms: it goes on, in memory of its own mapping",
 			 dev->name, dev->link.wait_ms);
 }
@@ -367,7 +369,7 @@ static bool is_level(unsigned stat)
 static int stats_read(struct vdpa_dev *dev, unsigned index, uint64_t ret[VDPA_STATS])
 {
 	struct vu_session_info info;
-	int err = index < dev->nqueues ? vdpa_local_get_info(dev->local, &info) : -EINVAL;
+	int err = index < dev->nqueues ? dev->source->ops->get_info(dev->source, &info) : -EINVAL;
 
 	if (err)
 		return err;
@@ -463,8 +465,12 @@ int vdpa_dev_create(const char *name, const struct vdpa_args *args, struct vdpa_
 	dev->link = (struct vdpa_link){ .sock = -1, .wait_ms = (unsigned)args->stop_ms };
 	(void)pthread_mutex_init(&dev->stats_lock, NULL); /* the default kind: it cannot fail */
 	dev->name = strdup(name);
-	err = dev->name ? vdpa_local_create(name, args, &dev->local, eb)
-			: errbuf_set(eb, -ENOMEM, "out of memory");
+	if (!dev->name)
+		err = errbuf_set(eb, -ENOMEM, "out of memory");
+	else if (vdpa_relay_is_meant(args->backend))
+		err = vdpa_relay_create(name, args, &dev->source, eb);
+	else
+		err = vdpa_local_create(name, args, &dev->source, eb);
 	if (!err)
 		err = dev_learn(dev, eb);
 	if (err) {
@@ -479,9 +485,10 @@ void vdpa_dev_destroy(struct vdpa_dev *dev)
 {
 	if (!dev)
 		return;
-	if (dev->local)
+	if (dev->source) {
 		vdpa_dev_disconnect(dev);
-	vdpa_local_destroy(dev->local);
+		dev->source->ops->destroy(dev->source);
+	}
 	pthread_mutex_destroy(&dev->stats_lock);
 	free(dev->name);
 	free(dev);

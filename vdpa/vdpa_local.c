@@ -2,8 +2,8 @@
 /*
  * The device and its session.
  *
- *   vdpa_local_connect ─► session_begin ─► [session lives] ─ socket closed, drained ─► session_ended
- *                          (control thread)                                             (control thread)
+ *   local_connect ─► session_begin ─► [session lives] ─ socket closed, drained ─► session_ended
+ *                    (control thread)                                             (control thread)
  */
 #include "vdpa/vdpa_local.h"
 
@@ -17,6 +17,7 @@
 #include "vdpa/vdpa_disk.h"
 #include "vdpa/vdpa_host.h"
 #include "vhost/blk/vblk.h"
+#include "vhost/user/vu_server.h"
 #include "vhost/user/vu_session.h"
 
 #define LOG_TAG "vdpa"
@@ -25,6 +26,7 @@
 #define NAP_NS (500 * MONO_NS_PER_US) /* between two looks at what ends soon */
 
 struct vdpa_local {
+	struct vdpa_source source;
 	char *name;
 	uint64_t stop_ms;
 	bool no_packed;
@@ -118,7 +120,86 @@ static void drain_end(void *arg)
 /*
  * From outside
  */
-int vdpa_local_create(const char *name, const struct vdpa_args *a, struct vdpa_local **ret_l,
+static struct vdpa_local *local_of(struct vdpa_source *s)
+{
+	return container_of(s, struct vdpa_local, source);
+}
+
+static bool local_wait_end(struct vdpa_source *s)
+{
+	struct vdpa_local *l = local_of(s);
+	const struct timespec nap = { .tv_nsec = NAP_NS };
+	uint64_t end = mono_ns() + l->stop_ms * MONO_NS_PER_MS;
+
+	while (__atomic_load_n(&l->has_session, __ATOMIC_ACQUIRE)) {
+		if (mono_ns() >= end)
+			return false;
+		nanosleep(&nap, NULL);
+	}
+	return true;
+}
+
+/* What uses the device of a disk that does not answer goes on doing so: memory and threads must stay. */
+static void local_destroy(struct vdpa_source *s)
+{
+	struct vdpa_local *l = local_of(s);
+	bool is_ended;
+
+	reactor_call(l->threads.control, drain_begin, l);
+	is_ended = local_wait_end(s);
+	if (is_ended) {
+		reactor_call(l->threads.control, drain_end, l);
+		reactor_call(l->threads.control, blk_destroy, l);
+		is_ended = vdpa_disk_close(l->disk, l->stop_ms);
+	}
+	if (!is_ended) {
+		log_error("%s: I/O has not ended within %llu ms: its memory and its threads stay", l->name,
+			  (unsigned long long)l->stop_ms);
+		return;
+	}
+	vdpa_host_put(&l->threads);
+	free(l->name);
+	free(l);
+}
+
+static int local_connect(struct vdpa_source *s, int *ret_sock, struct errbuf *eb)
+{
+	struct vdpa_local *l = local_of(s);
+	struct local_call c = { .l = l, .eb = eb };
+	int pair[2];
+
+	if (!local_wait_end(s))
+		return errbuf_set(eb, -EBUSY, "I/O of the front-end before has not ended yet");
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair))
+		return errbuf_set(eb, -errno, "socketpair: %s", strerror(errno));
+	c.sock = pair[1];
+	reactor_call(l->threads.control, session_begin, &c);
+	if (c.err) {
+		close(pair[0]);
+		return c.err;
+	}
+	*ret_sock = pair[0];
+	return 0;
+}
+
+static int local_get_info(struct vdpa_source *s, struct vu_session_info *ret)
+{
+	struct vdpa_local *l = local_of(s);
+	struct local_call c = { .l = l, .info = ret };
+
+	memset(ret, 0, sizeof(*ret));
+	reactor_call(l->threads.control, info_get, &c);
+	return c.err;
+}
+
+static const struct vdpa_source_ops local_ops = {
+	.connect = local_connect,
+	.wait_end = local_wait_end,
+	.get_info = local_get_info,
+	.destroy = local_destroy,
+};
+
+int vdpa_local_create(const char *name, const struct vdpa_args *a, struct vdpa_source **ret_s,
 		      struct errbuf *eb)
 {
 	struct vdpa_local *l = calloc(1, sizeof(*l));
@@ -143,7 +224,8 @@ int vdpa_local_create(const char *name, const struct vdpa_args *a, struct vdpa_l
 	err = c.err;
 	if (err)
 		goto out_close;
-	*ret_l = l;
+	l->source.ops = &local_ops;
+	*ret_s = &l->source;
 	return 0;
 
 out_close:
@@ -155,69 +237,4 @@ out_free:
 		free(l->name);
 	free(l);
 	return err;
-}
-
-bool vdpa_local_wait_end(struct vdpa_local *l)
-{
-	const struct timespec nap = { .tv_nsec = NAP_NS };
-	uint64_t end = mono_ns() + l->stop_ms * MONO_NS_PER_MS;
-
-	while (__atomic_load_n(&l->has_session, __ATOMIC_ACQUIRE)) {
-		if (mono_ns() >= end)
-			return false;
-		nanosleep(&nap, NULL);
-	}
-	return true;
-}
-
-/* What uses the device of a disk that does not answer goes on doing so: memory and threads must stay. */
-void vdpa_local_destroy(struct vdpa_local *l)
-{
-	bool is_ended;
-
-	if (!l)
-		return;
-	reactor_call(l->threads.control, drain_begin, l);
-	is_ended = vdpa_local_wait_end(l);
-	if (is_ended) {
-		reactor_call(l->threads.control, drain_end, l);
-		reactor_call(l->threads.control, blk_destroy, l);
-		is_ended = vdpa_disk_close(l->disk, l->stop_ms);
-	}
-	if (!is_ended) {
-		log_error("%s: I/O has not ended within %llu ms: its memory and its threads stay", l->name,
-			  (unsigned long long)l->stop_ms);
-		return;
-	}
-	vdpa_host_put(&l->threads);
-	free(l->name);
-	free(l);
-}
-
-int vdpa_local_connect(struct vdpa_local *l, int *ret_sock, struct errbuf *eb)
-{
-	struct local_call c = { .l = l, .eb = eb };
-	int pair[2];
-
-	if (!vdpa_local_wait_end(l))
-		return errbuf_set(eb, -EBUSY, "I/O of the front-end before has not ended yet");
-	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair))
-		return errbuf_set(eb, -errno, "socketpair: %s", strerror(errno));
-	c.sock = pair[1];
-	reactor_call(l->threads.control, session_begin, &c);
-	if (c.err) {
-		close(pair[0]);
-		return c.err;
-	}
-	*ret_sock = pair[0];
-	return 0;
-}
-
-int vdpa_local_get_info(struct vdpa_local *l, struct vu_session_info *ret)
-{
-	struct local_call c = { .l = l, .info = ret };
-
-	memset(ret, 0, sizeof(*ret));
-	reactor_call(l->threads.control, info_get, &c);
-	return c.err;
 }

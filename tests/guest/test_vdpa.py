@@ -46,6 +46,13 @@ class WithBadDevices(server.DpdkVdpa):
         return words[:at] + more + words[at:]
 
 
+class Relayed(server.DpdkVdpa):
+    """Its disks are those of a running nvringd, whose control socket URI names."""
+
+    def devices(self):
+        return [(export.sockets[0], f"backend={export.uri},queues=4") for export in self.exports]
+
+
 class HugePages(server.DpdkVdpa):
     """EAL's memory in hugepages, as DPDK is mostly run."""
 
@@ -224,6 +231,82 @@ class Application(VdpaCase):
         vm.say("stop")
         vm.finish(120)
         self.settle(running, vm)
+
+
+class Relay(VdpaCase):
+    """One nvringd that owns an SSD serves a socket and a DPDK application at the same time."""
+
+    def doors(self):
+        """The daemon, its door and DPDK's, each to a namespace of the one SSD."""
+        ssd = self.ssd(self.image(64, "a.img"), self.image(128, "b.img"))
+        home = self.folder / "daemon"
+        home.mkdir()
+        own, other = self.folder / "own.sock", self.folder / "dpdk.sock"
+        daemon = server.Nvringd(home, [server.Export("vol0", None, [own], uri=ssd.uri(1)),
+                                       server.Export("vol1", None, [], uri=ssd.uri(2))])
+        self.addCleanup(daemon.abandon)
+        daemon.start()
+        self.server_class = Relayed
+        running = self.serve(server.Export("vol1", None, [other], uri=f"nvringd:{daemon.rpc_path}/vol1"))
+        return ssd, daemon, running, (own, other)
+
+    @staticmethod
+    def exports(daemon):
+        return {entry["ctrlr"]: entry for entry in daemon.rpc("vhost_get_controllers")}
+
+    def quit(self, running):
+        """EAL is cleaned up, and with it our device."""
+        running.command("quit")
+        self.assertEqual(process.wait(running.process, running.program, 30), 0, running.tail())
+
+    def test_one_daemon_two_doors(self):
+        ssd, daemon, running, doors = self.doors()
+        self.assertEqual(self.exports(daemon)["vdpa_nvring0.vol1"]["backend_specific"]["block"]["bdev"], "vol1")
+        vm = self.linux("two.sh", {"SIZES": f"{64 * MIB} {128 * MIB}"}, cpus=2, verifier=True)
+        for number, path in enumerate(doors):
+            vm.add_disk(path, f"d{number}", num_queues=2)
+        vm.start().finish(120)
+        vm.stop()
+        self.quit(running)
+        self.assertEqual(list(self.exports(daemon)), ["vol0-0"])
+        daemon.stop()
+        ssd.stop()
+
+    def test_a_killed_application_takes_its_export_over_again(self):
+        ssd, daemon, running, doors = self.doors()
+        vm = self.linux("reset.sh", verifier=True).survive_reset()
+        vm.add_disk(doors[1], num_queues=2).start()
+        vm.wait_mark("in use")
+        running.kill()
+        self.assertIn("vdpa_nvring0.vol1", self.exports(daemon))
+        running.start()
+        vm.qmp("system_reset")
+        vm.finish(120)
+        vm.stop()
+        self.quit(running)
+        daemon.stop()
+        ssd.stop()
+
+    def test_what_the_daemon_refuses_is_said(self):
+        ssd, daemon, running, _ = self.doors()
+        for number, (words, says) in enumerate((
+                (f"backend=nvringd:{daemon.rpc_path}/nosuch", 'no disk named "nosuch"'),
+                (f"backend=nvringd:{self.folder}/nobody/vol0", "no nvringd answers there"),
+                (f"backend=nvringd:{daemon.rpc_path}/vol0,iops=10", "limits of nvringd's disks are set there"),
+                ("backend=nvringd:vol0", "is no nvringd:CONTROL-SOCKET/DISK"))):
+            class Bad(server.DpdkVdpa):
+                def devices(self):
+                    return [(self.folder / "bad.sock", words)]
+            home = self.folder / f"bad{number}"
+            home.mkdir()
+            bad = Bad(home, [])
+            self.addCleanup(bad.abandon)
+            bad.start()
+            wait_for(f"{says}:\n{bad.tail()}", lambda: says in bad.log.read_text(errors="replace"))
+            bad.abandon()
+        self.quit(running)
+        daemon.stop()
+        ssd.stop()
 
 
 class Hostile(VdpaCase):
