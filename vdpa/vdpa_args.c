@@ -23,6 +23,7 @@ enum kind {
 	KIND_NUMBER,
 	KIND_SIZE,
 	KIND_CPUS,
+	KIND_MODE,
 };
 
 struct row {
@@ -45,6 +46,7 @@ static const struct row rows[] = {
 	TEXT("disk", disk),
 	TEXT("serial", serial),
 	{ "cpus", KIND_CPUS, AT(cpus), 0, 0 },
+	{ "mode", KIND_MODE, AT(mode), 0, 0 },
 	{ "queues", KIND_NUMBER, AT(queues), 1, VDPA_QUEUES_MAX },
 	{ "readonly", KIND_FLAG, AT(read_only), 0, 1 },
 	{ "packed", KIND_FLAG, AT(packed), 0, 1 },
@@ -121,6 +123,10 @@ static int store(struct vdpa_args *a, const struct row *row, const char *value, 
 			return errbuf_set(eb, -EINVAL, "cpus: %.200s", why.text);
 		a->has_cpus = true;
 		return 0;
+	case KIND_MODE:
+		if (reactor_mode_parse(value, &a->mode))
+			return errbuf_set(eb, -EINVAL, "mode=%.32s is neither adaptive, poll nor interrupt", value);
+		return 0;
 	default:
 		return store_number(a, row, value, eb);
 	}
@@ -194,6 +200,7 @@ int vdpa_args_parse(const char *text, struct vdpa_args *ret, struct errbuf *eb)
 {
 	struct vdpa_args a = {
 		.queues = VDPA_QUEUES_DEFAULT,
+		.mode = REACTOR_ADAPTIVE,
 		.packed = 1,
 		.widen = 1,
 		.stop_ms = VDPA_STOP_MS_DEFAULT,

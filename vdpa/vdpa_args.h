@@ -10,6 +10,7 @@
 #include "core/base/errbuf.h"
 #include "core/bdev.h"
 #include "core/qos_limit.h"
+#include "core/reactor.h"
 
 #define VDPA_QUEUES_MAX	     128 /* rte_vhost knows no more */
 #define VDPA_QUEUES_DEFAULT  64	 /* offered; one costs memory only once it is used */
@@ -22,6 +23,7 @@ struct vdpa_args {
 	char serial[VDPA_SERIAL_MAX];
 	cpu_set_t cpus;
 	bool has_cpus; /* else those of the thread that probes */
+	enum reactor_mode mode;
 	uint64_t queues, read_only, packed;
 	uint64_t widen;	  /* offer what the application left out */
 	uint64_t stop_ms; /* how long the application may have to wait for I/O to end */

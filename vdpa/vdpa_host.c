@@ -47,15 +47,18 @@ static void shared_put(struct shared *s)
 	s->r = NULL;
 }
 
-static int data_get(size_t cpu, struct vdpa_threads *ret, struct errbuf *eb)
+static int data_get(size_t cpu, enum reactor_mode mode, struct vdpa_threads *ret, struct errbuf *eb)
 {
 	char name[REACTOR_NAME_MAX], have[200];
-	const struct reactor_opts opts = { .name = name, .cpu = (int)cpu };
+	const struct reactor_opts opts = { .name = name, .cpu = (int)cpu, .mode = mode };
 	cpu_set_t usable;
 	int err;
 
 	if (ret->ndata == VDPA_REACTORS_MAX)
 		return errbuf_set(eb, -EINVAL, "cpus: more than %d", VDPA_REACTORS_MAX);
+	if (data[cpu].r && reactor_get_mode(data[cpu].r) != mode)
+		return errbuf_set(eb, -EINVAL, "mode: the thread on CPU %zu runs in mode %s already", cpu,
+				  reactor_mode_name(reactor_get_mode(data[cpu].r)));
 	snprintf(name, sizeof(name), "nvring-%zu", cpu);
 	err = shared_get(&data[cpu], &opts);
 	if (err == -EINVAL && !sched_getaffinity(0, sizeof(usable), &usable))
@@ -67,7 +70,7 @@ static int data_get(size_t cpu, struct vdpa_threads *ret, struct errbuf *eb)
 	return 0;
 }
 
-static int all_get(const cpu_set_t *cpus, struct vdpa_threads *ret, struct errbuf *eb)
+static int all_get(const cpu_set_t *cpus, enum reactor_mode mode, struct vdpa_threads *ret, struct errbuf *eb)
 {
 	const struct reactor_opts opts = { .name = "nvring-control", .cpu = -1, .mode = REACTOR_INTERRUPT };
 	int err = sigbus_guard_start();
@@ -79,7 +82,7 @@ static int all_get(const cpu_set_t *cpus, struct vdpa_threads *ret, struct errbu
 	ret->control = control.r;
 	for (size_t cpu = 0; cpu < CPU_SETSIZE && !err; cpu++) {
 		if (CPU_ISSET(cpu, cpus))
-			err = data_get(cpu, ret, eb);
+			err = data_get(cpu, mode, ret, eb);
 	}
 	return err;
 }
@@ -93,7 +96,7 @@ static void all_put(struct vdpa_threads *t)
 	memset(t, 0, sizeof(*t));
 }
 
-int vdpa_host_get(const cpu_set_t *cpus, struct vdpa_threads *ret, struct errbuf *eb)
+int vdpa_host_get(const cpu_set_t *cpus, enum reactor_mode mode, struct vdpa_threads *ret, struct errbuf *eb)
 {
 	struct vdpa_threads t = { .control = NULL };
 	cpu_set_t before, every;
@@ -105,7 +108,7 @@ int vdpa_host_get(const cpu_set_t *cpus, struct vdpa_threads *ret, struct errbuf
 	memset(&every, 0xff, sizeof(every));
 	(void)sched_setaffinity(0, sizeof(every), &every); /* in vain: what there is, is enough or refused */
 	pthread_mutex_lock(&lock);
-	err = all_get(cpus ? cpus : &before, &t, eb);
+	err = all_get(cpus ? cpus : &before, mode, &t, eb);
 	if (err)
 		all_put(&t);
 	pthread_mutex_unlock(&lock);

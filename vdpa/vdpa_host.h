@@ -22,9 +22,10 @@ struct vdpa_threads {
 
 /**
  * vdpa_host_get - threads on @cpus; NULL: on those that the calling thread may use. An application that pins its own
- * threads (EAL does) does not narrow @cpus by that. 0 or -errno with eb: nothing is held then. Any thread.
+ * threads (EAL does) does not narrow @cpus by that. 0 or -errno with eb (a thread that is there already and runs in
+ * another mode, too): nothing is held then. Any thread.
  */
-int vdpa_host_get(const cpu_set_t *cpus, struct vdpa_threads *ret, struct errbuf *eb);
+int vdpa_host_get(const cpu_set_t *cpus, enum reactor_mode mode, struct vdpa_threads *ret, struct errbuf *eb);
 
 /* Everything that lived on them is gone. Zeroed or put already: fine. */
 void vdpa_host_put(struct vdpa_threads *t);

@@ -214,7 +214,7 @@ int vdpa_local_create(const char *name, const struct vdpa_args *a, struct vdpa_s
 	}
 	l->stop_ms = a->stop_ms;
 	l->no_packed = !a->packed;
-	err = vdpa_host_get(a->has_cpus ? &a->cpus : NULL, &l->threads, eb);
+	err = vdpa_host_get(a->has_cpus ? &a->cpus : NULL, a->mode, &l->threads, eb);
 	if (err)
 		goto out_free;
 	err = vdpa_disk_open(name, a, l->threads.control, &l->disk, eb);

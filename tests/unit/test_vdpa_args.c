@@ -36,7 +36,7 @@ static void a_backend_is_enough(void **state)
 
 static void everything_at_once(void **state)
 {
-	struct vdpa_args a = take("queues=4,backend=[fault:write,p=0.5@null:1G],cpus=[0,2-3],readonly=1,widen=0,packed=0,"
+	struct vdpa_args a = take("queues=4,backend=[fault:write,p=0.5@null:1G],cpus=[0,2-3],mode=poll,readonly=1,widen=0,packed=0,"
 				  "disk=vol0,serial=S1,stop_ms=100,iops=1000,read_bps=10M,write_iops=5,write_iops_burst=50");
 
 	(void)state;
@@ -46,6 +46,7 @@ static void everything_at_once(void **state)
 	assert_true(a.has_cpus && CPU_ISSET(0, &a.cpus) && !CPU_ISSET(1, &a.cpus) && CPU_ISSET(2, &a.cpus) &&
 		    CPU_ISSET(3, &a.cpus));
 	assert_int_equal(CPU_COUNT(&a.cpus), 3);
+	assert_int_equal(a.mode, REACTOR_POLL);
 	assert_int_equal(a.queues, 4);
 	assert_int_equal(a.stop_ms, 100);
 	assert_true(a.read_only && !a.widen && !a.packed);
@@ -85,6 +86,7 @@ static void what_is_wrong_is_named(void **state)
 		{ "backend=ram:1M,readonly=2", "readonly=2 is no number from 0 to 1" },
 		{ "backend=ram:1M,readonly=yes", "readonly=yes is no number" },
 		{ "backend=ram:1M,cpus=a", "cpus: " },
+		{ "backend=ram:1M,mode=fast", "mode=fast is neither" },
 		{ "backend=ram:1M,cpus=[0,1", "the closing bracket is missing" },
 		{ "backend=ram:1M,cpus=[0]1", "the closing bracket is missing" },
 		{ "backend=ram:1M,serial=123456789012345678901", "longer than 20 characters" },

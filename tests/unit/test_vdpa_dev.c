@@ -78,7 +78,7 @@ static int teardown(void **state)
 
 static struct vdpa_dev *make(const char *name, const char *args)
 {
-	struct vdpa_dev *d;
+	struct vdpa_dev *d = NULL;
 	struct vdpa_args a;
 
 	if (vdpa_args_parse(args, &a, &why) || vdpa_dev_create(name, &a, &d, &why))
@@ -413,6 +413,9 @@ static void a_disk_with_a_name_is_shared(void **state)
 	assert_int_equal(vdpa_args_parse("backend=ram:32M,disk=vol0", &a, &why), 0);
 	assert_int_equal(vdpa_dev_create("third", &a, &(struct vdpa_dev *){ NULL }, &why), -EINVAL);
 	assert_non_null(strstr(why.text, "disk vol0 is another one already"));
+	assert_int_equal(vdpa_args_parse("backend=ram:1M,mode=poll", &a, &why), 0);
+	assert_int_equal(vdpa_dev_create("third", &a, &(struct vdpa_dev *){ NULL }, &why), -EINVAL);
+	assert_non_null(strstr(why.text, "runs in mode adaptive already"));
 	end();
 	/* what was written through the one is read through the other */
 	dev = other;
