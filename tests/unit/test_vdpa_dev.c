@@ -2,6 +2,7 @@
 /* The vDPA device without DPDK: a front-end's messages in, rings that run and stop, memory that changes, bounds kept. */
 #include <dirent.h>
 #include <errno.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -31,14 +32,20 @@ static struct front front;
 static struct errbuf why;
 static unsigned fds_before, threads_before;
 
+/* Without pipes: those are a sanitizer's, to its symbolizer. */
 static unsigned count(const char *folder)
 {
 	DIR *d = opendir(folder);
+	struct dirent *entry;
 	unsigned n = 0;
 
 	assert_non_null(d);
-	while (readdir(d))
-		n++;
+	while ((entry = readdir(d))) {
+		char to[8] = "";
+
+		if (readlinkat(dirfd(d), entry->d_name, to, sizeof(to) - 1) < 0 || strncmp(to, "pipe:", 5) != 0)
+			n++;
+	}
 	closedir(d);
 	return n;
 }
@@ -430,6 +437,20 @@ static void a_disk_with_a_name_is_shared(void **state)
 	front_fini(&second);
 }
 
+static void *nothing(void *arg)
+{
+	return arg;
+}
+
+/* The first thread of a process may bring a sanitizer's own with it. */
+static int group_setup(void **state)
+{
+	pthread_t t;
+
+	(void)state;
+	return pthread_create(&t, NULL, nothing, NULL) || pthread_join(t, NULL);
+}
+
 #define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -449,5 +470,5 @@ int main(void)
 		CASE(a_disk_with_a_name_is_shared),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return cmocka_run_group_tests(tests, group_setup, NULL);
 }

@@ -5,6 +5,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -176,29 +177,38 @@ int rte_log_set_level(uint32_t type, uint32_t level)
 
 int rte_log(uint32_t level, uint32_t type, const char *format, ...)
 {
+	static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* the control thread logs, too */
 	va_list ap;
 
 	(void)type;
 	if (level > RTE_LOG_WARNING)
 		return 0;
+	pthread_mutex_lock(&lock);
 	va_start(ap, format);
 	vsnprintf(fake.logged, sizeof(fake.logged), format, ap);
 	va_end(ap);
 	fake.lines++;
+	pthread_mutex_unlock(&lock);
 	return 0;
 }
 
 /*
  * rte_vhost's event thread
  */
+/* Without pipes: those are a sanitizer's, to its symbolizer. */
 static unsigned count(const char *folder)
 {
 	DIR *d = opendir(folder);
+	struct dirent *entry;
 	unsigned n = 0;
 
 	assert_non_null(d);
-	while (readdir(d))
-		n++;
+	while ((entry = readdir(d))) {
+		char to[8] = "";
+
+		if (readlinkat(dirfd(d), entry->d_name, to, sizeof(to) - 1) < 0 || strncmp(to, "pipe:", 5) != 0)
+			n++;
+	}
 	closedir(d);
 	return n;
 }
@@ -671,6 +681,20 @@ static void the_first_message_is_caught_up_with(void **state)
 	end();
 }
 
+static void *nothing(void *arg)
+{
+	return arg;
+}
+
+/* The first thread of a process may bring a sanitizer's own with it. */
+static int group_setup(void **state)
+{
+	pthread_t t;
+
+	(void)state;
+	return pthread_create(&t, NULL, nothing, NULL) || pthread_join(t, NULL);
+}
+
 #define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -692,5 +716,5 @@ int main(void)
 		CASE(the_first_message_is_caught_up_with),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return cmocka_run_group_tests(tests, group_setup, NULL);
 }
