@@ -14,6 +14,7 @@
 
 #define STOP_MS_MIN   10
 #define STOP_MS_MAX   600000
+#define RESIZE_S_MAX  3600
 #define KEY_SHOWN     32
 #define VALUE_MAX     BDEV_URI_MAX
 
@@ -51,6 +52,7 @@ static const struct row rows[] = {
 	{ "readonly", KIND_FLAG, AT(read_only), 0, 1 },
 	{ "packed", KIND_FLAG, AT(packed), 0, 1 },
 	{ "widen", KIND_FLAG, AT(widen), 0, 1 },
+	{ "resize_s", KIND_NUMBER, AT(resize_s), 0, RESIZE_S_MAX },
 	{ "stop_ms", KIND_NUMBER, AT(stop_ms), STOP_MS_MIN, STOP_MS_MAX },
 	RATES("", TOTAL),
 	RATES("read_", READ),

@@ -26,6 +26,7 @@ struct vdpa_args {
 	enum reactor_mode mode;
 	uint64_t queues, read_only, packed;
 	uint64_t widen;	  /* offer what the application left out */
+	uint64_t resize_s; /* look for another size so often; 0: never */
 	uint64_t stop_ms; /* how long the application may have to wait for I/O to end */
 	struct qos_limits limits;
 };

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/deadline.h"
 #include "core/qos.h"
 #include "drivers/catalogue.h"
 #include "vdpa/vdpa_wait.h"
@@ -22,11 +23,18 @@ struct vdpa_disk {
 	unsigned users;
 	bool is_shared;
 	sem_t closed;
+	/* control thread */
+	uint64_t look_ns; /* 0: nobody wants to know of another size */
+	struct deadline look;
+	bool is_looking, is_ending;
+	sem_t looked; /* posted once is_ending and nobody looks any more */
 };
 
 /* Guards the list and the counts. Held while a disk is opened: whoever wants the same one waits for it. */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct list disks = { &disks, &disks };
+
+static void look_begin(struct deadline *look);
 
 static struct vdpa_disk *disk_find(const char *name)
 {
@@ -73,6 +81,8 @@ static int disk_new(const char *device, const struct vdpa_args *a, struct reacto
 		return err;
 	}
 	(void)sem_init(&d->closed, 0, 0); /* 0 is a value it takes */
+	(void)sem_init(&d->looked, 0, 0);
+	deadline_init(&d->look, look_begin);
 	d->users = 1;
 	d->is_shared = a->disk[0] != '\0';
 	list_add_tail(&disks, &d->link);
@@ -80,17 +90,69 @@ static int disk_new(const char *device, const struct vdpa_args *a, struct reacto
 	return 0;
 }
 
-/* On the control thread. */
-struct limits_call {
+/*
+ * On the control thread
+ */
+
+/* A file has grown, or a block device: nobody tells us. */
+static void look_done(void *arg, int err, const char *why)
+{
+	struct vdpa_disk *d = arg;
+
+	d->is_looking = false;
+	if (d->is_ending) {
+		(void)sem_post(&d->looked); /* at 0: it cannot overflow */
+		return;
+	}
+	if (err) {
+		log_warn("%s: %s; no more looks for another size", d->bdev->name, why);
+		d->look_ns = 0;
+		return;
+	}
+	deadline_arm(d->bdev->control, &d->look, mono_ns() + d->look_ns);
+}
+
+static void look_begin(struct deadline *look)
+{
+	struct vdpa_disk *d = container_of(look, struct vdpa_disk, look);
+
+	d->is_looking = true;
+	bdev_resize(d->bdev, 0, look_done, d);
+}
+
+static void look_end(void *arg)
+{
+	struct vdpa_disk *d = arg;
+
+	d->is_ending = true;
+	deadline_cancel(&d->look);
+	if (!d->is_looking)
+		(void)sem_post(&d->looked); /* the same */
+}
+
+struct orders {
+	struct vdpa_disk *d;
 	struct bdev *bdev;
 	struct qos_limits limits;
+	uint64_t look_ns;
 	struct errbuf *eb;
 	int err;
 };
 
+static void look_start(void *arg)
+{
+	struct orders *c = arg;
+	struct vdpa_disk *d = c->d;
+
+	if (d->look_ns || !c->look_ns)
+		return; /* it is looked at already */
+	d->look_ns = c->look_ns;
+	deadline_arm(d->bdev->control, &d->look, mono_ns() + d->look_ns);
+}
+
 static void limits_set(void *arg)
 {
-	struct limits_call *c = arg;
+	struct orders *c = arg;
 	struct qos_conf conf;
 
 	qos_get(c->bdev, &conf);
@@ -98,12 +160,18 @@ static void limits_set(void *arg)
 	c->err = qos_set(c->bdev, &conf, c->eb);
 }
 
-static int limits_apply(struct vdpa_disk *d, const struct vdpa_args *a, struct reactor *control,
+static int orders_apply(struct vdpa_disk *d, const struct vdpa_args *a, struct reactor *control,
 			struct errbuf *eb)
 {
 	static const struct qos_limits none;
-	struct limits_call c = { .bdev = d->bdev, .limits = a->limits, .eb = eb };
+	struct orders c = { .d = d,
+				 .bdev = d->bdev,
+				 .limits = a->limits,
+				 .look_ns = a->resize_s * MONO_NS_PER_SEC,
+				 .eb = eb };
 
+	if (c.look_ns)
+		reactor_call(control, look_start, &c);
 	if (!memcmp(&a->limits, &none, sizeof(none)))
 		return 0;
 	reactor_call(control, limits_set, &c);
@@ -122,7 +190,7 @@ int vdpa_disk_open(const char *device, const struct vdpa_args *a, struct reactor
 	pthread_mutex_unlock(&lock);
 	if (err)
 		return err;
-	err = limits_apply(d, a, control, eb);
+	err = orders_apply(d, a, control, eb);
 	if (err) {
 		(void)vdpa_disk_close(d, a->stop_ms); /* nothing is in flight */
 		return err;
@@ -146,12 +214,17 @@ bool vdpa_disk_close(struct vdpa_disk *d, uint64_t ms)
 	is_last = --d->users == 0;
 	if (is_last) {
 		list_del(&d->link);
+		reactor_call(d->bdev->control, look_end, d);
+		is_closed = vdpa_wait(&d->looked, ms);
+	}
+	if (is_last && is_closed) {
 		bdev_close(d->bdev, disk_closed, d);
 		is_closed = vdpa_wait(&d->closed, ms); /* under the lock: who opens it again finds it free */
 	}
 	pthread_mutex_unlock(&lock);
 	if (is_last && is_closed) {
 		sem_destroy(&d->closed);
+		sem_destroy(&d->looked);
 		free(d);
 	}
 	return is_closed;

@@ -194,6 +194,8 @@ static int args_check(const struct vdpa_args *a, struct errbuf *eb)
 
 	if (a->disk[0])
 		return errbuf_set(eb, -EINVAL, "disk=%s: nvringd's disks have their names there", a->disk);
+	if (a->resize_s)
+		return errbuf_set(eb, -EINVAL, "resize_s: nvringd's disks are resized there (nvring disk resize)");
 	if (memcmp(&a->limits, &none, sizeof(none)) != 0)
 		return errbuf_set(eb, -EINVAL, "limits of nvringd's disks are set there (nvring disk limit)");
 	return 0;

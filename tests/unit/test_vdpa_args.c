@@ -37,7 +37,7 @@ static void a_backend_is_enough(void **state)
 static void everything_at_once(void **state)
 {
 	struct vdpa_args a = take("queues=4,backend=[fault:write,p=0.5@null:1G],cpus=[0,2-3],mode=poll,readonly=1,widen=0,packed=0,"
-				  "disk=vol0,serial=S1,stop_ms=100,iops=1000,read_bps=10M,write_iops=5,write_iops_burst=50");
+				  "disk=vol0,serial=S1,stop_ms=100,resize_s=7,iops=1000,read_bps=10M,write_iops=5,write_iops_burst=50");
 
 	(void)state;
 	assert_string_equal(a.backend, "fault:write,p=0.5@null:1G");
@@ -49,6 +49,7 @@ static void everything_at_once(void **state)
 	assert_int_equal(a.mode, REACTOR_POLL);
 	assert_int_equal(a.queues, 4);
 	assert_int_equal(a.stop_ms, 100);
+	assert_int_equal(a.resize_s, 7);
 	assert_true(a.read_only && !a.widen && !a.packed);
 	assert_int_equal(a.limits.rate[QOS_TOTAL_IOS].per_sec, 1000);
 	assert_int_equal(a.limits.rate[QOS_READ_BYTES].per_sec, 10 << 20);

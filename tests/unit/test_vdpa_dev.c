@@ -8,6 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <time.h>
@@ -451,6 +452,34 @@ static int group_setup(void **state)
 	return pthread_create(&t, NULL, nothing, NULL) || pthread_join(t, NULL);
 }
 
+static uint64_t sectors(void)
+{
+	struct vblk_config c;
+
+	assert_int_equal(vdpa_dev_config_get(dev, &c, sizeof(c), &why), 0);
+	return le64_get(c.capacity);
+}
+
+static void a_file_that_grows_is_noticed(void **state)
+{
+	char path[] = "/tmp/vdpa-dev-XXXXXX", args[128];
+	int fd = mkstemp(path);
+
+	(void)state;
+	assert_true(fd >= 0);
+	assert_int_equal(ftruncate(fd, 1 << 20), 0);
+	snprintf(args, sizeof(args), "backend=file:%s,resize_s=1,queues=1", path);
+	dev = make("dev", args);
+	assert_int_equal(sectors(), 2048);
+	assert_int_equal(ftruncate(fd, 2 << 20), 0);
+	for (unsigned i = 0; i < 10000 && sectors() == 2048; i++)
+		nanosleep(&(struct timespec){ .tv_nsec = 1000000 }, NULL);
+	assert_int_equal(sectors(), 4096);
+	vdpa_dev_destroy(dev);
+	unlink(path);
+	close(fd);
+}
+
 #define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -468,6 +497,7 @@ int main(void)
 		CASE(the_inflight_region_is_the_devices),
 		CASE(configuration_and_statistics),
 		CASE(a_disk_with_a_name_is_shared),
+		CASE(a_file_that_grows_is_noticed),
 	};
 
 	return cmocka_run_group_tests(tests, group_setup, NULL);

@@ -221,11 +221,11 @@ class DpdkVdpa(Server):
     """DPDK's vDPA example with our driver: a device for each socket; those of one disk share it."""
 
     program = "dpdk-vdpa"
-    abilities = frozenset({"packed", "crash", "migrate", "nvme", "regions"})
+    abilities = frozenset({"resize", "packed", "crash", "migrate", "nvme", "regions"})
     spawn_options = {"stdin": subprocess.PIPE, "text": True}
     eal = ("--no-huge", "-m", "64")
     # arguments of every device, and of the example
-    extra = ""
+    extra = ",resize_s=1"
     words = ()
 
     def __init__(self, folder, exports):
@@ -250,6 +250,10 @@ class DpdkVdpa(Server):
         for number, (_, arguments) in enumerate(self.devices()):
             words += ["--vdev", f"vdpa_nvring{number},{arguments}"]
         return [*words, "--", "--interactive", *self.words]
+
+    def resize(self, name, size):
+        """The driver looks by itself."""
+        os.truncate(next(export.image for export in self.exports if export.name == name), size)
 
     def command(self, *words):
         """A line for the example's prompt."""
