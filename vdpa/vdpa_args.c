@@ -209,6 +209,11 @@ int vdpa_args_parse(const char *text, struct vdpa_args *ret, struct errbuf *eb)
 	};
 	uint32_t given = 0;
 
+	for (const char *c = text; *c; c++) {
+		if (iscntrl((unsigned char)*c)) /* what is wrong is said in one line */
+			return errbuf_set(eb, -EINVAL, "a control character (%#x) among the arguments",
+					  (unsigned char)*c);
+	}
 	while (*text) {
 		int err = take_pair(&text, &a, &given, eb);
 

@@ -95,6 +95,7 @@ static void what_is_wrong_is_named(void **state)
 		{ "backend=ram:1M,bps=1Q", "bps=1Q is no size" },
 		{ "backend=ram:1M,bps=99999999999T", "is no size" },
 		{ "backend=ram:1M,iops_burst=10", "burst" }, /* a burst of no limit */
+		{ "backend=ram:1M,\nx=1", "a control character (0xa)" },
 		{ "backend=ram:1M,stop_ms=1", "stop_ms=1 is no number from 10" },
 	};
 
