@@ -483,9 +483,12 @@ static void a_thousand_times(void **state)
 		sample_make(&fe, requests[i], &m);
 		for (unsigned n = 0; n < 1000; n++) {
 			assert_true(fe_ask(&fe, requests[i], &m.p, m.h.size, m.fds, m.nfds) >= 0);
-			if (n == 10)
+			if (n == 10) {
+				assert_true(lives(&fe)); /* the fd of the last answer is closed */
 				fds = server_fds();
+			}
 		}
+		assert_true(lives(&fe));
 		assert_int_equal(server_fds(), fds);
 		fe_close(&fe);
 	}
