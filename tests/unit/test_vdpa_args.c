@@ -36,8 +36,9 @@ static void a_backend_is_enough(void **state)
 
 static void everything_at_once(void **state)
 {
-	struct vdpa_args a = take("queues=4,backend=[fault:write,p=0.5@null:1G],cpus=[0,2-3],mode=poll,readonly=1,widen=0,packed=0,"
-				  "disk=vol0,serial=S1,stop_ms=100,resize_s=7,iops=1000,read_bps=10M,write_iops=5,write_iops_burst=50");
+	struct vdpa_args a = take("queues=4,backend=[fault:write,p=0.5@null:1G],cpus=[0,2-3],mode=poll,readonly=1,"
+				  "widen=0,packed=0,disk=vol0,serial=S1,stop_ms=100,resize_s=7,iops=1000,"
+				  "read_bps=10M,write_iops=5,write_iops_burst=50");
 
 	(void)state;
 	assert_string_equal(a.backend, "fault:write,p=0.5@null:1G");
