@@ -27,15 +27,15 @@ class RpcError(Exception):
         self.message = error["message"]
 
 
-def wait_for(what, condition, pause=0.01):
+def wait_for(what, condition, pause=0.01, patience=PATIENCE):
     """Until condition() is true; its value."""
-    end = time.monotonic() + PATIENCE
+    end = time.monotonic() + patience
     while time.monotonic() < end:
         value = condition()
         if value:
             return value
         time.sleep(pause)
-    raise AssertionError(f"{what}: not within {PATIENCE} s")
+    raise AssertionError(f"{what}: not within {patience} s")
 
 
 class Client:

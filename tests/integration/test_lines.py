@@ -24,6 +24,7 @@ from daemon_rig import NVRINGD, LoadCase, wait_for
 LINE_BYTES = 64
 REQUESTS = 50  # of each queue
 ASK_EVERY = 0.5  # seconds: a question costs the daemon more than a request
+UNDER_VALGRIND = 120  # seconds: fifty times slower, and not alone on the machine
 CONTROL = 1  # the first thread
 LACKEY = ("valgrind", "--tool=lackey", "--trace-mem=yes", "--trace-sched=yes")
 # Not looked at: registers of a device, which no cache holds (the doorbells of two queues lie on one line), and the data of
@@ -154,10 +155,10 @@ class Lines(LoadCase):
         def all_did(n):
             done = self.requests(daemon)
             return len(done) == queues and min(done) >= n
-        wait_for("the queues", lambda: all_did(20), ASK_EVERY)
+        wait_for("the queues", lambda: all_did(20), ASK_EVERY, UNDER_VALGRIND)
         self.assertEqual(set(self.places(daemon).values()), {0, 1})
         start, first = trace.stat().st_size, min(self.requests(daemon))
-        wait_for("requests", lambda: all_did(first + REQUESTS), ASK_EVERY)
+        wait_for("requests", lambda: all_did(first + REQUESTS), ASK_EVERY, UNDER_VALGRIND)
         end = trace.stat().st_size
         maps = Maps(daemon.process.pid)
         bench.terminate()
