@@ -17,7 +17,6 @@
 #include "drivers/vfio/vfio_user_wire.h"
 
 #define SEND_MAX     8192		     /* bytes; far below what a socket takes in one piece */
-#define POST_WAIT_NS (1000 * MONO_NS_PER_MS) /* a server that does not read for so long hangs */
 #define SERVER_BODY_MAX \
 	(VFIO_USER_DATA_XFER_DEFAULT + 4096u) /* of a command or an error that nobody reads */
 #define ERRNO_MAX 4095
@@ -320,7 +319,7 @@ void vfio_user_conn_post(struct vfio_user_conn *c, uint16_t cmd, const void *bod
 	struct iovec iov[2] = { { &h, sizeof(h) }, { (void *)(uintptr_t)body, len } };
 	const struct msghdr mh = { .msg_iov = iov, .msg_iovlen = 2 };
 
-	/* A post that is lost shows in the removal fd. */
+	/* A post that is lost shows in the removal fd. A server may take as long to read it as to answer. */
 	if (!__atomic_load_n(&c->dead, __ATOMIC_ACQUIRE))
-		(void)conn_send(c, &mh, h.bytes, mono_ns() + POST_WAIT_NS);
+		(void)conn_send(c, &mh, h.bytes, mono_ns() + c->reply_ns);
 }
