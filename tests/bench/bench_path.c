@@ -10,18 +10,21 @@
  *
  *   bench_path [--packed] [--indirect] [--inflight] [--write] [--event-idx] [--depth N] [--block
  * BYTES] [--ios N] [--idle QUEUES] [--mode poll|adaptive] [--two-regions] [--nvme] [--uri URI] [--seq]
- * [--limit disk|group] [--json]
+ * [--limit disk|group] [--log] [--json]
  *
  * --idle: so many further queues of the same reactor are started and never used.
  * --two-regions: the data lies in another memory region than headers and status, as in a guest of
  * more than 2 or 3 GiB.
  * --limit: the disk has limits that it never reaches; group: and it is in a group that has some.
+ * --log: pages that are written to are marked in a dirty log, as during a migration.
  */
 #include <errno.h>
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include "core/base/mono.h"
 #include "core/dma.h"
@@ -31,6 +34,7 @@
 #include "tests/ring/ring.h"
 #include "vhost/blk/vblk.h"
 #include "vhost/blk/vblk_spec.h"
+#include "vhost/virtq/dlog.h"
 
 #define DISK_URI "null:64G"
 
@@ -39,7 +43,7 @@
 #define APART_BYTES (4u << 20) /* rings, headers and status, far from the end of theirs, too */
 
 struct conf {
-	bool packed, indirect, inflight, event_idx, write, two_regions, nvme, seq, json;
+	bool packed, indirect, inflight, event_idx, write, two_regions, nvme, seq, log, json;
 	const char *uri;
 	unsigned depth, block, idle;
 	unsigned long ios;
@@ -74,6 +78,7 @@ struct bench {
 	} *idle;
 	unsigned stopped;
 	struct qos_group *group;
+	struct dlog *log;
 };
 
 /* The part that counts: one turn of the target's reactor. */
@@ -137,6 +142,21 @@ static void bench_limit(struct bench *b)
 		reactor_turn(b->r);
 }
 
+/* Of all the ring's memory, the used ring included. */
+static void bench_log(struct bench *b)
+{
+	const uint64_t pages = ring_gpa(&b->ring, b->ring.mem + b->ring.mem_bytes) / DLOG_PAGE_BYTES + 1;
+	struct dlog_desc d = { .size = pages / 8 + 1, .fd = memfd_create("log", MFD_CLOEXEC) };
+	struct errbuf eb = { "" };
+	int err = ftruncate(d.fd, (off_t)d.size) ? -errno : dlog_create(&d, &b->log, &eb);
+
+	if (err)
+		die("log", err, &eb);
+	close(d.fd);
+	b->ring.conf.log = b->log;
+	b->ring.conf.log_used_gpa = ring_gpa(&b->ring, b->ring.conf.used);
+}
+
 static void bench_open(struct bench *b)
 {
 	const struct reactor_opts ro = { .name = "bench", .cpu = -1, .mode = b->c.mode };
@@ -174,6 +194,8 @@ static void bench_open(struct bench *b)
 			.va = b->ring.mem, .len = b->ring.mem_bytes, .fd = -1 });
 	if (err)
 		die("ring", err, NULL);
+	if (b->c.log)
+		bench_log(b);
 	err = vdev_queue_create(vblk_vdev(b->dev), b->r, b->r, &b->ring.conf, &b->q, &eb);
 	if (err)
 		die("queue", err, &eb);
@@ -216,6 +238,7 @@ static void bench_close(struct bench *b)
 	for (unsigned i = 0; i < 4; i++)
 		reactor_turn(b->r);
 	(void)dma_region_del(b->ring.mem, b->ring.mem_bytes); /* it was added */
+	dlog_put(b->log);
 	ring_fini(&b->ring);
 	reactor_destroy(b->r);
 }
@@ -315,6 +338,7 @@ static const struct option options[] = {
 	{ "seq", no_argument, NULL, 's' },	   { "limit", required_argument, NULL, 'l' },
 	{ "json", no_argument, NULL, 'j' },	   { "idle", required_argument, NULL, 'q' },
 	{ "mode", required_argument, NULL, 'm' },  { "two-regions", no_argument, NULL, 'r' },
+	{ "log", no_argument, NULL, 'g' },
 	{ NULL, 0, NULL, 0 },
 };
 
@@ -331,6 +355,7 @@ static void conf_parse(struct conf *c, int argc, char **argv)
 		c->event_idx |= opt == 'e';
 		c->two_regions |= opt == 'r';
 		c->nvme |= opt == 'v';
+		c->log |= opt == 'g';
 		c->seq |= opt == 's';
 		if (opt == 'u')
 			c->uri = optarg;

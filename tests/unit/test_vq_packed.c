@@ -598,7 +598,7 @@ static void writes_are_logged(void **state)
 }
 
 /* The front-end takes the log whenever it likes; the flags that publish a batch are marked after
- * they are written. */
+ * they are written, the data before. */
 static void the_log_is_taken_before_the_flush(void **state)
 {
 	struct fg_opts o = { .size = 8, .packed = true };
@@ -619,6 +619,7 @@ static void the_log_is_taken_before_the_flush(void **state)
 	memset(bits, 0, sizeof(bits));
 	vq_flush(&fg.q);
 	want[FG_RING_GPA / 4096 / 8] |= 1;
+	want[(FG_DATA_GPA / 4096 + 1) / 8] |= 2;
 	assert_memory_equal(bits, want, sizeof(bits));
 	fg_fini(&fg);
 	free(want);

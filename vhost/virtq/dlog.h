@@ -5,6 +5,7 @@
 
 #include <stdint.h>
 
+#include "core/base/cc.h"
 #include "core/base/errbuf.h"
 
 #define DLOG_PAGE_BYTES 4096
@@ -34,5 +35,19 @@ void dlog_put(struct dlog *log);
 
 /* Mark [gpa, gpa+len): atomic or of bits; pages beyond the log are ignored. Any reactor. */
 void dlog_mark(struct dlog *log, uint64_t gpa, uint64_t len);
+
+/*
+ * The same for data that a full barrier (barrier_full()) has followed: there a look will do at a page that is marked. Who
+ * takes the bit that we have seen takes it later, and finds our data.
+ */
+static cc_always_inline void dlog_mark_behind_barrier(struct dlog *log, uint64_t gpa, uint64_t len)
+{
+	uint64_t page = gpa / DLOG_PAGE_BYTES;
+
+	if (len - 1 < DLOG_PAGE_BYTES - gpa % DLOG_PAGE_BYTES && page / 8 < log->nbytes &&
+	    __atomic_load_n(&log->bits[page / 8], __ATOMIC_RELAXED) & 1u << (page & 7))
+		return;
+	dlog_mark(log, gpa, len);
+}
 
 #endif

@@ -183,7 +183,7 @@ unsigned vq_pop(struct vq *vq, struct vq_elem **elems, unsigned max)
 static void vq_release(struct vq *vq, struct vq_elem *e, uint32_t written)
 {
 	if (vq->log)
-		vq_log_elem(vq, e);
+		vq_log_note_elem(vq, e);
 	if (vq->is_packed)
 		vqp_put(vq, e, written);
 	else
@@ -307,37 +307,63 @@ bool vq_uses_range(const struct vq *vq, const void *va, uint64_t len)
 
 void vq_set_log(struct vq *vq, struct dlog *log, uint64_t log_used_gpa)
 {
+	vq_log_noted(vq); /* in the log of now */
 	vq->log = log;
 	vq->log_used_gpa = log_used_gpa;
 	vq->plain = !vq->is_packed && !vq->in_order && !log;
+}
+
+static void note(struct vq *vq, uint64_t gpa, uint64_t len)
+{
+	if (gpa == UINT64_MAX)
+		return;
+	if (vq->nnotes == VQ_NOTES)
+		vq_log_noted(vq);
+	vq->notes[vq->nnotes++] = (struct vq_note){ gpa, len };
 }
 
 /*
  * Pieces are in our addresses, the log is in the guest's. All writable pieces count, however little
  * was written: a failed request has its status behind the data.
  */
-void vq_log_elem(struct vq *vq, const struct vq_elem *e)
+void vq_log_note_elem(struct vq *vq, const struct vq_elem *e)
 {
-	for (unsigned i = e->nout; i < (unsigned)e->nout + e->nin; i++) {
-		uint64_t gpa = gmem_va_to_gpa(vq->gmem, e->iov[i].iov_base);
+	for (unsigned i = e->nout; i < (unsigned)e->nout + e->nin; i++)
+		note(vq, gmem_va_to_gpa(vq->gmem, e->iov[i].iov_base), e->iov[i].iov_len);
+}
 
-		if (gpa != UINT64_MAX)
-			dlog_mark(vq->log, gpa, e->iov[i].iov_len);
-	}
+/* UINT64_MAX: the rings are not logged. */
+static uint64_t ring_gpa(const struct vq *vq, const volatile void *va)
+{
+	if (vq->log_used_gpa == UINT64_MAX)
+		return UINT64_MAX;
+	if (vq->is_packed)
+		return gmem_va_to_gpa(vq->gmem, (const void *)va);
+	return vq->log_used_gpa + ((uintptr_t)va - (uintptr_t)vq->split.used);
+}
+
+void vq_log_note_ring(struct vq *vq, const volatile void *va, uint64_t len)
+{
+	note(vq, ring_gpa(vq, va), len);
 }
 
 void vq_log_ring(struct vq *vq, const volatile void *va, uint64_t len)
 {
-	uint64_t gpa;
+	uint64_t gpa = ring_gpa(vq, va);
 
-	if (vq->log_used_gpa == UINT64_MAX)
-		return;
-	if (vq->is_packed)
-		gpa = gmem_va_to_gpa(vq->gmem, (const void *)va);
-	else
-		gpa = vq->log_used_gpa + ((uintptr_t)va - (uintptr_t)vq->split.used);
 	if (gpa != UINT64_MAX)
 		dlog_mark(vq->log, gpa, len);
+}
+
+void vq_log_noted(struct vq *vq)
+{
+	if (!vq->nnotes)
+		return;
+	barrier_full(); /* data and descriptors before a look at their bits; partner: whoever takes the bits, then copies
+			   the pages */
+	for (unsigned i = 0; i < vq->nnotes; i++)
+		dlog_mark_behind_barrier(vq->log, vq->notes[i].gpa, vq->notes[i].len);
+	vq->nnotes = 0;
 }
 
 bool vq_has_taken(const struct vq *vq)

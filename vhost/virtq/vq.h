@@ -26,6 +26,7 @@
 #define VQ_SIZE_MAX  1024
 #define VQ_BATCH     32  /* chains per pop */
 #define VQ_CHAIN_MAX 1024 /* descriptors of one chain, indirect ones included (2.7.5.3.1: the queue size; peers go this far) */
+#define VQ_NOTES     (2 * VQ_BATCH) /* of a batch of reads in one piece: data and status */
 #define VQ_IOVS_MAX  260 /* pieces of one chain after translation: 128 buffers that may each span two regions */
 #define VQ_IOV_BYTES (VQ_IOVS_MAX * sizeof(struct iovec) + CACHELINE_BYTES) /* stride: rows start in different L1 sets */
 
@@ -43,6 +44,11 @@ struct vq_elem {
 	uint8_t done;		      /* IN_ORDER: pushed, waits for its turn */
 	uint16_t vqi_slot;	      /* packed: its first entry in the inflight region */
 	uint32_t written;	      /* IN_ORDER: bytes, kept until its turn */
+};
+
+/* Guest memory that was written to. */
+struct vq_note {
+	uint64_t gpa, len;
 };
 
 /* Plain data: everything that makes a queue (I7). Addresses are ours, checked by the transport. */
@@ -134,6 +140,8 @@ struct vq {
 	void *call_arg;
 	uint16_t index;
 	char why[96]; /* broken: the reason */
+	unsigned nnotes; /* what is to be marked in the log */
+	struct vq_note notes[VQ_NOTES];
 };
 
 /**
