@@ -289,9 +289,8 @@ static void queue_init(struct fe *fe, unsigned i, uint16_t size)
 	q->started = true;
 }
 
-void fe_start(struct fe *fe, unsigned i, uint16_t size)
+void fe_prepare(struct fe *fe, unsigned i, uint16_t size)
 {
-	struct vu_vring_state on = { i, 1 };
 	bool packed = (fe->features & VIRTIO_BIT(VIRTIO_F_RING_PACKED)) != 0;
 
 	queue_init(fe, i, size);
@@ -299,6 +298,13 @@ void fe_start(struct fe *fe, unsigned i, uint16_t size)
 	fe_send_fd(fe, VU_SET_VRING_ERR, i, fe->q[i].err);
 	fe_describe(fe, i, size, packed ? 0x80008000u : 0);
 	fe_send_fd(fe, VU_SET_VRING_KICK, i, fe->q[i].kick);
+}
+
+void fe_start(struct fe *fe, unsigned i, uint16_t size)
+{
+	struct vu_vring_state on = { i, 1 };
+
+	fe_prepare(fe, i, size);
 	if (fe->features & VIRTIO_BIT(VHOST_USER_F_PROTOCOL_FEATURES))
 		assert_true(fe_send(fe, VU_SET_VRING_ENABLE, 0, &on, sizeof(on), NULL, 0));
 }

@@ -77,7 +77,9 @@ void fe_share(struct fe *fe);
 void fe_describe(struct fe *fe, unsigned i, uint16_t size, uint32_t base);
 void fe_addr(const struct fe *fe, unsigned i, struct vu_vring_addr *ret);
 void fe_send_fd(struct fe *fe, uint32_t request, unsigned i, int fd);
-/* A fresh ring of @size at the beginning, running. */
+/* A fresh ring of @size at the beginning; all but ENABLE. */
+void fe_prepare(struct fe *fe, unsigned i, uint16_t size);
+/* And running. */
 void fe_start(struct fe *fe, unsigned i, uint16_t size);
 /* ENABLE(0) and GET_VRING_BASE; returns the position. */
 uint32_t fe_stop(struct fe *fe, unsigned i);
