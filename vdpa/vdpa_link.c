@@ -6,7 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "vhost/user/virtio_user_sock.h"
+#include "vhost/client/virtio_user_sock.h"
 
 void vdpa_link_close(struct vdpa_link *l)
 {

@@ -15,7 +15,7 @@
 #include "core/base/cc.h"
 #include "core/base/cpulist.h"
 #include "vdpa/vdpa_rpc.h"
-#include "vhost/user/virtio_user_sock.h"
+#include "vhost/client/virtio_user_sock.h"
 #include "vhost/user/vu_server.h"
 
 #define LOG_TAG "vdpa"

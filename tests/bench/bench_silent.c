@@ -10,7 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "vhost/user/virtio_user.h"
+#include "vhost/client/virtio_user.h"
 
 #define CONNECT_MS 10000
 #define BLOCK	   4096u

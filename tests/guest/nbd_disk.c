@@ -23,7 +23,7 @@
 
 #include "core/base/cc.h"
 #include "core/base/endian.h"
-#include "vhost/user/virtio_user.h"
+#include "vhost/client/virtio_user.h"
 
 #define SLOTS	   32
 #define SLOT_BYTES (1u << 20)

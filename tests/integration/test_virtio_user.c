@@ -17,7 +17,7 @@
 #include "core/base/cc.h"
 #include "core/base/mono.h"
 #include "tests/integration/disk_server.h"
-#include "vhost/user/virtio_user.h"
+#include "vhost/client/virtio_user.h"
 #include "vhost/virtq/virtio_spec.h"
 
 #define DISK_BYTES (64u << 20)

@@ -23,7 +23,7 @@
 #include "core/base/cc.h"
 #include "core/base/mono.h"
 #include "tests/integration/disk_server.h"
-#include "vhost/user/virtio_user.h"
+#include "vhost/client/virtio_user.h"
 
 #define DISK_BYTES (64ull << 20)
 #define IO_MAX	   (1u << 20)

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "vhost/user/virtio_user.h"
+#include "vhost/client/virtio_user.h"
 #include "vhost/virtq/virtio_spec.h"
 
 #define POLL_MAX    32
@@ -45,7 +45,7 @@ static unsigned ring_size(const struct bench_opts *o)
 	return n;
 }
 
-static void fill_device(struct bench_run *run, const struct virtio_user *vu)
+static void fill_device(struct bench_run *run, struct virtio_user *vu)
 {
 	struct virtio_user_info i;
 

@@ -4,6 +4,7 @@
  *
  *   virtio_user.c        open, close, reconnect: the order of things
  *   virtio_user_neg.c    the handshake and the control messages
+ *   virtio_user_again.c  back to a server while the queues are in use
  *   virtio_user_mem.c    the shared memory and what lies where in it
  *   virtio_user_queue.c  submit, flush, poll, wait: the data path
  *
@@ -12,8 +13,8 @@
  *   | queue 0: rings · tables of indirect descriptors · request lines | queue 1 … |
  * virtio_user_alloc() |
  */
-#ifndef VHOST_USER_VIRTIO_USER_PRIV_H
-#define VHOST_USER_VIRTIO_USER_PRIV_H
+#ifndef VHOST_CLIENT_VIRTIO_USER_PRIV_H
+#define VHOST_CLIENT_VIRTIO_USER_PRIV_H
 
 #include <assert.h>
 #include <pthread.h>
@@ -23,14 +24,14 @@
 #include "core/base/cc.h"
 #include "core/base/endian.h"
 #include "core/hugemem.h"
-#include "vhost/user/virtio_user.h"
+#include "vhost/client/virtio_user.h"
 #include "vhost/virtq/vqd.h"
 
 #define VIRTIO_USER_QUEUES_MAX 64
 #define VIRTIO_USER_SIZE_MAX   1024 /* of a ring: QEMU's limit, and every peer's */
 #define VIRTIO_USER_SEGS_MAX \
 	126 /* buffers of one request: with header and status what a ring of 128 takes */
-#define VIRTIO_USER_REGIONS_MAX 8  /* what one memory table can say */
+#define VIRTIO_USER_REGIONS_MAX 64 /* a memory table says fewer: the peer's limit is asked for */
 #define VIRTIO_USER_BATCH	32 /* results looked at together in virtio_user_poll */
 #define VIRTIO_USER_SECTOR	512u
 
@@ -101,6 +102,7 @@ struct virtio_user_queue {
 	bool indirect, dead_seen;
 	bool guess_right;	/* answers have come in that order lately */
 	int broken;		/* -errno once the device lied */
+	uint32_t epoch;		/* the connection that knows the ring */
 	unsigned service_in;	/* polls until the clock is looked at */
 	uint64_t service_ticks; /* when the socket was looked at last */
 	struct vqd_buf *more;	/* nslots rows of segs_max + 2, for chains of more than three */
@@ -123,6 +125,12 @@ struct virtio_user {
 	char *path;
 	int sock, backend_fd; /* -1: none */
 	bool dead;	      /* the peer is gone; any thread sets it */
+	uint32_t epoch;	      /* counts connections; written under the lock */
+	int lost;	      /* -errno: no way back. This and the next three under the lock */
+	uint64_t away_ns, again_ns; /* dead since; the next attempt; 0: not yet */
+	struct errbuf trouble;
+	bool fresh_rings; /* this connection's device knows nothing of what was in flight before */
+	bool news;	  /* the size changed, nobody was told yet */
 	pthread_mutex_t lock; /* the socket and config, once the queues run */
 	uint64_t offered, features, protocol_features;
 	struct virtio_user_config config;
@@ -135,7 +143,7 @@ struct virtio_user {
 	struct hugemem mem;
 	size_t alloc_at; /* bytes of mem given out */
 	struct virtio_user_region regions[VIRTIO_USER_REGIONS_MAX];
-	unsigned nregions;
+	unsigned nregions, regions_max; /* max: of the peer */
 	struct virtio_user_queue queues[VIRTIO_USER_QUEUES_MAX];
 };
 
@@ -166,6 +174,9 @@ int virtio_user_queue_restart(struct virtio_user_queue *q);
 /* Where the next device begins, as SET_VRING_BASE says it: all before is answered. */
 uint32_t virtio_user_queue_base(const struct virtio_user_queue *q);
 
+/* From here on the ring is this connection's. */
+void virtio_user_queue_adopt(struct virtio_user_queue *q);
+
 /* The device shall look at the ring, whatever it asked for. */
 void virtio_user_queue_kick(struct virtio_user_queue *q);
 
@@ -181,15 +192,30 @@ int virtio_user_negotiate(struct virtio_user *vu, bool first, unsigned connect_m
 /* Memory table, inflight region, rings, enable. 0 or -errno with eb. */
 int virtio_user_start(struct virtio_user *vu, struct errbuf *eb);
 
+/* The same in two parts: all but the rings, and one ring. 0 or -errno with eb. */
+int virtio_user_start_device(struct virtio_user *vu, struct errbuf *eb);
+int virtio_user_start_ring(struct virtio_user_queue *q, struct errbuf *eb);
+
 /* Disable and drain every ring. A dead peer is no error. */
 void virtio_user_stop(struct virtio_user *vu);
 
 void virtio_user_disconnect(struct virtio_user *vu);
 
-/* Tell a running device of region @i. 0 or -errno. */
+/* Tell a running device of region @i, the last one; that region @i is about to go. Under the lock. 0 or -errno. */
 int virtio_user_send_region(struct virtio_user *vu, unsigned i);
+int virtio_user_drop_region(struct virtio_user *vu, unsigned i);
 
 /* Look at the socket, without waiting: messages of the device, its end. Any queue's thread. */
 void virtio_user_service(struct virtio_user *vu);
+
+/*
+ * virtio_user_again.c
+ */
+
+/* The ring is kept for the new device, or to be filled anew; to be known before the rings are started. */
+void virtio_user_choose_rings(struct virtio_user *vu);
+
+/* The queue's server is gone, or there is a new one: an attempt, now and then. 0, or -errno when all is over. */
+int virtio_user_queue_again(struct virtio_user_queue *q);
 
 #endif

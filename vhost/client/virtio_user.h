@@ -32,6 +32,12 @@ struct virtio_user_opts {
 	uint64_t features_mask; /* 0: all bits we know; else offered bits are masked with it */
 	size_t memory_bytes;	/* shared memory for virtio_user_alloc; 0: 64 MiB */
 	unsigned connect_ms;	/* keep trying to connect for so long */
+	/* When the server goes away: 0: poll and wait say -EPIPE, see virtio_user_reconnect(). Else they try for so
+	 * long to come back, and say 0 until then; UINT_MAX: for ever. */
+	unsigned reconnect_ms;
+	/* The size is another one. In virtio_user_poll or _wait of any queue; closes nothing. May be NULL. */
+	void (*resized)(void *arg, uint64_t capacity_bytes);
+	void *arg;
 };
 
 /* What the device said. */
@@ -51,7 +57,8 @@ int virtio_user_open(const struct virtio_user_opts *opts, struct virtio_user **r
  * NULL is fine. */
 void virtio_user_close(struct virtio_user *vu);
 
-void virtio_user_get_info(const struct virtio_user *vu, struct virtio_user_info *ret);
+/* Any thread; while it comes back to a server this waits for the handshake. */
+void virtio_user_get_info(struct virtio_user *vu, struct virtio_user_info *ret);
 
 /* Buffers for I/O live in shared memory: aligned to 4 KiB, freed with the device. NULL when it is
  * used up. */
@@ -60,6 +67,8 @@ void *virtio_user_alloc(struct virtio_user *vu, size_t len);
 /* Share more memory of the caller's (memfd-backed, page aligned) with the device: ADD_MEM_REG or a
  * new table. */
 int virtio_user_add_memory(struct virtio_user *vu, void *va, size_t len, int fd, off_t off);
+/* The inverse, of exactly what was added, when no request uses it. 0, -ENOENT, or -errno. */
+int virtio_user_del_memory(struct virtio_user *vu, void *va, size_t len);
 
 struct virtio_user_queue *virtio_user_queue(struct virtio_user *vu, unsigned index);
 
@@ -93,10 +102,25 @@ int virtio_user_poll(struct virtio_user_queue *q, struct virtio_user_done *done,
 /* Sleep until a result is likely, or @timeout_ms. 0, -ETIMEDOUT, -EPIPE. Needs opts.eventfd. */
 int virtio_user_wait(struct virtio_user_queue *q, int timeout_ms);
 
+/*
+ * The same for who sleeps in a loop of its own, on virtio_user_fd(). Arm asks for calls and looks once more: true =
+ * there is something already. Disarm empties the fd, asks for no more calls, and looks whether the server is still
+ * there: to be called now and then even if the fd was not readable.
+ */
+int virtio_user_fd(const struct virtio_user_queue *q);
+bool virtio_user_arm(struct virtio_user_queue *q);
+void virtio_user_disarm(struct virtio_user_queue *q);
+
+/* Requests that have no result yet. On the queue's thread. */
+unsigned virtio_user_inflight(const struct virtio_user_queue *q);
+
 /**
  * virtio_user_reconnect - after -EPIPE: connect again (for up to @timeout_ms), hand over the
  * inflight region, go on. What was in flight is answered by the new device. 0 or -errno with eb.
  */
 int virtio_user_reconnect(struct virtio_user *vu, unsigned timeout_ms, struct errbuf *eb);
+
+/* Why the last attempt to come back failed; empty when it did not. Any thread. */
+void virtio_user_get_trouble(struct virtio_user *vu, struct errbuf *ret);
 
 #endif

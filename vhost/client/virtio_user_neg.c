@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The handshake of the front-end half, in the order in which good front-ends do it, and the
  * messages while it runs. */
-#include "vhost/user/virtio_user_priv.h"
+#include "vhost/client/virtio_user_priv.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "vhost/user/virtio_user_sock.h"
+#include "vhost/client/virtio_user_sock.h"
 #include "vhost/user/vu_wire.h"
 
 #define REPLY_MS 10000 /* to a question that needs no I/O */
@@ -20,6 +21,7 @@
 #define STATUS_DRIVER	   2u
 #define STATUS_DRIVER_OK   4u
 #define STATUS_FEATURES_OK 8u
+#define STATUS_AGREED	   (STATUS_ACKNOWLEDGE | STATUS_DRIVER | STATUS_FEATURES_OK)
 
 #define FEATURES_BLK                                                                      \
 	(VIRTIO_BIT(VIRTIO_USER_BLK_F_SIZE_MAX) | VIRTIO_BIT(VIRTIO_USER_BLK_F_SEG_MAX) | \
@@ -155,6 +157,7 @@ static int explain(struct virtio_user *vu, struct errbuf *eb, int err, uint32_t 
 
 static int config_read(struct virtio_user *vu)
 {
+	uint64_t before = vu->capacity_bytes;
 	struct vu_msg m;
 	int err;
 
@@ -168,6 +171,8 @@ static int config_read(struct virtio_user *vu)
 	if (le64_get(vu->config.capacity) > UINT64_MAX / VIRTIO_USER_SECTOR)
 		return -EPROTO;
 	cc_write_once(vu->capacity_bytes, le64_get(vu->config.capacity) * VIRTIO_USER_SECTOR);
+	if (vu->epoch && vu->capacity_bytes != before)
+		__atomic_store_n(&vu->news, true, __ATOMIC_RELAXED);
 	return 0;
 }
 
@@ -239,6 +244,9 @@ static int backend_channel(struct virtio_user *vu)
 	struct vu_msg m;
 	int pair[2], err;
 
+	if (vu->backend_fd >= 0)
+		close(vu->backend_fd);
+	cc_write_once(vu->backend_fd, -1);
 	if (!has_protocol(vu, VU_PROTOCOL_F_BACKEND_REQ))
 		return 0;
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
@@ -248,7 +256,7 @@ static int backend_channel(struct virtio_user *vu)
 	m.nfds = 1;
 	err = tell(vu, &m);
 	close(pair[1]);
-	vu->backend_fd = pair[0];
+	cc_write_once(vu->backend_fd, pair[0]);
 	return err;
 }
 
@@ -308,15 +316,33 @@ static int negotiate(struct virtio_user *vu, bool first, struct errbuf *eb)
 	return limits_choose(vu, first, eb);
 }
 
+/* Threads that wait for the socket know it by its number, which stays. */
+static int sock_replace(struct virtio_user *vu, int sock)
+{
+	int err = 0;
+
+	if (vu->sock < 0) {
+		vu->sock = sock;
+		return 0;
+	}
+	if (dup3(sock, vu->sock, O_CLOEXEC) < 0)
+		err = -errno;
+	close(sock);
+	return err;
+}
+
 int virtio_user_negotiate(struct virtio_user *vu, bool first, unsigned connect_ms,
 			  struct errbuf *eb)
 {
-	int err = virtio_user_sock_connect(vu->path, connect_ms, &vu->sock, eb);
+	int sock, err = virtio_user_sock_connect(vu->path, connect_ms, &sock, eb);
 
 	if (err)
 		return err;
-	err = negotiate(vu, first, eb);
+	err = sock_replace(vu, sock);
 	if (err)
+		return errbuf_set(eb, err, "%s: %s", vu->path, strerror(-err));
+	err = negotiate(vu, first, eb);
+	if (err && (first || !vu->opts.reconnect_ms))
 		virtio_user_disconnect(vu);
 	return err;
 }
@@ -365,34 +391,58 @@ static int send_memory(struct virtio_user *vu)
 	uint64_t slots;
 	int err;
 
+	vu->regions_max = VU_TABLE_REGIONS_MAX;
 	if (!has_protocol(vu, VU_PROTOCOL_F_CONFIGURE_MEM_SLOTS))
 		return send_table(vu, vu->nregions - 1);
 	err = ask_u64(vu, VU_GET_MAX_MEM_SLOTS, &slots);
-	if (!err && slots < vu->nregions)
+	if (err)
+		return err;
+	vu->regions_max = (unsigned)CC_MIN(slots, (uint64_t)VIRTIO_USER_REGIONS_MAX);
+	if (vu->regions_max < vu->nregions)
 		err = -ENOSPC;
 	for (unsigned i = 0; i < vu->nregions && !err; i++)
 		err = send_slot(vu, i);
 	return err;
 }
 
-/* The rings run and may use the region at once: the peer must have taken it in by then. One that does
- * not acknowledge answers a question after what came before it. */
-int virtio_user_send_region(struct virtio_user *vu, unsigned i)
+/* What follows may rely on it: a peer that does not acknowledge answers a question after what came before it. */
+static int settle(struct virtio_user *vu)
 {
 	uint64_t features;
+
+	return has_protocol(vu, VU_PROTOCOL_F_REPLY_ACK) ? 0 : ask_u64(vu, VU_GET_FEATURES, &features);
+}
+
+/* The rings run and may use the region at once: the peer must have taken it in by then. One that is away hears of it
+ * when it is back. */
+int virtio_user_send_region(struct virtio_user *vu, unsigned i)
+{
 	int err;
 
-	pthread_mutex_lock(&vu->lock);
 	if (cc_read_once(vu->dead))
-		err = -EPIPE;
-	else if (has_protocol(vu, VU_PROTOCOL_F_CONFIGURE_MEM_SLOTS))
-		err = send_slot(vu, i);
-	else
-		err = send_table(vu, i);
-	if (!err && !has_protocol(vu, VU_PROTOCOL_F_REPLY_ACK))
-		err = ask_u64(vu, VU_GET_FEATURES, &features);
-	pthread_mutex_unlock(&vu->lock);
-	return err;
+		return vu->opts.reconnect_ms ? 0 : -EPIPE;
+	err = has_protocol(vu, VU_PROTOCOL_F_CONFIGURE_MEM_SLOTS) ? send_slot(vu, i) : send_table(vu, i);
+	return err ? err : settle(vu);
+}
+
+int virtio_user_drop_region(struct virtio_user *vu, unsigned i)
+{
+	struct virtio_user_region last = vu->regions[vu->nregions - 1], gone = vu->regions[i];
+	struct vu_msg m;
+	int err;
+
+	if (cc_read_once(vu->dead))
+		return 0;
+	if (has_protocol(vu, VU_PROTOCOL_F_CONFIGURE_MEM_SLOTS)) {
+		vu_msg_init(&m, VU_REM_MEM_REG, 0, sizeof(m.p.mem_reg));
+		m.p.mem_reg.region = region_describe(&gone);
+		err = tell(vu, &m);
+	} else {
+		vu->regions[i] = last;
+		err = send_table(vu, vu->nregions - 2);
+		vu->regions[i] = gone;
+	}
+	return err ? err : settle(vu);
 }
 
 /* The region in which the device notes what it has taken: made by it, kept by us for its successor.
@@ -480,16 +530,15 @@ static int ring_start(struct virtio_user *vu, struct virtio_user_queue *q, uint3
 	return err;
 }
 
-static int start_steps(struct virtio_user *vu, uint32_t *step)
+static int device_start(struct virtio_user *vu, uint32_t *step)
 {
-	uint64_t status = STATUS_ACKNOWLEDGE | STATUS_DRIVER | STATUS_FEATURES_OK;
 	int err;
 
 	*step = VU_SET_FEATURES;
 	err = tell_u64(vu, VU_SET_FEATURES, vu->features);
 	if (!err) {
 		*step = VU_SET_STATUS;
-		err = status_set(vu, status);
+		err = status_set(vu, STATUS_AGREED);
 	}
 	if (!err) {
 		*step = VU_SET_INFLIGHT_FD;
@@ -499,32 +548,68 @@ static int start_steps(struct virtio_user *vu, uint32_t *step)
 		*step = VU_SET_MEM_TABLE;
 		err = send_memory(vu);
 	}
-	for (unsigned i = 0; i < vu->nqueues && !err; i++)
-		err = ring_start(vu, &vu->queues[i], step);
-	for (unsigned i = 0; i < vu->nqueues && !err; i++)
-		err = tell_ring(vu, *step = VU_SET_VRING_ENABLE, i, 1);
-	if (!err) {
-		*step = VU_SET_STATUS;
-		err = status_set(vu, status | STATUS_DRIVER_OK);
-	}
 	return err;
+}
+
+static int running_say(struct virtio_user *vu, uint32_t *step)
+{
+	*step = VU_SET_STATUS;
+	return status_set(vu, STATUS_AGREED | STATUS_DRIVER_OK);
 }
 
 int virtio_user_start(struct virtio_user *vu, struct errbuf *eb)
 {
 	uint32_t step = 0;
-	int err = start_steps(vu, &step);
+	int err = device_start(vu, &step);
 
+	for (unsigned i = 0; i < vu->nqueues && !err; i++)
+		err = ring_start(vu, &vu->queues[i], &step);
+	for (unsigned i = 0; i < vu->nqueues && !err; i++)
+		err = tell_ring(vu, step = VU_SET_VRING_ENABLE, i, 1);
+	if (!err)
+		err = running_say(vu, &step);
 	if (err)
 		return explain(vu, eb, err, step);
-	for (unsigned i = 0; i < vu->nqueues; i++)
+	__atomic_store_n(&vu->epoch, vu->epoch + 1, __ATOMIC_RELEASE);
+	for (unsigned i = 0; i < vu->nqueues; i++) {
+		vu->queues[i].epoch = vu->epoch;
 		virtio_user_queue_kick(&vu->queues[i]);
+	}
+	return 0;
+}
+
+int virtio_user_start_device(struct virtio_user *vu, struct errbuf *eb)
+{
+	uint32_t step = 0;
+	int err = device_start(vu, &step);
+
+	if (!err)
+		err = running_say(vu, &step);
+	return err ? explain(vu, eb, err, step) : 0;
+}
+
+int virtio_user_start_ring(struct virtio_user_queue *q, struct errbuf *eb)
+{
+	uint32_t step = 0;
+	int err = ring_start(q->vu, q, &step);
+
+	if (!err)
+		err = tell_ring(q->vu, step = VU_SET_VRING_ENABLE, q->index, 1);
+	if (err)
+		return explain(q->vu, eb, err, step);
+	virtio_user_queue_kick(q);
 	return 0;
 }
 
 /*
  * Running and stopping
  */
+
+/* The server has been told of the ring. */
+static bool is_known(const struct virtio_user *vu, unsigned i)
+{
+	return vu->queues[i].epoch == vu->epoch;
+}
 
 void virtio_user_stop(struct virtio_user *vu)
 {
@@ -534,8 +619,10 @@ void virtio_user_stop(struct virtio_user *vu)
 	if (vu->sock < 0 || cc_read_once(vu->dead))
 		return;
 	for (unsigned i = 0; i < vu->nqueues && !err; i++)
-		err = tell_ring(vu, VU_SET_VRING_ENABLE, i, 0);
+		err = is_known(vu, i) ? tell_ring(vu, VU_SET_VRING_ENABLE, i, 0) : 0;
 	for (unsigned i = 0; i < vu->nqueues && !err; i++) {
+		if (!is_known(vu, i))
+			continue;
 		vu_msg_init(&m, VU_GET_VRING_BASE, 0, sizeof(m.p.state));
 		m.p.state.index = i;
 		err = ask_for(vu, &m, sizeof(m.p.state), DRAIN_MS);
@@ -580,6 +667,12 @@ static int backend_message(struct virtio_user *vu)
 	return err;
 }
 
+static void news_tell(struct virtio_user *vu)
+{
+	if (vu->opts.resized && __atomic_exchange_n(&vu->news, false, __ATOMIC_RELAXED))
+		vu->opts.resized(vu->opts.arg, cc_read_once(vu->capacity_bytes));
+}
+
 void virtio_user_service(struct virtio_user *vu)
 {
 	struct pollfd p[2];
@@ -589,7 +682,7 @@ void virtio_user_service(struct virtio_user *vu)
 		return;
 	p[0] = (struct pollfd){ .fd = vu->sock, .events = POLLIN };
 	p[1] = (struct pollfd){ .fd = vu->backend_fd, .events = POLLIN };
-	if (poll(p, ARRAY_SIZE(p), 0) > 0) {
+	if (!vu->dead && poll(p, ARRAY_SIZE(p), 0) > 0) {
 		if (p[1].revents & POLLIN)
 			err = backend_message(vu);
 		if (p[0].revents) /* nobody has asked: it can only be the end */
@@ -598,4 +691,5 @@ void virtio_user_service(struct virtio_user *vu)
 	if (err)
 		__atomic_store_n(&vu->dead, true, __ATOMIC_RELEASE);
 	pthread_mutex_unlock(&vu->lock);
+	news_tell(vu);
 }

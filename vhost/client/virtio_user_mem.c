@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The memory a front-end shares with its device: queues first, then what virtio_user_alloc gives
  * out. */
-#include "vhost/user/virtio_user_priv.h"
+#include "vhost/client/virtio_user_priv.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -66,17 +66,36 @@ int virtio_user_add_memory(struct virtio_user *vu, void *va, size_t len, int fd,
 
 	if (len == 0 || off < 0 || (((uintptr_t)va | len | (uint64_t)off) & (ALLOC_ALIGN - 1)))
 		return -EINVAL;
-	if (vu->nregions == VIRTIO_USER_REGIONS_MAX)
-		return -ENOSPC;
 	own = fcntl(fd, F_DUPFD_CLOEXEC, 0);
 	if (own < 0)
 		return -errno;
-	vu->regions[vu->nregions] = (struct virtio_user_region){ va, len, own, (uint64_t)off };
-	err = virtio_user_send_region(vu, vu->nregions);
-	if (err) {
-		close(own);
-		return err;
+	pthread_mutex_lock(&vu->lock);
+	if (vu->nregions == vu->regions_max) {
+		err = -ENOSPC;
+	} else {
+		vu->regions[vu->nregions] = (struct virtio_user_region){ va, len, own, (uint64_t)off };
+		err = virtio_user_send_region(vu, vu->nregions);
 	}
-	vu->nregions++;
-	return 0;
+	if (!err)
+		vu->nregions++;
+	pthread_mutex_unlock(&vu->lock);
+	if (err)
+		close(own);
+	return err;
+}
+
+int virtio_user_del_memory(struct virtio_user *vu, void *va, size_t len)
+{
+	int err = -ENOENT;
+
+	pthread_mutex_lock(&vu->lock);
+	for (unsigned i = 1; i < vu->nregions && err == -ENOENT; i++) {
+		if (vu->regions[i].va != va || vu->regions[i].len != len)
+			continue;
+		err = virtio_user_drop_region(vu, i);
+		close(vu->regions[i].fd);
+		vu->regions[i] = vu->regions[--vu->nregions];
+	}
+	pthread_mutex_unlock(&vu->lock);
+	return err;
 }

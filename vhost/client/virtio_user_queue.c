@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The data path of the front-end half: requests into the ring, results out of it, sleeping in
  * between. */
-#include "vhost/user/virtio_user_priv.h"
+#include "vhost/client/virtio_user_priv.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -15,6 +15,7 @@
 #define SERVICE_POLLS	 1024		       /* polls between two looks at the clock */
 #define SERVICE_NS	 (10 * MONO_NS_PER_MS) /* between two looks at the socket */
 #define STATUS_UNWRITTEN 0xff
+#define AWAY_NAP_MS	 20 /* how often it is worth a look whether a server is back */
 
 /* Virtio 1.2, 5.2.6: type codes. */
 static const struct {
@@ -355,17 +356,23 @@ static cc_noinline void service_maybe(struct virtio_user_queue *q)
 	virtio_user_service(q->vu);
 }
 
-/* Nothing in the ring. The peer's end counts once the ring was seen empty after it. */
-static int poll_empty(struct virtio_user_queue *q)
+/* The peer's end counts once the ring was seen empty after it. */
+static cc_noinline int poll_dead(struct virtio_user_queue *q)
 {
-	if (cc_unlikely(q->broken))
-		return q->broken;
-	if (cc_likely(!cc_read_once(q->vu->dead)))
-		return 0;
+	if (q->vu->opts.reconnect_ms)
+		return virtio_user_queue_again(q);
 	if (q->dead_seen)
 		return -EPIPE;
 	q->dead_seen = true;
 	return 0;
+}
+
+/* Nothing in the ring. */
+static int poll_empty(struct virtio_user_queue *q)
+{
+	if (cc_unlikely(cc_read_once(q->vu->dead) || q->epoch != cc_read_once(q->vu->epoch)))
+		return poll_dead(q);
+	return q->broken;
 }
 
 int virtio_user_poll(struct virtio_user_queue *q, struct virtio_user_done *done, unsigned max)
@@ -380,29 +387,38 @@ int virtio_user_poll(struct virtio_user_queue *q, struct virtio_user_done *done,
 	return cc_likely(n > 0) ? n : poll_empty(q);
 }
 
+/* Until the next attempt to come back, which is poll's to make. */
+static int wait_dead(const struct virtio_user *vu, int timeout_ms)
+{
+	if (!vu->opts.reconnect_ms)
+		return -EPIPE;
+	(void)poll(NULL, 0, timeout_ms < 0 ? AWAY_NAP_MS : CC_MIN(timeout_ms, AWAY_NAP_MS));
+	return 0;
+}
+
 int virtio_user_wait(struct virtio_user_queue *q, int timeout_ms)
 {
 	struct virtio_user *vu = q->vu;
 	struct pollfd p[] = {
 		{ .fd = q->call_fd, .events = POLLIN },
 		{ .fd = vu->sock, .events = POLLIN },
-		{ .fd = vu->backend_fd, .events = POLLIN },
+		{ .fd = cc_read_once(vu->backend_fd), .events = POLLIN },
 		{ .fd = q->err_fd, .events = POLLIN },
 	};
 	uint64_t drop;
 	int n;
 
-	if (q->broken)
-		return q->broken;
-	if (q->nstash)
+	if (q->nstash || q->epoch != cc_read_once(vu->epoch))
 		return 0;
+	if (q->broken && !cc_read_once(vu->dead))
+		return q->broken;
 	if (vqd_call_enable(&q->vqd)) {
 		vqd_call_disable(&q->vqd);
 		return 0;
 	}
 	if (cc_read_once(vu->dead)) {
 		vqd_call_disable(&q->vqd);
-		return -EPIPE;
+		return wait_dead(vu, timeout_ms);
 	}
 	n = poll(p, ARRAY_SIZE(p), timeout_ms);
 	vqd_call_disable(&q->vqd);
@@ -419,9 +435,43 @@ int virtio_user_wait(struct virtio_user_queue *q, int timeout_ms)
 	return 0;
 }
 
+int virtio_user_fd(const struct virtio_user_queue *q)
+{
+	return q->call_fd;
+}
+
+bool virtio_user_arm(struct virtio_user_queue *q)
+{
+	if (q->nstash || q->epoch != cc_read_once(q->vu->epoch))
+		return true;
+	return vqd_call_enable(&q->vqd);
+}
+
+void virtio_user_disarm(struct virtio_user_queue *q)
+{
+	uint64_t drop;
+
+	vqd_call_disable(&q->vqd);
+	(void)!read(q->call_fd, &drop, sizeof(drop)); /* only to empty it */
+	look_for_error(q);
+	virtio_user_service(q->vu);
+}
+
+unsigned virtio_user_inflight(const struct virtio_user_queue *q)
+{
+	return (unsigned)q->nslots - q->nfree + q->nstash;
+}
+
 /*
  * To another device
  */
+
+void virtio_user_queue_adopt(struct virtio_user_queue *q)
+{
+	q->dead_seen = false;
+	q->broken = 0;
+	q->epoch = q->vu->epoch;
+}
 
 uint32_t virtio_user_queue_base(const struct virtio_user_queue *q)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Messages through a blocking socket, with deadlines. */
-#include "vhost/user/virtio_user_sock.h"
+#include "vhost/client/virtio_user_sock.h"
 
 #include <errno.h>
 #include <poll.h>

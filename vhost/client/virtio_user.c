@@ -6,7 +6,7 @@
  * ──► reconnect ▲                                                │ └── start ─ rings kept (inflight
  * region) or refilled
  */
-#include "vhost/user/virtio_user_priv.h"
+#include "vhost/client/virtio_user_priv.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -84,18 +84,12 @@ void virtio_user_close(struct virtio_user *vu)
 	free(vu);
 }
 
-/* The new server goes on with our rings, or begins with fresh ones into which everything unanswered
- * is put again. */
 static int rings_prepare(struct virtio_user *vu, struct errbuf *eb)
 {
 	int err = 0;
 
-	if (vu->inflight_fd >= 0 && (vu->protocol_features & VU_BIT(VU_PROTOCOL_F_INFLIGHT_SHMFD)))
-		return 0;
-	if (vu->inflight_fd >= 0)
-		close(vu->inflight_fd);
-	vu->inflight_fd = -1;
-	for (unsigned i = 0; i < vu->nqueues && !err; i++)
+	virtio_user_choose_rings(vu);
+	for (unsigned i = 0; i < vu->nqueues && !err && vu->fresh_rings; i++)
 		err = virtio_user_queue_restart(&vu->queues[i]);
 	return err ? errbuf_set(eb, err, "%s: cannot fill the rings again", vu->path) : 0;
 }
@@ -134,18 +128,17 @@ int virtio_user_reconnect(struct virtio_user *vu, unsigned timeout_ms, struct er
 	}
 	if (err)
 		return err;
-	for (unsigned i = 0; i < vu->nqueues; i++) {
-		vu->queues[i].dead_seen = false;
-		vu->queues[i].broken = 0;
-	}
+	for (unsigned i = 0; i < vu->nqueues; i++)
+		virtio_user_queue_adopt(&vu->queues[i]);
 	__atomic_store_n(&vu->dead, false, __ATOMIC_RELEASE);
 	return 0;
 }
 
-void virtio_user_get_info(const struct virtio_user *vu, struct virtio_user_info *ret)
+void virtio_user_get_info(struct virtio_user *vu, struct virtio_user_info *ret)
 {
 	const struct virtio_user_config *c = &vu->config;
 
+	pthread_mutex_lock(&vu->lock);
 	*ret = (struct virtio_user_info){
 		.features = vu->features,
 		.protocol_features = vu->protocol_features,
@@ -167,6 +160,14 @@ void virtio_user_get_info(const struct virtio_user *vu, struct virtio_user_info 
 		ret->max_discard_sectors = le32_get(c->max_discard_sectors);
 	if (vu->features & VIRTIO_BIT(VIRTIO_USER_BLK_F_WRITE_ZEROES))
 		ret->max_write_zeroes_sectors = le32_get(c->max_write_zeroes_sectors);
+	pthread_mutex_unlock(&vu->lock);
+}
+
+void virtio_user_get_trouble(struct virtio_user *vu, struct errbuf *ret)
+{
+	pthread_mutex_lock(&vu->lock);
+	*ret = vu->trouble;
+	pthread_mutex_unlock(&vu->lock);
 }
 
 struct virtio_user_queue *virtio_user_queue(struct virtio_user *vu, unsigned index)
