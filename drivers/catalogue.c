@@ -13,6 +13,7 @@
 #include "drivers/ram/ramb.h"
 #include "drivers/uri.h"
 #include "drivers/uring/urb.h"
+#include "drivers/virtio/vub.h"
 
 #define STACK_MAX 4   /* fault devices upon one another */
 #define URI_SHOWN 160 /* characters of the URI in an error line: the reason must fit behind it */
@@ -73,6 +74,14 @@ static int open_nvme_user(const char *rest, const struct open_ctx *ctx, struct b
 	return nvme_disk_open(rest, &opts, ret_bdev, eb);
 }
 
+static int open_virtio_user(const char *rest, const struct open_ctx *ctx, struct bdev **ret_bdev,
+			    struct errbuf *eb)
+{
+	const struct vub_opts opts = { .read_only = ctx->opts->read_only, .control = ctx->opts->control };
+
+	return vub_open(rest, &opts, ret_bdev, eb);
+}
+
 /* RULES@URI: the rules first, because opening the device below may have effects. */
 static int open_fault(const char *rest, const struct open_ctx *ctx, struct bdev **ret_bdev,
 		      struct errbuf *eb)
@@ -108,6 +117,7 @@ static const struct driver {
 	{ "file", open_file },
 	{ "nvme", open_nvme },
 	{ "nvme+vfio-user", open_nvme_user },
+	{ "virtio-user", open_virtio_user },
 	{ "ram", open_ram },
 	{ "null", open_null },
 	{ "fault", open_fault },

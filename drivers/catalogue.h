@@ -15,6 +15,8 @@
  *   nvme:0000:01:00.0/1[?part=…&offset=…&size=…&ro=0|1&queues=N&depth=N&timeout=MS&irq=0|1]
  *                                   namespace 1 of the SSD at that address, which vfio-pci holds
  *   nvme+vfio-user:SOCKET/1[?…]     the same of a software SSD
+ *   virtio-user:SOCKET[?queues=N&depth=N&packed=0|1&ro=0|1&connect=MS&patience=MS]
+ *                                   another server's vhost-user-blk socket
  *   fault:RULES@URI                 stacked: delay, error, drop, torn write by operation, range,
  * probability Sizes take K, M, G, T (powers of 1024).
  */

@@ -16,8 +16,8 @@ const struct cli_command cli_commands[] = {
 	{ "status", NULL, "disks, exports and reactors at a glance", .fn = cli_status },
 	{ "disk list", NULL, "the disks that are open", .fn = cli_disk_list },
 	{ "disk create", "NAME URI", "open a disk",
-	  "URI is file:PATH, nvme:BDF/NAMESPACE, nvme+vfio-user:SOCKET/NAMESPACE, ram:SIZE,\n"
-	  "null:SIZE, fault:RULES@URI, or just a path.\n"
+	  "URI is file:PATH, nvme:BDF/NAMESPACE, nvme+vfio-user:SOCKET/NAMESPACE,\n"
+	  "virtio-user:SOCKET, ram:SIZE, null:SIZE, fault:RULES@URI, or just a path.\n"
 	  "Example: nvring disk create vol1 vol1.img --size 10G\n",
 	  { { "read-only", NULL, "never write to it" },
 	    { "size", "SIZE", "make the file first, sparse and of that size" } },

@@ -16,7 +16,8 @@
 
 bool diskuri_is_uri(const char *text)
 {
-	static const char *const schemes[] = { "file:", "ram:", "null:", "fault:", "nvme:", "nvme+vfio-user:" };
+	static const char *const schemes[] = { "file:", "ram:", "null:", "fault:", "nvme:", "nvme+vfio-user:",
+						"virtio-user:" };
 
 	for (unsigned i = 0; i < ARRAY_SIZE(schemes); i++) {
 		if (strncmp(text, schemes[i], strlen(schemes[i])) == 0)

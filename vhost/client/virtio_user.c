@@ -96,14 +96,17 @@ static int rings_prepare(struct virtio_user *vu, struct errbuf *eb)
 
 static int reconnect_once(struct virtio_user *vu, unsigned timeout_ms, struct errbuf *eb)
 {
-	int err = virtio_user_negotiate(vu, false, timeout_ms, eb);
+	int err;
 
+	pthread_mutex_lock(&vu->lock);
+	err = virtio_user_negotiate(vu, false, timeout_ms, eb);
 	if (!err)
 		err = rings_prepare(vu, eb);
 	if (!err)
 		err = virtio_user_start(vu, eb);
 	if (err)
 		virtio_user_disconnect(vu);
+	pthread_mutex_unlock(&vu->lock);
 	return err;
 }
 
@@ -132,6 +135,24 @@ int virtio_user_reconnect(struct virtio_user *vu, unsigned timeout_ms, struct er
 		virtio_user_queue_adopt(&vu->queues[i]);
 	__atomic_store_n(&vu->dead, false, __ATOMIC_RELEASE);
 	return 0;
+}
+
+int virtio_user_drop(struct virtio_user *vu)
+{
+	int err = 0;
+
+	for (unsigned i = 0; i < vu->nqueues && !err; i++)
+		err = virtio_user_queue_drop(&vu->queues[i]);
+	/* a server that found the record would carry it out: fresh rings, fresh record */
+	if (vu->inflight_fd >= 0)
+		close(vu->inflight_fd);
+	vu->inflight_fd = -1;
+	return err;
+}
+
+void virtio_user_give_up(struct virtio_user *vu)
+{
+	__atomic_store_n(&vu->dead, true, __ATOMIC_RELEASE);
 }
 
 void virtio_user_get_info(struct virtio_user *vu, struct virtio_user_info *ret)

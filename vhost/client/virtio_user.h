@@ -65,7 +65,7 @@ void virtio_user_get_info(struct virtio_user *vu, struct virtio_user_info *ret);
 void *virtio_user_alloc(struct virtio_user *vu, size_t len);
 
 /* Share more memory of the caller's (memfd-backed, page aligned) with the device: ADD_MEM_REG or a
- * new table. */
+ * new table; one that is away hears of it when it is back. */
 int virtio_user_add_memory(struct virtio_user *vu, void *va, size_t len, int fd, off_t off);
 /* The inverse, of exactly what was added, when no request uses it. 0, -ENOENT, or -errno. */
 int virtio_user_del_memory(struct virtio_user *vu, void *va, size_t len);
@@ -119,6 +119,17 @@ unsigned virtio_user_inflight(const struct virtio_user_queue *q);
  * inflight region, go on. What was in flight is answered by the new device. 0 or -errno with eb.
  */
 int virtio_user_reconnect(struct virtio_user *vu, unsigned timeout_ms, struct errbuf *eb);
+
+/* Between -EPIPE and a reconnect, when the queues are in nobody's hands: what has no result yet is forgotten, neither
+ * answered nor carried out by the next server. */
+int virtio_user_drop(struct virtio_user *vu); /* 0 or -ENOMEM */
+
+/* The server is as good as gone: it lies. Poll says -EPIPE from now on, if it does not say what is wrong. Any thread. */
+void virtio_user_give_up(struct virtio_user *vu);
+
+/* For a thread that looks after the connection alone, where the queues' threads may sleep for long: until the server
+ * speaks or goes, or @wake_fd is readable. 0, or -EPIPE: gone. */
+int virtio_user_watch(struct virtio_user *vu, int wake_fd);
 
 /* Why the last attempt to come back failed; empty when it did not. Any thread. */
 void virtio_user_get_trouble(struct virtio_user *vu, struct errbuf *ret);

@@ -420,7 +420,7 @@ int virtio_user_send_region(struct virtio_user *vu, unsigned i)
 	int err;
 
 	if (cc_read_once(vu->dead))
-		return vu->opts.reconnect_ms ? 0 : -EPIPE;
+		return 0;
 	err = has_protocol(vu, VU_PROTOCOL_F_CONFIGURE_MEM_SLOTS) ? send_slot(vu, i) : send_table(vu, i);
 	return err ? err : settle(vu);
 }
@@ -523,10 +523,11 @@ static int ring_start(struct virtio_user *vu, struct virtio_user_queue *q, uint3
 	err = tell(vu, &m);
 	if (!err && !vu->opts.minimal)
 		err = tell_ring_fd(vu, *step = VU_SET_VRING_ERR, q->index, q->err_fd);
-	if (!err)
-		err = tell_ring_fd(vu, *step = VU_SET_VRING_KICK, q->index, q->kick_fd);
+	/* The kick starts the ring: a peer that finds work there at once wants to call. */
 	if (!err)
 		err = tell_ring_fd(vu, *step = VU_SET_VRING_CALL, q->index, q->call_fd);
+	if (!err)
+		err = tell_ring_fd(vu, *step = VU_SET_VRING_KICK, q->index, q->kick_fd);
 	return err;
 }
 
@@ -665,6 +666,19 @@ static int backend_message(struct virtio_user *vu)
 	if (known && !err)
 		err = config_read(vu);
 	return err;
+}
+
+int virtio_user_watch(struct virtio_user *vu, int wake_fd)
+{
+	struct pollfd p[] = {
+		{ .fd = wake_fd, .events = POLLIN },
+		{ .fd = vu->sock, .events = POLLIN },
+		{ .fd = vu->backend_fd, .events = POLLIN },
+	};
+
+	if (!cc_read_once(vu->dead) && poll(p, ARRAY_SIZE(p), -1) > 0 && (p[1].revents || p[2].revents))
+		virtio_user_service(vu);
+	return cc_read_once(vu->dead) ? -EPIPE : 0;
 }
 
 static void news_tell(struct virtio_user *vu)

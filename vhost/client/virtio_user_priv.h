@@ -168,6 +168,9 @@ size_t virtio_user_queue_bytes(uint16_t size, unsigned segs_max);
 /* Take every result out of the ring into the stash: before the ring is handed to another device. */
 void virtio_user_queue_drain(struct virtio_user_queue *q);
 
+/* All slots free, the ring empty. 0 or -errno. */
+int virtio_user_queue_drop(struct virtio_user_queue *q);
+
 /* An empty ring, and everything unanswered submitted into it again. 0 or -errno. */
 int virtio_user_queue_restart(struct virtio_user_queue *q);
 

@@ -490,6 +490,18 @@ void virtio_user_queue_kick(struct virtio_user_queue *q)
 	(void)!write(q->kick_fd, &one, sizeof(one)); /* full means kicked already */
 }
 
+int virtio_user_queue_drop(struct virtio_user_queue *q)
+{
+	q->nstash = 0;
+	q->nfree = 0;
+	q->got_seq = q->sent_seq;
+	for (uint16_t i = 0; i < q->nslots; i++) {
+		q->slots[i].nbufs = 0;
+		q->free[q->nfree++] = (uint16_t)(q->nslots - 1 - i);
+	}
+	return virtio_user_queue_restart(q);
+}
+
 int virtio_user_queue_restart(struct virtio_user_queue *q)
 {
 	unsigned added = 0;
