@@ -163,7 +163,7 @@ void virtio_user_get_info(struct virtio_user *vu, struct virtio_user_info *ret)
 	*ret = (struct virtio_user_info){
 		.features = vu->features,
 		.protocol_features = vu->protocol_features,
-		.capacity_bytes = cc_read_once(vu->capacity_bytes),
+		.capacity_bytes = __atomic_load_n(&vu->capacity_bytes, __ATOMIC_RELAXED),
 		.block_bytes = VIRTIO_USER_SECTOR,
 		.seg_max = vu->segs_max,
 		.size_max = UINT32_MAX,

@@ -170,7 +170,7 @@ static int config_read(struct virtio_user *vu)
 	memcpy(&vu->config, m.p.config.data, sizeof(vu->config));
 	if (le64_get(vu->config.capacity) > UINT64_MAX / VIRTIO_USER_SECTOR)
 		return -EPROTO;
-	cc_write_once(vu->capacity_bytes, le64_get(vu->config.capacity) * VIRTIO_USER_SECTOR);
+	__atomic_store_n(&vu->capacity_bytes, le64_get(vu->config.capacity) * VIRTIO_USER_SECTOR, __ATOMIC_RELAXED);
 	if (vu->epoch && vu->capacity_bytes != before)
 		__atomic_store_n(&vu->news, true, __ATOMIC_RELAXED);
 	return 0;
@@ -242,11 +242,11 @@ static int protocol_choose(struct virtio_user *vu, struct errbuf *eb)
 static int backend_channel(struct virtio_user *vu)
 {
 	struct vu_msg m;
-	int pair[2], err;
+	int pair[2], err, old = vu->backend_fd;
 
-	if (vu->backend_fd >= 0)
-		close(vu->backend_fd);
-	cc_write_once(vu->backend_fd, -1);
+	__atomic_store_n(&vu->backend_fd, -1, __ATOMIC_RELAXED); /* who waits for it looks at it no more */
+	if (old >= 0)
+		close(old);
 	if (!has_protocol(vu, VU_PROTOCOL_F_BACKEND_REQ))
 		return 0;
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
@@ -256,7 +256,7 @@ static int backend_channel(struct virtio_user *vu)
 	m.nfds = 1;
 	err = tell(vu, &m);
 	close(pair[1]);
-	cc_write_once(vu->backend_fd, pair[0]);
+	__atomic_store_n(&vu->backend_fd, pair[0], __ATOMIC_RELAXED);
 	return err;
 }
 
@@ -419,7 +419,7 @@ int virtio_user_send_region(struct virtio_user *vu, unsigned i)
 {
 	int err;
 
-	if (cc_read_once(vu->dead))
+	if (__atomic_load_n(&vu->dead, __ATOMIC_RELAXED))
 		return 0;
 	err = has_protocol(vu, VU_PROTOCOL_F_CONFIGURE_MEM_SLOTS) ? send_slot(vu, i) : send_table(vu, i);
 	return err ? err : settle(vu);
@@ -431,7 +431,7 @@ int virtio_user_drop_region(struct virtio_user *vu, unsigned i)
 	struct vu_msg m;
 	int err;
 
-	if (cc_read_once(vu->dead))
+	if (__atomic_load_n(&vu->dead, __ATOMIC_RELAXED))
 		return 0;
 	if (has_protocol(vu, VU_PROTOCOL_F_CONFIGURE_MEM_SLOTS)) {
 		vu_msg_init(&m, VU_REM_MEM_REG, 0, sizeof(m.p.mem_reg));
@@ -617,7 +617,7 @@ void virtio_user_stop(struct virtio_user *vu)
 	struct vu_msg m;
 	int err = 0;
 
-	if (vu->sock < 0 || cc_read_once(vu->dead))
+	if (vu->sock < 0 || __atomic_load_n(&vu->dead, __ATOMIC_RELAXED))
 		return;
 	for (unsigned i = 0; i < vu->nqueues && !err; i++)
 		err = is_known(vu, i) ? tell_ring(vu, VU_SET_VRING_ENABLE, i, 0) : 0;
@@ -676,15 +676,15 @@ int virtio_user_watch(struct virtio_user *vu, int wake_fd)
 		{ .fd = vu->backend_fd, .events = POLLIN },
 	};
 
-	if (!cc_read_once(vu->dead) && poll(p, ARRAY_SIZE(p), -1) > 0 && (p[1].revents || p[2].revents))
+	if (!__atomic_load_n(&vu->dead, __ATOMIC_RELAXED) && poll(p, ARRAY_SIZE(p), -1) > 0 && (p[1].revents || p[2].revents))
 		virtio_user_service(vu);
-	return cc_read_once(vu->dead) ? -EPIPE : 0;
+	return __atomic_load_n(&vu->dead, __ATOMIC_RELAXED) ? -EPIPE : 0;
 }
 
 static void news_tell(struct virtio_user *vu)
 {
 	if (vu->opts.resized && __atomic_exchange_n(&vu->news, false, __ATOMIC_RELAXED))
-		vu->opts.resized(vu->opts.arg, cc_read_once(vu->capacity_bytes));
+		vu->opts.resized(vu->opts.arg, __atomic_load_n(&vu->capacity_bytes, __ATOMIC_RELAXED));
 }
 
 void virtio_user_service(struct virtio_user *vu)
@@ -692,7 +692,7 @@ void virtio_user_service(struct virtio_user *vu)
 	struct pollfd p[2];
 	int err = 0;
 
-	if (cc_read_once(vu->dead) || pthread_mutex_trylock(&vu->lock))
+	if (__atomic_load_n(&vu->dead, __ATOMIC_RELAXED) || pthread_mutex_trylock(&vu->lock))
 		return;
 	p[0] = (struct pollfd){ .fd = vu->sock, .events = POLLIN };
 	p[1] = (struct pollfd){ .fd = vu->backend_fd, .events = POLLIN };

@@ -370,7 +370,7 @@ static cc_noinline int poll_dead(struct virtio_user_queue *q)
 /* Nothing in the ring. */
 static int poll_empty(struct virtio_user_queue *q)
 {
-	if (cc_unlikely(cc_read_once(q->vu->dead) || q->epoch != cc_read_once(q->vu->epoch)))
+	if (cc_unlikely(__atomic_load_n(&q->vu->dead, __ATOMIC_RELAXED) || q->epoch != __atomic_load_n(&q->vu->epoch, __ATOMIC_RELAXED)))
 		return poll_dead(q);
 	return q->broken;
 }
@@ -402,21 +402,21 @@ int virtio_user_wait(struct virtio_user_queue *q, int timeout_ms)
 	struct pollfd p[] = {
 		{ .fd = q->call_fd, .events = POLLIN },
 		{ .fd = vu->sock, .events = POLLIN },
-		{ .fd = cc_read_once(vu->backend_fd), .events = POLLIN },
+		{ .fd = __atomic_load_n(&vu->backend_fd, __ATOMIC_RELAXED), .events = POLLIN },
 		{ .fd = q->err_fd, .events = POLLIN },
 	};
 	uint64_t drop;
 	int n;
 
-	if (q->nstash || q->epoch != cc_read_once(vu->epoch))
+	if (q->nstash || q->epoch != __atomic_load_n(&vu->epoch, __ATOMIC_RELAXED))
 		return 0;
-	if (q->broken && !cc_read_once(vu->dead))
+	if (q->broken && !__atomic_load_n(&vu->dead, __ATOMIC_RELAXED))
 		return q->broken;
 	if (vqd_call_enable(&q->vqd)) {
 		vqd_call_disable(&q->vqd);
 		return 0;
 	}
-	if (cc_read_once(vu->dead)) {
+	if (__atomic_load_n(&vu->dead, __ATOMIC_RELAXED)) {
 		vqd_call_disable(&q->vqd);
 		return wait_dead(vu, timeout_ms);
 	}
@@ -442,7 +442,7 @@ int virtio_user_fd(const struct virtio_user_queue *q)
 
 bool virtio_user_arm(struct virtio_user_queue *q)
 {
-	if (q->nstash || q->epoch != cc_read_once(q->vu->epoch))
+	if (q->nstash || q->epoch != __atomic_load_n(&q->vu->epoch, __ATOMIC_RELAXED))
 		return true;
 	return vqd_call_enable(&q->vqd);
 }
