@@ -18,6 +18,8 @@ LOAD = os.environ.get("CLIENT_LOAD", "client_load")
 LIBRARY = os.environ.get("NVRING_CLIENT", "libnvring-client.so")
 ARCHIVE = os.environ.get("NVRING_CLIENT_STATIC", "libnvring-client.a")
 MAP = os.environ.get("NVRING_CLIENT_MAP", "nvring-client.map")
+PLUGIN = os.environ.get("NBDKIT_PLUGIN")
+FIO, NBDKIT = shutil.which("fio"), shutil.which("nbdkit")
 QSD = shutil.which("qemu-storage-daemon")
 
 KINDS = ((), ("packed",), ("sleep",), ("packed", "sleep"), ("no-inflight",), ("packed", "no-inflight", "loop"))
@@ -224,6 +226,36 @@ class Qemu(ClientCase):
             self.good(load)
             qsd.kill()
             qsd.wait()
+
+
+@unittest.skipUnless(PLUGIN and FIO and NBDKIT, "nbdkit, its headers or fio are not installed")
+class Nbdkit(ClientCase):
+    """fio on a disk: its nbd engine, nbdkit, the plugin of the documentation, nvringd."""
+
+    def nbdkit(self, *args, **options):
+        return subprocess.Popen([NBDKIT, "-f", "-U", self.path("n.sock"), PLUGIN, *args], cwd=self.folder,
+                                stderr=subprocess.PIPE, text=True, **options)
+
+    def test_fio_verifies(self):
+        self.image()
+        daemon = self.serve()
+        nbdkit = self.nbdkit(self.path("a.sock"))
+        self.addCleanup(nbdkit.communicate)
+        self.addCleanup(nbdkit.kill)
+        wait_for("nbdkit", self.path("n.sock").exists)
+        fio = subprocess.run(
+            [FIO, "--name=a", "--ioengine=nbd", f"--uri=nbd+unix:///?socket={self.path('n.sock')}", "--rw=randrw", "--bs=4k,64k",
+             "--size=8M", "--verify=crc32c", "--do_verify=1", "--output-format=json"],
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=PATIENCE, check=False, cwd=self.folder)
+        self.assertEqual(fio.returncode, 0, fio.stdout)
+        self.assertGreater(daemon.call("bdev_get_iostat", name="a")["bdevs"][0]["num_write_ops"], 64)
+
+    def test_what_is_wrong_is_said(self):
+        for args, says in ((["none.sock"], "none.sock: cannot connect: No such file"), ([], "socket=PATH is missing"),
+                           (["sock=a"], "unknown parameter 'sock'")):
+            nbdkit = self.nbdkit(*args)
+            self.assertIn(says, nbdkit.communicate(timeout=PATIENCE)[1])
+            self.assertNotEqual(nbdkit.returncode, 0)
 
 
 class Symbols(unittest.TestCase):

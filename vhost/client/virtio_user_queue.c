@@ -370,7 +370,8 @@ static cc_noinline int poll_dead(struct virtio_user_queue *q)
 /* Nothing in the ring. */
 static int poll_empty(struct virtio_user_queue *q)
 {
-	if (cc_unlikely(__atomic_load_n(&q->vu->dead, __ATOMIC_RELAXED) || q->epoch != __atomic_load_n(&q->vu->epoch, __ATOMIC_RELAXED)))
+	if (cc_unlikely(__atomic_load_n(&q->vu->dead, __ATOMIC_RELAXED) ||
+			q->epoch != __atomic_load_n(&q->vu->epoch, __ATOMIC_RELAXED)))
 		return poll_dead(q);
 	return q->broken;
 }
