@@ -148,4 +148,5 @@ static struct nbdkit_plugin plugin = {
 	.flush = nv_flush,
 	.errno_is_preserved = 0,
 };
+struct nbdkit_plugin *plugin_init(void); /* what the macro defines, it does not declare */
 NBDKIT_REGISTER_PLUGIN(plugin)

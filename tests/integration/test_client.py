@@ -232,6 +232,13 @@ class Qemu(ClientCase):
 class Nbdkit(ClientCase):
     """fio on a disk: its nbd engine, nbdkit, the plugin of the documentation, nvringd."""
 
+    def setUp(self):
+        super().setUp()
+        with open(PLUGIN, "rb") as file:
+            code = file.read()
+        if b"__asan_init" in code or b"__tsan_init" in code:
+            self.skipTest("nbdkit loads no plugin of a sanitizer")
+
     def nbdkit(self, *args, **options):
         return subprocess.Popen([NBDKIT, "-f", "-U", self.path("n.sock"), PLUGIN, *args], cwd=self.folder,
                                 stderr=subprocess.PIPE, text=True, **options)
