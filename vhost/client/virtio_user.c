@@ -24,12 +24,12 @@ static int opts_check(struct virtio_user *vu, struct errbuf *eb)
 {
 	struct virtio_user_opts *o = &vu->opts;
 
-	vu->nqueues = (uint16_t)(o->nqueues ? o->nqueues : 1);
-	vu->queue_size = o->queue_size ? o->queue_size : QUEUE_SIZE_DEFAULT;
-	vu->depth = o->depth ? o->depth : vu->queue_size;
 	if (o->nqueues > VIRTIO_USER_QUEUES_MAX)
 		return errbuf_set(eb, -EINVAL, "%u queues are more than %u", o->nqueues,
 				  VIRTIO_USER_QUEUES_MAX);
+	vu->nqueues = (uint16_t)(o->nqueues ? o->nqueues : 1); /* what close looks at: never more */
+	vu->queue_size = o->queue_size ? o->queue_size : QUEUE_SIZE_DEFAULT;
+	vu->depth = o->depth ? o->depth : vu->queue_size;
 	if (!CC_IS_POW2(vu->queue_size) || vu->queue_size < 4 ||
 	    vu->queue_size > VIRTIO_USER_SIZE_MAX)
 		return errbuf_set(eb, -EINVAL, "a ring has 4 to %u entries, a power of two, not %u",
