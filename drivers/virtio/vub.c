@@ -162,6 +162,7 @@ static int connect_with(struct vub *dev, const struct vub_conf *c, unsigned queu
 		.depth = (uint16_t)c->depth,
 		.packed = c->packed != 0,
 		.eventfd = true,
+		.watched = true, /* by the keeper: a reactor never waits for the socket */
 		.memory_bytes = queues * c->depth * VUB_BYTES_MAX,
 		.connect_ms = (unsigned)c->connect_ms,
 		.resized = resized,

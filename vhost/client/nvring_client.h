@@ -118,8 +118,9 @@ unsigned nvrc_inflight(const struct nvrc_queue *q);
 
 /**
  * nvrc_poll - up to @max results; 0: none now. Never sleeps, but when the server has gone and another is there, the call
- * that finds it takes as long as the handshake. -EPIPE: the server is gone (for longer than reconnect_ms); -EPROTO: it
- * does not speak the protocol; -ENOTSUP: the next one lacks what was agreed.
+ * that finds it takes as long as the handshake, and one that hears of a new size as long as asking for it (who does not
+ * answer for 10 s is given up). -EPIPE: the server is gone (for longer than reconnect_ms); -EPROTO: it does not speak the
+ * protocol; -ENOTSUP: the next one lacks what was agreed.
  */
 int nvrc_poll(struct nvrc_queue *q, struct nvrc_result *results, unsigned max);
 

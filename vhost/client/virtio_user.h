@@ -29,6 +29,7 @@ struct virtio_user_opts {
 	bool eventfd;	  /* sleep on calls (virtio_user_wait); else calls are never asked for */
 	bool minimal;	  /* negotiate as little as MQ + CONFIG, as the oldest front-ends do */
 	bool no_inflight; /* do not ask for an inflight region */
+	bool watched;	  /* a thread calls virtio_user_watch: poll and disarm leave the socket to it */
 	uint64_t features_mask; /* 0: all bits we know; else offered bits are masked with it */
 	size_t memory_bytes;	/* shared memory for virtio_user_alloc; 0: 64 MiB */
 	unsigned connect_ms;	/* keep trying to connect for so long */

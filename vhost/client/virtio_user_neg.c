@@ -247,6 +247,7 @@ static int backend_channel(struct virtio_user *vu)
 	__atomic_store_n(&vu->backend_fd, -1, __ATOMIC_RELAXED); /* who waits for it looks at it no more */
 	if (old >= 0)
 		close(old);
+	vu->heard_bytes = 0;
 	if (!has_protocol(vu, VU_PROTOCOL_F_BACKEND_REQ))
 		return 0;
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
@@ -647,19 +648,20 @@ void virtio_user_disconnect(struct virtio_user *vu)
 	vu->sock = vu->backend_fd = -1;
 }
 
-/* The device speaks: the config space changed. Anything else is answered with a refusal. */
+/* The device speaks: the config space changed. Anything else is answered with a refusal. One that stops in the middle of a
+ * message holds nobody up. */
 static int backend_message(struct virtio_user *vu)
 {
-	struct vu_msg m, answer;
+	struct vu_msg *m = &vu->heard, answer;
 	bool known;
-	int err = virtio_user_sock_recv(vu->backend_fd, &m, REPLY_MS);
+	int err = virtio_user_sock_take(vu->backend_fd, m, &vu->heard_bytes);
 
-	if (err)
+	if (err <= 0)
 		return err;
-	vu_msg_close_fds(&m);
-	known = m.h.request == VU_BACKEND_CONFIG_CHANGE_MSG;
-	if (m.h.flags & VU_FLAG_NEED_REPLY) {
-		vu_msg_init(&answer, m.h.request, VU_FLAG_REPLY, sizeof(answer.p.u64));
+	err = 0;
+	known = m->h.request == VU_BACKEND_CONFIG_CHANGE_MSG;
+	if (m->h.flags & VU_FLAG_NEED_REPLY) {
+		vu_msg_init(&answer, m->h.request, VU_FLAG_REPLY, sizeof(answer.p.u64));
 		answer.p.u64 = !known;
 		err = virtio_user_sock_send(vu->backend_fd, &answer);
 	}

@@ -25,6 +25,7 @@
 #include "core/base/endian.h"
 #include "core/hugemem.h"
 #include "vhost/client/virtio_user.h"
+#include "vhost/user/vu_wire.h"
 #include "vhost/virtq/vqd.h"
 
 #define VIRTIO_USER_QUEUES_MAX 64
@@ -134,6 +135,8 @@ struct virtio_user {
 	pthread_mutex_t lock; /* the socket and config, once the queues run */
 	uint64_t offered, features, protocol_features;
 	struct virtio_user_config config;
+	struct vu_msg heard; /* from backend_fd, heard_bytes of it so far; under the lock */
+	size_t heard_bytes;
 	uint64_t capacity_bytes; /* changes at run time */
 	uint16_t nqueues, nqueues_max, queue_size, depth;
 	unsigned segs_max;

@@ -353,7 +353,8 @@ static cc_noinline void service_maybe(struct virtio_user_queue *q)
 		return;
 	q->service_ticks = now;
 	look_for_error(q);
-	virtio_user_service(q->vu);
+	if (!q->vu->opts.watched)
+		virtio_user_service(q->vu);
 }
 
 /* The peer's end counts once the ring was seen empty after it. */
@@ -455,7 +456,8 @@ void virtio_user_disarm(struct virtio_user_queue *q)
 	vqd_call_disable(&q->vqd);
 	(void)!read(q->call_fd, &drop, sizeof(drop)); /* only to empty it */
 	look_for_error(q);
-	virtio_user_service(q->vu);
+	if (!q->vu->opts.watched)
+		virtio_user_service(q->vu);
 }
 
 unsigned virtio_user_inflight(const struct virtio_user_queue *q)

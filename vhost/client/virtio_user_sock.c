@@ -172,6 +172,13 @@ static int recv_bytes(int sock, struct vu_msg *m, void *buf, size_t len, uint64_
 	return 0;
 }
 
+static int header_check(const struct vu_header *h)
+{
+	if (h->size > VU_PAYLOAD_BYTES_MAX || (h->flags & VU_FLAG_VERSION_MASK) != VU_FLAG_VERSION)
+		return -EPROTO;
+	return 0;
+}
+
 int virtio_user_sock_recv(int sock, struct vu_msg *m, int timeout_ms)
 {
 	uint64_t end = mono_ns() + (uint64_t)timeout_ms * MONO_NS_PER_MS;
@@ -179,13 +186,40 @@ int virtio_user_sock_recv(int sock, struct vu_msg *m, int timeout_ms)
 
 	memset(m, 0, sizeof(*m));
 	err = recv_bytes(sock, m, &m->h, VU_HEADER_BYTES, end);
-	if (!err && m->h.size > VU_PAYLOAD_BYTES_MAX)
-		err = -EPROTO;
-	if (!err && (m->h.flags & VU_FLAG_VERSION_MASK) != VU_FLAG_VERSION)
-		err = -EPROTO;
+	if (!err)
+		err = header_check(&m->h);
 	if (!err)
 		err = recv_bytes(sock, m, &m->p, m->h.size, end);
 	if (err)
 		vu_msg_close_fds(m);
 	return err;
+}
+
+int virtio_user_sock_take(int sock, struct vu_msg *m, size_t *got)
+{
+	size_t want = VU_HEADER_BYTES;
+	ssize_t n;
+
+	if (*got == 0)
+		memset(m, 0, sizeof(*m));
+	for (;;) {
+		if (*got >= VU_HEADER_BYTES) {
+			if (header_check(&m->h))
+				return -EPROTO;
+			want = VU_HEADER_BYTES + m->h.size;
+		}
+		if (*got >= VU_HEADER_BYTES && *got == want)
+			break;
+		if (*got < VU_HEADER_BYTES)
+			n = recv(sock, (char *)&m->h + *got, want - *got, MSG_DONTWAIT);
+		else
+			n = recv(sock, m->p.bytes + (*got - VU_HEADER_BYTES), want - *got, MSG_DONTWAIT);
+		if (n == 0)
+			return -EPIPE;
+		if (n < 0)
+			return errno == EAGAIN || errno == EINTR ? 0 : peer_error(errno);
+		*got += (size_t)n;
+	}
+	*got = 0;
+	return 1;
 }

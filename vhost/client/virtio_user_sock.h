@@ -15,4 +15,8 @@ int virtio_user_sock_send(int sock, const struct vu_msg *m);
 /* One message; its fds are the caller's. 0, -EPIPE (the end), -EPROTO (malformed), -ETIMEDOUT. */
 int virtio_user_sock_recv(int sock, struct vu_msg *m, int timeout_ms);
 
+/* What is there of a message, without waiting: *@got bytes of @m were taken before (0: a new one). Fds with it are
+ * dropped. 1: it is whole, and *got is 0 again; 0: more is to come; -EPIPE, -EPROTO, -errno. */
+int virtio_user_sock_take(int sock, struct vu_msg *m, size_t *got);
+
 #endif
