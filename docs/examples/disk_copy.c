@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* disk_copy FROM TO: one vhost-user-blk disk onto another, 16 pieces at a time; either server may restart meanwhile. */
+#define _GNU_SOURCE 1 /* memfd_create */
 #include <nvring_client.h>
 #include <stdio.h>
 #include <stdlib.h>

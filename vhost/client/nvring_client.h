@@ -28,7 +28,7 @@ struct nvrc_queue;
 enum nvrc_flags {
 	NVRC_PACKED = 1 << 0,	   /* packed rings; -ENOTSUP when the server has none */
 	NVRC_SLEEP = 1 << 1,	   /* nvrc_wait, or nvrc_arm and nvrc_fd, will be used; else the server is never asked to call */
-	NVRC_NO_INFLIGHT = 1 << 2, /* let no server keep a record of what is in flight */
+	NVRC_NO_INFLIGHT = 1 << 2 /* let no server keep a record of what is in flight */
 };
 
 struct nvrc_info {
@@ -64,7 +64,7 @@ enum nvrc_op {
 	NVRC_FLUSH,	   /* all writes that had ended are durable; no buffers, off and len 0 */
 	NVRC_DISCARD,	   /* no buffers */
 	NVRC_WRITE_ZEROES, /* no buffers */
-	NVRC_GET_ID,	   /* one buffer of 20 bytes: the disk's name */
+	NVRC_GET_ID	   /* one buffer of 20 bytes: the disk's name */
 };
 
 struct nvrc_result {
