@@ -325,7 +325,8 @@ static void submit(struct play *p)
 	if (op <= VIRTIO_USER_WRITE && b & 0x80)
 		pieces = 1;
 	for (unsigned k = 0; k < pieces; k++) {
-		iov[k] = (struct iovec){ (k & 1 && p->more ? p->more : p->data) + 512 * k, op == VIRTIO_USER_GET_ID ? 20 : 512 };
+		iov[k].iov_base = (k & 1 && p->more ? p->more : p->data) + 512 * k;
+		iov[k].iov_len = op == VIRTIO_USER_GET_ID ? 20 : 512;
 		len += iov[k].iov_len;
 	}
 	if (op > VIRTIO_USER_FLUSH && op != VIRTIO_USER_GET_ID)
@@ -397,8 +398,11 @@ static void speak(struct play *p)
 {
 	uint8_t how = next_byte(&p->s), len = next_byte(&p->s) % 40;
 	uint8_t bytes[64] = { 0 };
-	struct vu_header h = { how & 1 ? VU_BACKEND_CONFIG_CHANGE_MSG : how >> 4, VU_FLAG_VERSION | (how & 2 ? VU_FLAG_NEED_REPLY : 0),
-			       how & 4 ? len : 0 };
+	struct vu_header h = {
+		.request = how & 1 ? VU_BACKEND_CONFIG_CHANGE_MSG : how >> 4,
+		.flags = VU_FLAG_VERSION | (how & 2 ? VU_FLAG_NEED_REPLY : 0),
+		.size = how & 4 ? len : 0,
+	};
 
 	if (how & 8)
 		h.size = (uint32_t)next_word(&p->s);

@@ -447,6 +447,39 @@ static void collect(struct virtio_user_queue *q, unsigned n, unsigned *seen)
 	}
 }
 
+/* Answers that a reconnect found in the ring keep their places until they are given out. */
+static void answers_of_the_last_server_count(void **state)
+{
+	const struct virtio_user_opts o = { .queue_size = 16, .depth = 4, .eventfd = true };
+	struct virtio_user_queue *q;
+	struct disk_server s;
+	struct virtio_user *vu;
+	struct errbuf eb;
+	struct iovec iov = { NULL, BLOCK };
+
+	(void)state;
+	disk_server_start(&s, file_uri, sock, false);
+	vu = open_disk(&o);
+	q = virtio_user_queue(vu, 0);
+	iov.iov_base = virtio_user_alloc(vu, BLOCK);
+	for (unsigned round = 0; round < 3; round++) {
+		unsigned seen[4] = { 0 };
+
+		for (uintptr_t i = 0; i < 4; i++)
+			assert_int_equal(virtio_user_submit(q, VIRTIO_USER_READ, 0, BLOCK, &iov, 1, (void *)i), 0);
+		virtio_user_flush(q);
+		disk_server_stop(&s); /* not before it has answered */
+		disk_server_start(&s, file_uri, sock, false);
+		assert_int_equal(virtio_user_reconnect(vu, CONNECT_MS, &eb), 0);
+		assert_int_equal(virtio_user_submit(q, VIRTIO_USER_READ, 0, BLOCK, &iov, 1, NULL), -ENOSPC);
+		assert_int_equal(virtio_user_inflight(q), 4);
+		collect(q, 4, seen);
+		assert_int_equal(virtio_user_inflight(q), 0);
+	}
+	virtio_user_close(vu);
+	disk_server_stop(&s);
+}
+
 /* Writes are held back in a server that is then killed; the next one has to do them. */
 static void kill_with_writes_in_flight(const struct virtio_user_opts *o, unsigned seed)
 {
@@ -570,6 +603,7 @@ int main(void)
 		cmocka_unit_test(more_memory_can_be_shared),
 		cmocka_unit_test(a_new_size_shows),
 		cmocka_unit_test(a_server_that_ends_and_comes_back),
+		cmocka_unit_test(answers_of_the_last_server_count),
 		cmocka_unit_test(a_killed_server_loses_nothing),
 		cmocka_unit_test(qemu_serves_us_too),
 		cmocka_unit_test(a_killed_qemu_loses_nothing),

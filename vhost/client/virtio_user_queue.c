@@ -215,7 +215,7 @@ int virtio_user_submit(struct virtio_user_queue *q, enum virtio_user_op op, uint
 	struct virtio_user_line *line;
 	int err = 0;
 
-	if (cc_unlikely(q->nfree == 0))
+	if (cc_unlikely(q->nfree <= q->nstash)) /* what is in the stash was not given out yet */
 		return -ENOSPC;
 	s = &q->slots[q->free[q->nfree - 1]];
 	line = &q->lines[s->index];
