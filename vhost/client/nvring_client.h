@@ -96,7 +96,7 @@ void nvrc_get_trouble(struct nvrc *disk, char *why, size_t why_bytes);
 void *nvrc_alloc(struct nvrc *disk, size_t len);
 
 /* Or in the caller's own: mapped shared from @fd (a memfd, say) at @off, all three multiples of 4 KiB, which does not
- * move. 0, -EINVAL, -ENOSPC (the server takes no more), -EPIPE, -EREMOTEIO. */
+ * move. 0, -EINVAL, -ENOSPC (the server takes no more), -EREMOTEIO (it refuses); another: it is given up, as if it had gone. */
 int nvrc_share(struct nvrc *disk, void *va, size_t len, int fd, off_t off);
 /* Exactly what was shared, when no request uses it. 0, -ENOENT or -errno; the server lets go of it in any case. */
 int nvrc_unshare(struct nvrc *disk, void *va, size_t len);

@@ -414,6 +414,16 @@ static int settle(struct virtio_user *vu)
 	return has_protocol(vu, VU_PROTOCOL_F_REPLY_ACK) ? 0 : ask_u64(vu, VU_GET_FEATURES, &features);
 }
 
+/* A peer that answered anything but yes or no: what comes next through this socket belongs to no question. */
+static int talked(struct virtio_user *vu, int err)
+{
+	if (!err || err == -EREMOTEIO || err == -ENOSPC)
+		return err;
+	(void)shutdown(vu->sock, SHUT_RDWR); /* it may be gone */
+	__atomic_store_n(&vu->dead, true, __ATOMIC_RELEASE);
+	return err;
+}
+
 /* The rings run and may use the region at once: the peer must have taken it in by then. One that is away hears of it
  * when it is back. */
 int virtio_user_send_region(struct virtio_user *vu, unsigned i)
@@ -423,7 +433,7 @@ int virtio_user_send_region(struct virtio_user *vu, unsigned i)
 	if (__atomic_load_n(&vu->dead, __ATOMIC_RELAXED))
 		return 0;
 	err = has_protocol(vu, VU_PROTOCOL_F_CONFIGURE_MEM_SLOTS) ? send_slot(vu, i) : send_table(vu, i);
-	return err ? err : settle(vu);
+	return talked(vu, err ? err : settle(vu));
 }
 
 int virtio_user_drop_region(struct virtio_user *vu, unsigned i)
@@ -443,7 +453,7 @@ int virtio_user_drop_region(struct virtio_user *vu, unsigned i)
 		err = send_table(vu, vu->nregions - 2);
 		vu->regions[i] = gone;
 	}
-	return err ? err : settle(vu);
+	return talked(vu, err ? err : settle(vu));
 }
 
 /* The region in which the device notes what it has taken: made by it, kept by us for its successor.
