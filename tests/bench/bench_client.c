@@ -139,6 +139,7 @@ int main(int argc, char **argv)
 		else if (!strcmp(argv[i], "packed"))
 			o.flags |= NVRC_PACKED;
 	}
+	o.depth = b.depth;
 	if (b.depth < 1 || b.depth > DEPTH_MAX || nvrc_open(&o, &disk, why, sizeof(why))) {
 		fprintf(stderr, "%s\n", why);
 		return 1;
