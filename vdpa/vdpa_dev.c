@@ -19,6 +19,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "vdpa/vdpa_keeper.h"
 #include "vdpa/vdpa_link.h"
 #include "vdpa/vdpa_local.h"
 #include "vdpa/vdpa_relay.h"
@@ -30,12 +31,17 @@
 
 /* What we need of the session whatever the front-end wants: that each message is answered, and the configuration space. */
 #define PROTOCOL_OURS (VU_BIT(VU_PROTOCOL_F_REPLY_ACK) | VU_BIT(VU_PROTOCOL_F_CONFIG))
+/* Of a daemon, which may be killed: that what was in flight is known. */
+#define PROTOCOL_RELAY (PROTOCOL_OURS | VU_BIT(VU_PROTOCOL_F_INFLIGHT_SHMFD))
 
 struct vdpa_dev {
 	char *name;
 	struct vdpa_source *source;
-	struct vdpa_link link;
+	struct vdpa_keeper *keeper; /* of a daemon's disk; NULL: */
+	struct vdpa_link link;	    /* the session in this process */
+	unsigned wait_ms;
 	enum vdpa_dev_state state;
+	uint64_t protocol_ours;
 	uint64_t features, protocol_features; /* offered */
 	uint64_t negotiated;
 	unsigned nqueues;
@@ -76,14 +82,19 @@ enum vdpa_dev_state vdpa_dev_get_state(const struct vdpa_dev *dev)
 	return dev->state;
 }
 
-/* After a call on the link: is it still there, does a ring run? Hands @err through. */
+static bool session_has_failed(const struct vdpa_dev *dev)
+{
+	return dev->keeper ? vdpa_keeper_has_failed(dev->keeper) : dev->link.sock < 0;
+}
+
+/* After a call on the session: is it still there, does a ring run? Hands @err through. */
 static int settle(struct vdpa_dev *dev, int err)
 {
 	bool runs = false;
 
 	for (unsigned i = 0; i < dev->nqueues; i++)
 		runs |= dev->runs[i];
-	if (dev->link.sock < 0)
+	if (session_has_failed(dev))
 		set_state(dev, VDPA_DEV_FAILED);
 	else if (runs)
 		set_state(dev, VDPA_DEV_RUNNING);
@@ -95,13 +106,23 @@ static int settle(struct vdpa_dev *dev, int err)
 /*
  * The session
  */
+static int session_tell(struct vdpa_dev *dev, const struct vu_msg *m, struct errbuf *eb)
+{
+	return dev->keeper ? vdpa_keeper_tell(dev->keeper, m, eb) : vdpa_link_tell(&dev->link, m, eb);
+}
+
+static int session_ask(struct vdpa_dev *dev, struct vu_msg *m, struct errbuf *eb)
+{
+	return dev->keeper ? vdpa_keeper_ask(dev->keeper, m, eb) : vdpa_link_ask(&dev->link, m, eb);
+}
+
 static int tell_u64(struct vdpa_dev *dev, uint32_t request, uint64_t v, struct errbuf *eb)
 {
 	struct vu_msg m;
 
 	vu_msg_init(&m, request, 0, sizeof(m.p.u64));
 	m.p.u64 = v;
-	return vdpa_link_tell(&dev->link, &m, eb);
+	return session_tell(dev, &m, eb);
 }
 
 static int tell_ring(struct vdpa_dev *dev, uint32_t request, unsigned index, uint32_t num,
@@ -111,7 +132,14 @@ static int tell_ring(struct vdpa_dev *dev, uint32_t request, unsigned index, uin
 
 	vu_msg_init(&m, request, 0, sizeof(m.p.state));
 	m.p.state = (struct vu_vring_state){ index, num };
-	return vdpa_link_tell(&dev->link, &m, eb);
+	return session_tell(dev, &m, eb);
+}
+
+/* A kept one has said by itself what we need. */
+static int session_begin(struct vdpa_dev *dev, struct errbuf *eb)
+{
+	return dev->keeper ? vdpa_keeper_begin(dev->keeper, eb)
+			   : dev->source->ops->connect(dev->source, &dev->link.sock, eb);
 }
 
 static int dev_connect(struct vdpa_dev *dev, struct errbuf *eb)
@@ -122,14 +150,15 @@ static int dev_connect(struct vdpa_dev *dev, struct errbuf *eb)
 		return errbuf_set(eb, -EPIPE, "the session has failed: the front-end must connect again");
 	if (dev->state != VDPA_DEV_IDLE)
 		return 0;
-	err = dev->source->ops->connect(dev->source, &dev->link.sock, eb);
+	err = session_begin(dev, eb);
 	if (err)
 		return err; /* still IDLE: the next message tries again */
 	dev->negotiated = 0;
 	pthread_mutex_lock(&dev->stats_lock);
 	memset(dev->since, 0, sizeof(dev->since));
 	pthread_mutex_unlock(&dev->stats_lock);
-	err = tell_u64(dev, VU_SET_PROTOCOL_FEATURES, PROTOCOL_OURS, eb);
+	if (!dev->keeper)
+		err = tell_u64(dev, VU_SET_PROTOCOL_FEATURES, dev->protocol_ours, eb);
 	set_state(dev, VDPA_DEV_CONFIGURED);
 	return settle(dev, err);
 }
@@ -138,12 +167,14 @@ void vdpa_dev_disconnect(struct vdpa_dev *dev)
 {
 	if (dev->state == VDPA_DEV_IDLE)
 		return;
+	if (dev->keeper)
+		vdpa_keeper_end(dev->keeper);
 	vdpa_link_close(&dev->link);
 	memset(dev->runs, 0, sizeof(dev->runs));
 	set_state(dev, VDPA_DEV_IDLE);
 	if (!dev->source->ops->wait_end(dev->source))
 		log_warn("%s: I/O in flight has not ended within %u ms: it goes on, in memory of its own mapping",
-			 dev->name, dev->link.wait_ms);
+			 dev->name, dev->wait_ms);
 }
 
 /*
@@ -194,17 +225,6 @@ static void complete_base(const struct vdpa_dev *dev, struct vu_vring_state *s)
 		s->num |= s->num << 16;
 }
 
-/* One that has its reply although nothing is in it for us: SET_LOG_BASE. */
-static int ask_for_nothing(struct vdpa_dev *dev, const struct vu_msg *m, struct errbuf *eb)
-{
-	struct vu_msg copy = *m;
-	int err = vdpa_link_ask(&dev->link, &copy, eb);
-
-	if (!err)
-		vu_msg_close_fds(&copy);
-	return err;
-}
-
 static void note_stop(struct vdpa_dev *dev, const struct vu_msg *m)
 {
 	if (m->h.request == VU_SET_STATUS && m->p.u64 == 0)
@@ -224,17 +244,15 @@ static int tell(struct vdpa_dev *dev, const struct vu_msg *m, struct errbuf *eb)
 			return 0; /* vdpa_dev_ring_start() */
 		break;
 	case VU_SET_PROTOCOL_FEATURES:
-		out.p.u64 |= PROTOCOL_OURS;
+		out.p.u64 |= dev->protocol_ours;
 		break;
 	case VU_SET_VRING_BASE:
 		complete_base(dev, &out.p.state);
 		break;
-	case VU_SET_LOG_BASE:
-		return ask_for_nothing(dev, m, eb);
 	default:
 		break;
 	}
-	err = vdpa_link_tell(&dev->link, &out, eb);
+	err = session_tell(dev, &out, eb);
 	if (err)
 		return err;
 	if (m->h.request == VU_SET_FEATURES)
@@ -256,7 +274,7 @@ int vdpa_dev_message(struct vdpa_dev *dev, struct vu_msg *m, struct errbuf *eb)
 		err = dev_connect(dev, eb);
 	if (err)
 		return err;
-	err = way == WAY_ASK ? vdpa_link_ask(&dev->link, m, eb) : tell(dev, m, eb);
+	err = way == WAY_ASK ? session_ask(dev, m, eb) : tell(dev, m, eb);
 	(void)settle(dev, err);
 	return err ? err : results[way];
 }
@@ -296,7 +314,7 @@ int vdpa_dev_ring_stop(struct vdpa_dev *dev, unsigned index, uint32_t *ret_base,
 		return err;
 	vu_msg_init(&m, VU_GET_VRING_BASE, 0, sizeof(m.p.state));
 	m.p.state.index = index;
-	err = vdpa_link_ask(&dev->link, &m, eb);
+	err = session_ask(dev, &m, eb);
 	if (!err) {
 		vu_msg_close_fds(&m);
 		err = tell_ring(dev, VU_SET_VRING_ENABLE, index, 0, eb);
@@ -313,6 +331,9 @@ int vdpa_dev_pause(struct vdpa_dev *dev, struct errbuf *eb)
 {
 	int err = 0;
 
+	/* of a daemon that is away: nothing runs, and the front-end most likely goes */
+	if (dev->keeper && dev->state == VDPA_DEV_RUNNING)
+		err = vdpa_keeper_check(dev->keeper, eb);
 	for (unsigned i = 0; i < dev->nqueues && !err; i++) {
 		if (!dev->runs[i])
 			continue;
@@ -332,7 +353,7 @@ int vdpa_dev_config_get(struct vdpa_dev *dev, void *buf, uint32_t len, struct er
 		return err;
 	vu_msg_init(&m, VU_GET_CONFIG, 0, VU_CONFIG_HDR_BYTES + len);
 	m.p.config.size = len;
-	err = settle(dev, vdpa_link_ask(&dev->link, &m, eb));
+	err = settle(dev, session_ask(dev, &m, eb));
 	if (err)
 		return err;
 	vu_msg_close_fds(&m);
@@ -437,21 +458,57 @@ unsigned vdpa_dev_nqueues(const struct vdpa_dev *dev)
 	return dev->nqueues;
 }
 
+static int ask_u64(struct vdpa_dev *dev, uint32_t request, uint64_t *ret, struct errbuf *eb)
+{
+	struct vu_msg m;
+	int err;
+
+	vu_msg_init(&m, request, 0, 0);
+	err = session_ask(dev, &m, eb);
+	if (err)
+		return err;
+	vu_msg_close_fds(&m);
+	if (m.h.size < sizeof(m.p.u64))
+		return errbuf_set(eb, -EPROTO, "%s: an answer of %u bytes", vu_request_name(request), m.h.size);
+	*ret = m.p.u64;
+	return 0;
+}
+
 /* As a front-end would. */
 static int dev_learn(struct vdpa_dev *dev, struct errbuf *eb)
 {
 	uint64_t n = 0;
 	int err = dev_connect(dev, eb);
 
+	if (!err && dev->keeper)
+		err = vdpa_keeper_check(dev->keeper, eb);
 	if (!err)
-		err = vdpa_link_ask_u64(&dev->link, VU_GET_FEATURES, &dev->features, eb);
+		err = ask_u64(dev, VU_GET_FEATURES, &dev->features, eb);
 	if (!err)
-		err = vdpa_link_ask_u64(&dev->link, VU_GET_PROTOCOL_FEATURES, &dev->protocol_features, eb);
+		err = ask_u64(dev, VU_GET_PROTOCOL_FEATURES, &dev->protocol_features, eb);
 	if (!err)
-		err = vdpa_link_ask_u64(&dev->link, VU_GET_QUEUE_NUM, &n, eb);
+		err = ask_u64(dev, VU_GET_QUEUE_NUM, &n, eb);
 	dev->nqueues = (unsigned)CC_MIN(n, (uint64_t)VDPA_QUEUES_MAX);
 	vdpa_dev_disconnect(dev);
 	return err;
+}
+
+/* A session of this process ends with it; one of a daemon's does not. */
+static int relay_begin(struct vdpa_dev *dev, const struct vdpa_args *args, struct errbuf *eb)
+{
+	struct vdpa_keeper_opts opts = {
+		.name = dev->name,
+		.wait_ms = dev->wait_ms,
+		.nqueues = (unsigned)args->queues,
+		.protocol = PROTOCOL_RELAY,
+	};
+	int err = vdpa_relay_create(dev->name, args, &dev->source, eb);
+
+	if (err)
+		return err;
+	dev->protocol_ours = opts.protocol;
+	opts.source = dev->source;
+	return vdpa_keeper_create(&opts, &dev->keeper, eb);
 }
 
 int vdpa_dev_create(const char *name, const struct vdpa_args *args, struct vdpa_dev **ret_dev,
@@ -462,13 +519,15 @@ int vdpa_dev_create(const char *name, const struct vdpa_args *args, struct vdpa_
 
 	if (!dev)
 		return errbuf_set(eb, -ENOMEM, "out of memory");
-	dev->link = (struct vdpa_link){ .sock = -1, .wait_ms = (unsigned)args->stop_ms };
+	dev->wait_ms = (unsigned)args->stop_ms;
+	dev->link = (struct vdpa_link){ .sock = -1, .wait_ms = dev->wait_ms };
+	dev->protocol_ours = PROTOCOL_OURS;
 	(void)pthread_mutex_init(&dev->stats_lock, NULL); /* the default kind: it cannot fail */
 	dev->name = strdup(name);
 	if (!dev->name)
 		err = errbuf_set(eb, -ENOMEM, "out of memory");
 	else if (vdpa_relay_is_meant(args->backend))
-		err = vdpa_relay_create(name, args, &dev->source, eb);
+		err = relay_begin(dev, args, eb);
 	else
 		err = vdpa_local_create(name, args, &dev->source, eb);
 	if (!err)
@@ -487,6 +546,7 @@ void vdpa_dev_destroy(struct vdpa_dev *dev)
 		return;
 	if (dev->source) {
 		vdpa_dev_disconnect(dev);
+		vdpa_keeper_destroy(dev->keeper);
 		dev->source->ops->destroy(dev->source);
 	}
 	pthread_mutex_destroy(&dev->stats_lock);

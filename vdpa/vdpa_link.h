@@ -17,8 +17,8 @@ struct vdpa_link {
 /* Harmless twice. */
 void vdpa_link_close(struct vdpa_link *l);
 
-/* Send @m, which has no reply of its own, and hear that it was done. Its fds stay the caller's. 0; -EREMOTEIO: refused;
- * -EPIPE: the session has ended, perhaps over this; -ETIMEDOUT, -EPROTO; with eb. */
+/* Send @m, whose reply of its own, if it has one, says nothing, and hear that it was done. Its fds stay the caller's. 0;
+ * -EREMOTEIO: refused; -EPIPE: the session has ended, perhaps over this; -ETIMEDOUT, -EPROTO; with eb. */
 int vdpa_link_tell(struct vdpa_link *l, const struct vu_msg *m, struct errbuf *eb);
 
 /* Send @m and put the reply into it; its old fds stay the caller's, the new ones are. Errors as above. */

@@ -23,12 +23,13 @@
 
 #define RELAY_SCHEME	"nvringd:"
 #define RELAY_PATH_MAX	108 /* of sun_path */
-#define RELAY_RPC_MS	10000
+#define RELAY_RPC_MS	10000u
 #define RELAY_AGAIN_MS	20 /* the socket is there, or will not be */
 
 struct vdpa_relay {
 	struct vdpa_source source;
 	struct vdpa_args args;
+	unsigned rpc_ms;
 	char rpc[RELAY_PATH_MAX], socket[RELAY_PATH_MAX];
 	const char *disk; /* in args.backend */
 	char name[2 * BDEV_NAME_MAX]; /* of the export */
@@ -42,7 +43,7 @@ bool vdpa_relay_is_meant(const char *backend)
 static int relay_call(struct vdpa_relay *r, const char *method, struct json_object *params,
 		      struct json_object **ret, struct errbuf *eb)
 {
-	return vdpa_rpc_call(r->rpc, RELAY_RPC_MS, method, params, ret, eb);
+	return vdpa_rpc_call(r->rpc, r->rpc_ms, method, params, ret, eb);
 }
 
 static int socket_take(struct vdpa_relay *r, struct json_object *text, struct errbuf *eb)
@@ -213,6 +214,7 @@ int vdpa_relay_create(const char *name, const struct vdpa_args *a, struct vdpa_s
 		return errbuf_set(eb, -ENOMEM, "out of memory");
 	r->source.ops = &relay_ops;
 	r->args = *a;
+	r->rpc_ms = RELAY_RPC_MS;
 	err = backend_split(r, name, eb);
 	if (!err)
 		err = export_get(r, eb);
@@ -220,6 +222,7 @@ int vdpa_relay_create(const char *name, const struct vdpa_args *a, struct vdpa_s
 		free(r);
 		return err;
 	}
+	r->rpc_ms = CC_MIN(RELAY_RPC_MS, (unsigned)a->stop_ms); /* from now on somebody may wait for us */
 	*ret_s = &r->source;
 	return 0;
 }

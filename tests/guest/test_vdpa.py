@@ -53,6 +53,13 @@ class Relayed(server.DpdkVdpa):
         return [(export.sockets[0], f"backend={export.uri},queues=4") for export in self.exports]
 
 
+class RelayedNarrow(Relayed):
+    """What the example offers is not widened: no inflight region, among others."""
+
+    def devices(self):
+        return [(path, f"{arguments},widen=0") for path, arguments in super().devices()]
+
+
 class HugePages(server.DpdkVdpa):
     """EAL's memory in hugepages, as DPDK is mostly run."""
 
@@ -307,6 +314,81 @@ class Relay(VdpaCase):
         self.quit(running)
         daemon.stop()
         ssd.stop()
+
+
+class RelayKilled(VdpaCase):
+    """The nvringd behind the application is killed and comes back under I/O; neither QEMU nor the application does anything."""
+
+    # some I/O lags behind what came later: what is under way at a kill is never just the newest
+    laggards = "p=0.1,delay=50ms"
+    fio_seconds = 12
+
+    def killed(self, daemon, count):
+        """`count` times: gone from at once to for longer than the device's attempts are apart."""
+        for kill in range(count):
+            daemon.kill()
+            time.sleep(0.5 * kill)
+            daemon.start()
+            yield
+
+    def survive(self, cpus, packed, server_class=Relayed):
+        home = self.folder / "daemon"
+        home.mkdir()
+        daemon = server.Nvringd(home, [server.Export("vol0", self.image(256), [], faults=self.laggards)])
+        self.addCleanup(daemon.abandon)
+        daemon.start()
+        self.server_class = server_class
+        path = self.folder / "dpdk.sock"
+        running = self.serve(server.Export("vol0", None, [path], uri=f"nvringd:{daemon.rpc_path}/vol0"))
+        vm = self.linux("vdpa-killed.sh", {"PACKED": int(packed), "FIO_SECONDS": self.fio_seconds}, cpus=cpus, verifier=True)
+        vm.add_disk(path, num_queues=cpus, packed="on" if packed else "off").start()
+        vm.wait_mark("in use")
+        self.progress(vm)
+        for _ in self.killed(daemon, KILLS + 1):
+            self.progress(vm)
+        vm.say("stop")
+        vm.wait_mark("fio")
+        for _ in self.killed(daemon, KILLS):
+            time.sleep(1)
+        vm.finish(180)
+        vm.stop()
+        said = running.log.read_text(errors="replace")
+        for words in ("nvringd has ended the session", "nvringd is back after"):
+            self.assertEqual(said.count(words), 2 * KILLS + 1, said)
+        self.assertEqual(said.count("new vhost user connection"), 1, said)
+        self.settle(running)
+        daemon.stop()
+
+    def test_split(self):
+        self.survive(2, False)
+
+    def test_packed(self):
+        self.survive(2, True)
+
+    def test_without_an_inflight_region_of_the_front_end(self):
+        self.survive(1, False, RelayedNarrow)
+
+    def test_the_guest_leaves_while_it_is_away(self):
+        """The front-end's stop gets no answer from anybody, within its bound; the next one is served."""
+        home = self.folder / "daemon"
+        home.mkdir()
+        daemon = server.Nvringd(home, [server.Export("vol0", self.image(64), [])])
+        self.addCleanup(daemon.abandon)
+        daemon.start()
+        self.server_class = Relayed
+        path = self.folder / "dpdk.sock"
+        running = self.serve(server.Export("vol0", None, [path], uri=f"nvringd:{daemon.rpc_path}/vol0"))
+        vm = self.linux("reset.sh", name="first", verifier=True).survive_reset()
+        vm.add_disk(path, num_queues=2).start()
+        vm.wait_mark("in use")
+        daemon.kill()
+        vm.stop()
+        daemon.start()
+        vm = self.linux("disk.sh", {"QUEUES": 1, "PACKED": 0, "SERIAL": ""}, name="second")
+        vm.add_disk(path, num_queues=1).start()
+        vm.finish(120)
+        self.settle(running, vm)
+        daemon.stop()
 
 
 class Hostile(VdpaCase):
