@@ -7,8 +7,8 @@
  *
  *   guest ─ vhost-user ─► the application ─ vdpa_dev_message, _ring_start, … ─► session ─► vdev, vq, bdev
  *
- * Whatever waits, waits for a bounded time (stop_ms). Calls for one device come from one thread at a time;
- * vdpa_dev_get_stats() and _reset_stats() from any.
+ * Whatever waits, waits for a bounded time (stop_ms). A daemon's session that ends is begun again (vdpa_keeper). Calls
+ * for one device come from one thread at a time; vdpa_dev_get_stats() and _reset_stats() from any.
  */
 #ifndef VDPA_VDPA_DEV_H
 #define VDPA_VDPA_DEV_H
