@@ -342,15 +342,15 @@ class RelayKilled(VdpaCase):
         running = self.serve(server.Export("vol0", None, [path], uri=f"nvringd:{daemon.rpc_path}/vol0"))
         vm = self.linux("vdpa-killed.sh", {"PACKED": int(packed), "FIO_SECONDS": self.fio_seconds}, cpus=cpus, verifier=True)
         vm.add_disk(path, num_queues=cpus, packed="on" if packed else "off").start()
-        vm.wait_mark("in use")
+        vm.wait_mark("in use", 300)
         self.progress(vm)
         for _ in self.killed(daemon, KILLS + 1):
             self.progress(vm)
         vm.say("stop")
-        vm.wait_mark("fio")
+        vm.wait_mark("fio", 300)
         for _ in self.killed(daemon, KILLS):
             time.sleep(1)
-        vm.finish(180)
+        vm.finish(300)
         vm.stop()
         said = running.log.read_text(errors="replace")
         for words in ("nvringd has ended the session", "nvringd is back after"):
@@ -372,7 +372,8 @@ class RelayKilled(VdpaCase):
         """The front-end's stop gets no answer from anybody, within its bound; the next one is served."""
         home = self.folder / "daemon"
         home.mkdir()
-        daemon = server.Nvringd(home, [server.Export("vol0", self.image(64), [])])
+        image = self.image(64)
+        daemon = server.Nvringd(home, [server.Export("vol0", image, [])])
         self.addCleanup(daemon.abandon)
         daemon.start()
         self.server_class = Relayed
@@ -380,14 +381,13 @@ class RelayKilled(VdpaCase):
         running = self.serve(server.Export("vol0", None, [path], uri=f"nvringd:{daemon.rpc_path}/vol0"))
         vm = self.linux("reset.sh", name="first", verifier=True).survive_reset()
         vm.add_disk(path, num_queues=2).start()
-        vm.wait_mark("in use")
+        vm.wait_mark("in use", 300)
         daemon.kill()
         vm.stop()
+        bootsector.prepare(image)
         daemon.start()
-        vm = self.linux("disk.sh", {"QUEUES": 1, "PACKED": 0, "SERIAL": ""}, name="second")
-        vm.add_disk(path, num_queues=1).start()
-        vm.finish(120)
-        self.settle(running, vm)
+        self.boot(running, path, image, num_queues=1)
+        self.settle(running)
         daemon.stop()
 
 
