@@ -21,11 +21,11 @@
 #include "core/base/log.h"
 #include "core/base/mono.h"
 #include "vdpa/vdpa_keeper.h"
-#include "vhost/user/virtio_user_sock.h"
+#include "vhost/client/virtio_user_sock.h"
 #include "vhost/virtq/virtio_spec.h"
 
 #define WAIT_MS	 300 /* for a daemon that does not come back */
-#define HEARD	 128 /* messages of one session */
+#define HEARD	 512 /* messages of one session: all TALKS, where no kill comes in time */
 #define SESSIONS 64
 #define FEATURES (VIRTIO_BIT(VIRTIO_F_VERSION_1) | VIRTIO_BIT(VHOST_USER_F_PROTOCOL_FEATURES))
 #define PROTOCOL (VU_BIT(VU_PROTOCOL_F_REPLY_ACK) | VU_BIT(VU_PROTOCOL_F_INFLIGHT_SHMFD))
