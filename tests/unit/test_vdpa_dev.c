@@ -79,6 +79,9 @@ static int teardown(void **state)
 	(void)state;
 	log_set_sink(NULL);
 	assert_int_equal(count("/proc/self/fd"), fds_before);
+	/* the kernel forgets a joined thread a moment later */
+	for (unsigned i = 0; i < 10000 && count("/proc/self/task") != threads_before; i++)
+		nanosleep(&(struct timespec){ .tv_nsec = 1000000 }, NULL);
 	assert_int_equal(count("/proc/self/task"), threads_before);
 	return 0;
 }
