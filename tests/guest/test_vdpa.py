@@ -384,6 +384,8 @@ class RelayKilled(VdpaCase):
         vm.wait_mark("in use", 300)
         daemon.kill()
         vm.stop()
+        os.truncate(image, 0)
+        os.truncate(image, 64 * MIB)
         bootsector.prepare(image)
         daemon.start()
         self.boot(running, path, image, num_queues=1)
