@@ -17,6 +17,7 @@
 
 #include "core/base/log.h"
 #include "core/sigbus.h"
+#include "tests/fuzz/fuzz_dev.h"
 #include "tests/unit/fake_vduse.h"
 #include "vdpa/vduse.h"
 
@@ -42,53 +43,7 @@ static struct vduse *v;
 static char log_path[64];
 static bool gone;
 
-static uint64_t dev_features(const struct vdev *d)
-{
-	(void)d;
-	return 0;
-}
-
-static uint32_t dev_config_get(const struct vdev *d, uint8_t config[VDEV_CONFIG_MAX])
-{
-	(void)d;
-	memset(config, 1, 60);
-	return 60;
-}
-
-static int dev_queue_open(struct vdev_queue *q, struct errbuf *eb)
-{
-	(void)q;
-	(void)eb;
-	return 0;
-}
-
-static void dev_queue_close(struct vdev_queue *q)
-{
-	(void)q;
-}
-
-static void dev_process(struct vdev_queue *q, struct vq_elem **elems, unsigned n)
-{
-	for (unsigned i = 0; i < n; i++)
-		vdev_queue_done(q, elems[i], (uint32_t)vq_elem_write(elems[i], 0, "fuzz", 4));
-}
-
-static void dev_reset(struct vdev *d)
-{
-	(void)d;
-}
-
-static const struct vdev_ops dev_ops = {
-	.name = "fuzz",
-	.virtio_id = 2,
-	.slot_bytes = sizeof(struct vq_elem),
-	.features = dev_features,
-	.config_get = dev_config_get,
-	.queue_open = dev_queue_open,
-	.queue_close = dev_queue_close,
-	.process = dev_process,
-	.reset = dev_reset,
-};
+static const struct vdev_ops dev_ops = { FUZZ_DEV_OPS };
 
 static void no_log(enum log_level level, const char *tag, const char *text)
 {

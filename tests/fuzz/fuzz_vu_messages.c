@@ -24,6 +24,7 @@
 
 #include "core/base/log.h"
 #include "core/reactor.h"
+#include "tests/fuzz/fuzz_dev.h"
 #include "vhost/user/vu_server.h"
 #include "vhost/user/vu_wire.h"
 
@@ -42,24 +43,11 @@ static int memfd, event;
 static uint8_t *mem;
 static bool gone;
 
-static uint64_t dev_features(const struct vdev *v)
-{
-	(void)v;
-	return 0;
-}
-
-static uint32_t dev_config_get(const struct vdev *v, uint8_t config[VDEV_CONFIG_MAX])
-{
-	(void)v;
-	memset(config, 1, 60);
-	return 60;
-}
-
 static int dev_config_set(struct vdev *v, uint32_t off, const void *buf, uint32_t len)
 {
 	(void)v;
 	(void)buf;
-	return off + len <= 60 ? 0 : -22;
+	return off + len <= FUZZ_DEV_CONFIG_BYTES ? 0 : -22;
 }
 
 static uint32_t dev_save(const struct vdev *v, uint8_t state[VDEV_STATE_MAX])
@@ -84,40 +72,9 @@ static const struct vdev_state_ops dev_state_ops = {
 	.load = dev_load,
 };
 
-static int dev_queue_open(struct vdev_queue *q, struct errbuf *eb)
-{
-	(void)q;
-	(void)eb;
-	return 0;
-}
-
-static void dev_queue_close(struct vdev_queue *q)
-{
-	(void)q;
-}
-
-static void dev_process(struct vdev_queue *q, struct vq_elem **elems, unsigned n)
-{
-	for (unsigned i = 0; i < n; i++)
-		vdev_queue_done(q, elems[i], (uint32_t)vq_elem_write(elems[i], 0, "fuzz", 4));
-}
-
-static void dev_reset(struct vdev *v)
-{
-	(void)v;
-}
-
 static const struct vdev_ops dev_ops = {
-	.name = "fuzz",
-	.virtio_id = 2,
-	.slot_bytes = sizeof(struct vq_elem),
-	.features = dev_features,
-	.config_get = dev_config_get,
+	FUZZ_DEV_OPS,
 	.config_set = dev_config_set,
-	.queue_open = dev_queue_open,
-	.queue_close = dev_queue_close,
-	.process = dev_process,
-	.reset = dev_reset,
 	.state = &dev_state_ops,
 };
 
