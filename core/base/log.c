@@ -63,9 +63,21 @@ static void make_printable(char *s)
 	}
 }
 
+/* The journal wants to know the level. Whoever asks first, on whatever thread, gets the same answer. */
+static bool is_under_systemd(void)
+{
+	static int known = -1; /* atomic */
+	int is = __atomic_load_n(&known, __ATOMIC_RELAXED);
+
+	if (is < 0) {
+		is = getenv("JOURNAL_STREAM") != NULL;
+		__atomic_store_n(&known, is, __ATOMIC_RELAXED);
+	}
+	return is;
+}
+
 void log_write(enum log_level level, const char *tag, const char *fmt, ...)
 {
-	static int under_systemd = -1;
 	log_sink_fn sink = __atomic_load_n(&log_sink, __ATOMIC_ACQUIRE);
 	char text[LOG_LINE_BYTES_MAX], line[LOG_LINE_BYTES_MAX + 64];
 	va_list ap;
@@ -79,9 +91,7 @@ void log_write(enum log_level level, const char *tag, const char *fmt, ...)
 		sink(level, tag, text);
 		return;
 	}
-	if (under_systemd < 0)
-		under_systemd = getenv("JOURNAL_STREAM") != NULL;
-	if (under_systemd)
+	if (is_under_systemd())
 		n = snprintf(line, sizeof(line), "<%d>%s: %s\n", levels[level].priority, tag, text);
 	else
 		n = snprintf(line, sizeof(line), "nvring: %s: %s: %s\n", levels[level].name, tag, text);
