@@ -106,6 +106,8 @@ static int reconnect_once(struct virtio_user *vu, unsigned timeout_ms, struct er
 		err = virtio_user_start(vu, eb);
 	if (err)
 		virtio_user_disconnect(vu);
+	else
+		__atomic_store_n(&vu->dead, false, __ATOMIC_RELEASE); /* memory that comes from now on is told */
 	pthread_mutex_unlock(&vu->lock);
 	return err;
 }
@@ -116,8 +118,11 @@ int virtio_user_reconnect(struct virtio_user *vu, unsigned timeout_ms, struct er
 	uint64_t now = mono_ns(), end = now + timeout_ms * MONO_NS_PER_MS;
 	int err;
 
-	/* The old device writes no more: it is gone, or it has closed its end. */
+	/* The old device writes no more: it is gone, or it has closed its end. Who has memory to tell of may be at the socket. */
+	pthread_mutex_lock(&vu->lock);
+	__atomic_store_n(&vu->dead, true, __ATOMIC_RELEASE);
 	virtio_user_disconnect(vu);
+	pthread_mutex_unlock(&vu->lock);
 	for (unsigned i = 0; i < vu->nqueues; i++)
 		virtio_user_queue_drain(&vu->queues[i]);
 	for (;;) {
@@ -133,7 +138,6 @@ int virtio_user_reconnect(struct virtio_user *vu, unsigned timeout_ms, struct er
 		return err;
 	for (unsigned i = 0; i < vu->nqueues; i++)
 		virtio_user_queue_adopt(&vu->queues[i]);
-	__atomic_store_n(&vu->dead, false, __ATOMIC_RELEASE);
 	return 0;
 }
 
