@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The vDPA device without DPDK: a front-end's messages in, rings that run and stop, memory that changes, bounds kept. */
-#include <dirent.h>
 #include <errno.h>
 #include <pthread.h>
 #include <setjmp.h>
@@ -17,6 +16,7 @@
 
 #include "core/base/cc.h"
 #include "core/base/log.h"
+#include "tests/unit/leaks.h"
 #include "tests/unit/vdpa_front.h"
 #include "vdpa/vdpa_dev.h"
 #include "vhost/blk/vblk_spec.h"
@@ -30,25 +30,7 @@
 static struct vdpa_dev *dev;
 static struct front front;
 static struct errbuf why;
-static unsigned fds_before, threads_before;
-
-/* Without pipes: those are a sanitizer's, to its symbolizer. */
-static unsigned count(const char *folder)
-{
-	DIR *d = opendir(folder);
-	struct dirent *entry;
-	unsigned n = 0;
-
-	assert_non_null(d);
-	while ((entry = readdir(d))) {
-		char to[8] = "";
-
-		if (readlinkat(dirfd(d), entry->d_name, to, sizeof(to) - 1) < 0 || strncmp(to, "pipe:", 5) != 0)
-			n++;
-	}
-	closedir(d);
-	return n;
-}
+static struct leaks before_all;
 
 /* What the application does with a message: the device first, then its own business. */
 static int hand_on(struct vu_msg *m, void *arg)
@@ -68,8 +50,7 @@ static int setup(void **state)
 {
 	(void)state;
 	log_set_sink(silence);
-	fds_before = count("/proc/self/fd");
-	threads_before = count("/proc/self/task");
+	before_all = leaks_now();
 	why.text[0] = '\0';
 	return 0;
 }
@@ -78,11 +59,7 @@ static int teardown(void **state)
 {
 	(void)state;
 	log_set_sink(NULL);
-	assert_int_equal(count("/proc/self/fd"), fds_before);
-	/* the kernel forgets a joined thread a moment later */
-	for (unsigned i = 0; i < 10000 && count("/proc/self/task") != threads_before; i++)
-		nanosleep(&(struct timespec){ .tv_nsec = 1000000 }, NULL);
-	assert_int_equal(count("/proc/self/task"), threads_before);
+	assert_no_leaks(before_all);
 	return 0;
 }
 

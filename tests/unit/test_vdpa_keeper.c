@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* A daemon's session that dies and comes back: what the next one is told, in which order, and what happens meanwhile. */
-#include <dirent.h>
 #include <errno.h>
 #include <pthread.h>
 #include <setjmp.h>
@@ -20,6 +19,7 @@
 #include "core/base/cc.h"
 #include "core/base/log.h"
 #include "core/base/mono.h"
+#include "tests/unit/leaks.h"
 #include "vdpa/vdpa_keeper.h"
 #include "vhost/client/virtio_user_sock.h"
 #include "vhost/virtq/virtio_spec.h"
@@ -55,7 +55,7 @@ static struct {
 
 static struct vdpa_keeper *keeper;
 static struct errbuf why;
-static unsigned fds_before, threads_before;
+static struct leaks before_all;
 
 static void describe(const struct vu_msg *m, char *ret, size_t len)
 {
@@ -389,24 +389,6 @@ static unsigned heard_count(const char *text)
 /*
  * Set-up
  */
-static unsigned count(const char *folder)
-{
-	DIR *d = opendir(folder);
-	struct dirent *entry;
-	unsigned n = 0;
-
-	assert_non_null(d);
-	while ((entry = readdir(d))) {
-		char to[8] = "";
-
-		/* pipes are a sanitizer's, to its symbolizer */
-		if (readlinkat(dirfd(d), entry->d_name, to, sizeof(to) - 1) < 0 || strncmp(to, "pipe:", 5) != 0)
-			n++;
-	}
-	closedir(d);
-	return n;
-}
-
 static int setup(void **state)
 {
 	const struct vdpa_keeper_opts opts = {
@@ -416,8 +398,7 @@ static int setup(void **state)
 	(void)state;
 	log_set_sink(lines);
 	log_set_level(LOG_LEVEL_NOTICE);
-	fds_before = count("/proc/self/fd");
-	threads_before = count("/proc/self/task");
+	before_all = leaks_now();
 	memset(&fake, 0, sizeof(fake));
 	pthread_mutex_init(&fake.lock, NULL);
 	fake.source.ops = &fake_ops;
@@ -448,8 +429,7 @@ static int teardown(void **state)
 	close(memory);
 	log_set_sink(NULL);
 	pthread_mutex_destroy(&fake.lock);
-	assert_int_equal(count("/proc/self/fd"), fds_before);
-	await(count("/proc/self/task") == threads_before); /* the kernel forgets a joined thread a moment later */
+	assert_no_leaks(before_all);
 	return 0;
 }
 

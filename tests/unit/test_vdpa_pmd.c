@@ -2,7 +2,6 @@
 /* The DPDK driver against a fake rte_vhost: what is called when, as 22.11 does it, and as nobody should. */
 #include "core/base/cc.h" /* before DPDK's headers, which leave its container_of alone */
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -26,6 +25,7 @@
 #include <rte_vhost.h>
 
 #include "core/base/log.h"
+#include "tests/unit/leaks.h"
 #include "tests/unit/vdpa_front.h"
 #include "vdpa/vdpa_dev.h"
 #include "vdpa/vdpa_dpdk_abi.h"
@@ -196,24 +196,6 @@ int rte_log(uint32_t level, uint32_t type, const char *format, ...)
 /*
  * rte_vhost's event thread
  */
-/* Without pipes: those are a sanitizer's, to its symbolizer. */
-static unsigned count(const char *folder)
-{
-	DIR *d = opendir(folder);
-	struct dirent *entry;
-	unsigned n = 0;
-
-	assert_non_null(d);
-	while ((entry = readdir(d))) {
-		char to[8] = "";
-
-		if (readlinkat(dirfd(d), entry->d_name, to, sizeof(to) - 1) < 0 || strncmp(to, "pipe:", 5) != 0)
-			n++;
-	}
-	closedir(d);
-	return n;
-}
-
 static void connect_vid(int vid)
 {
 	memset(&fake.conn[vid], 0, sizeof(fake.conn[vid]));
@@ -329,7 +311,7 @@ static int ask(uint32_t request)
 /*
  * Set-up
  */
-static unsigned fds_before, threads_before;
+static struct leaks before_all;
 
 static int setup(void **state)
 {
@@ -344,8 +326,7 @@ static int setup(void **state)
 	fake.process = RTE_PROC_PRIMARY;
 	fake.log_level = RTE_LOG_INFO;
 	at_vid = 0;
-	fds_before = count("/proc/self/fd");
-	threads_before = count("/proc/self/task");
+	before_all = leaks_now();
 	return 0;
 }
 
@@ -353,11 +334,7 @@ static int teardown(void **state)
 {
 	(void)state;
 	log_set_sink(NULL);
-	assert_int_equal(count("/proc/self/fd"), fds_before);
-	/* the kernel forgets a joined thread a moment later */
-	for (unsigned i = 0; i < 10000 && count("/proc/self/task") != threads_before; i++)
-		nanosleep(&(struct timespec){ .tv_nsec = 1000000 }, NULL);
-	assert_int_equal(count("/proc/self/task"), threads_before);
+	assert_no_leaks(before_all);
 	return 0;
 }
 
