@@ -222,19 +222,25 @@ static void files_of_others_are_guest_memory(void **state)
 	close(rom);
 }
 
+/* A device with its driver: a read of @sector is done, and the next one is held by the disk. */
+static void one_in_flight(uint64_t sector)
+{
+	assert_int_equal(create(NULL), 0);
+	driver_go();
+	fake_vduse_map(0, FAKE_VDUSE_BOUNCE, false);
+	run_one(0, 0, sector);
+	fake.auto_later = false;
+	submit(0, 1, 2);
+	fake_vduse_kick(0);
+	turns(5);
+}
+
 static void a_reset_waits_for_what_is_in_flight(void **state)
 {
 	uint32_t id;
 
 	packed = *state != NULL;
-	assert_int_equal(create(NULL), 0);
-	driver_go();
-	fake_vduse_map(0, FAKE_VDUSE_BOUNCE, false);
-	run_one(0, 0, 1);
-	fake.auto_later = false;
-	submit(0, 1, 2);
-	fake_vduse_kick(0);
-	turns(5);
+	one_in_flight(1);
 	assert_int_equal(fake.nheld, 1);
 	id = send_status(0);
 	turns(10);
@@ -299,14 +305,7 @@ static void memory_goes_when_nobody_uses_it(void **state)
 	uint32_t id;
 
 	(void)state;
-	assert_int_equal(create(NULL), 0);
-	driver_go();
-	fake_vduse_map(0, FAKE_VDUSE_BOUNCE, false);
-	run_one(0, 0, 1);
-	fake.auto_later = false;
-	submit(0, 1, 2);
-	fake_vduse_kick(0);
-	turns(5);
+	one_in_flight(1);
 	assert_int_equal(fake.nheld, 1);
 	/* the region of ring 1 */
 	assert_int_equal(kernel->region[1].e.start, fake_vduse_ring(1));
@@ -430,14 +429,7 @@ static void bad_memory_is_refused(void **state)
 static void a_device_that_the_kernel_gives_up_stands_still(void **state)
 {
 	(void)state;
-	assert_int_equal(create(NULL), 0);
-	driver_go();
-	fake_vduse_map(0, FAKE_VDUSE_BOUNCE, false);
-	run_one(0, 0, 3);
-	fake.auto_later = false;
-	submit(0, 1, 2);
-	fake_vduse_kick(0);
-	turns(5);
+	one_in_flight(3);
 	shutdown(kernel->kernel, SHUT_RDWR);
 	turns(5);
 	state_is("FAILED", QUEUES + 1);
@@ -482,14 +474,7 @@ static void the_end_waits_for_a_message(void **state)
 	uint32_t id;
 
 	(void)state;
-	assert_int_equal(create(NULL), 0);
-	driver_go();
-	fake_vduse_map(0, FAKE_VDUSE_BOUNCE, false);
-	run_one(0, 0, 1);
-	fake.auto_later = false;
-	submit(0, 1, 2);
-	fake_vduse_kick(0);
-	turns(5);
+	one_in_flight(1);
 	id = send_status(0);
 	turns(5);
 	vduse_destroy(v, on_gone, &gone_calls);
