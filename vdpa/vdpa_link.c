@@ -50,9 +50,14 @@ static int link_exchange(struct vdpa_link *l, const struct vu_msg *m, struct vu_
 /* Some refusals are the end of the session, others are not: whoever still answers, lives. */
 static int link_refused(struct vdpa_link *l, uint32_t request, struct errbuf *eb)
 {
-	uint64_t features;
+	struct vu_msg m;
+	int err;
 
-	if (vdpa_link_ask_u64(l, VU_GET_FEATURES, &features, NULL))
+	vu_msg_init(&m, VU_GET_FEATURES, 0, 0);
+	err = vdpa_link_ask(l, &m, NULL);
+	if (!err)
+		vu_msg_close_fds(&m);
+	if (err || m.h.size < sizeof(m.p.u64))
 		return link_fail(l, request, -EPIPE, eb);
 	return errbuf_set(eb, -EREMOTEIO, "%s: refused", vu_request_name(request));
 }
@@ -87,20 +92,4 @@ int vdpa_link_ask(struct vdpa_link *l, struct vu_msg *m, struct errbuf *eb)
 	if (!err)
 		*m = in;
 	return err;
-}
-
-int vdpa_link_ask_u64(struct vdpa_link *l, uint32_t request, uint64_t *ret, struct errbuf *eb)
-{
-	struct vu_msg m;
-	int err;
-
-	vu_msg_init(&m, request, 0, 0);
-	err = vdpa_link_ask(l, &m, eb);
-	if (err)
-		return err;
-	vu_msg_close_fds(&m);
-	if (m.h.size < sizeof(m.p.u64))
-		return link_fail(l, request, -EPROTO, eb);
-	*ret = m.p.u64;
-	return 0;
 }

@@ -24,7 +24,4 @@ int vdpa_link_tell(struct vdpa_link *l, const struct vu_msg *m, struct errbuf *e
 /* Send @m and put the reply into it; its old fds stay the caller's, the new ones are. Errors as above. */
 int vdpa_link_ask(struct vdpa_link *l, struct vu_msg *m, struct errbuf *eb);
 
-/* The same for a question whose answer is a number. */
-int vdpa_link_ask_u64(struct vdpa_link *l, uint32_t request, uint64_t *ret, struct errbuf *eb);
-
 #endif
