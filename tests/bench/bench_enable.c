@@ -12,7 +12,6 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <time.h>
 #include <unistd.h>
 #include <cmocka.h>
@@ -20,15 +19,12 @@
 #include "core/base/cc.h"
 #include "core/base/mono.h"
 #include "tests/integration/vu_frontend.h"
-#include "vhost/blk/vblk_spec.h"
 #include "vhost/virtq/virtio_spec.h"
 
 #define SIZE	  64
 #define TIMES_MAX 100000
 #define GIVE_UP	  (20 * MONO_NS_PER_SEC)
 #define PAUSE	  (2 * MONO_NS_PER_MS) /* for the server to end the session before */
-#define DATA_OFF  (FE_BUFS_OFF + 4096)
-#define STAT_OFF  (FE_BUFS_OFF + 16)
 #define PROTOCOL \
 	(VU_BIT(VU_PROTOCOL_F_MQ) | VU_BIT(VU_PROTOCOL_F_REPLY_ACK) | VU_BIT(VU_PROTOCOL_F_CONFIG))
 
@@ -39,27 +35,12 @@ static uint64_t took[TIMES_MAX];
 /* Spins: what is measured is the server. */
 static void read_one(struct fe *fe)
 {
-	const struct vblk_hdr hdr = { .type = le32_make(VBLK_T_IN) };
-	const struct vqd_buf bufs[3] = {
-		{ .addr = FE_GPA + FE_BUFS_OFF, .len = sizeof(hdr) },
-		{ .addr = FE_GPA + DATA_OFF, .len = 512, .device_writes = true },
-		{ .addr = FE_GPA + STAT_OFF, .len = 1, .device_writes = true },
-	};
 	uint64_t end = mono_ns() + GIVE_UP, one = 1;
-	uint32_t written;
-	void *cookie;
-	int err = 0;
 
-	memcpy(fe->mem + FE_BUFS_OFF, &hdr, sizeof(hdr));
-	fe->mem[STAT_OFF] = (char)0xff;
-	assert_int_equal(vqd_add(&fe->q[0].d, bufs, 3, false, NULL), 0);
-	if (vqd_publish(&fe->q[0].d))
+	if (fe_blk_submit(fe, 0))
 		assert_int_equal(write(fe->q[0].kick, &one, sizeof(one)), sizeof(one));
-	while (!vqd_get(&fe->q[0].d, &cookie, &written, &err)) {
-		assert_int_equal(err, 0);
+	while (!fe_blk_is_done(fe, 0))
 		assert_true(mono_ns() < end);
-	}
-	assert_int_equal(fe->mem[STAT_OFF], VBLK_S_OK);
 }
 
 static uint64_t once(void)

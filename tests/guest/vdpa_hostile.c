@@ -22,14 +22,10 @@
 #include "core/base/cc.h"
 #include "core/base/mono.h"
 #include "tests/integration/vu_frontend.h"
-#include "vhost/blk/vblk_spec.h"
 #include "vhost/virtq/virtio_spec.h"
 
 #define SIZE	 64
 #define WAIT_NS	 (20 * MONO_NS_PER_SEC)
-#define HDR_OFF	 FE_BUFS_OFF
-#define DATA_OFF (FE_BUFS_OFF + 4096)
-#define STAT_OFF (FE_BUFS_OFF + 16)
 #define OUTSIDE	 0xdead0000ull
 
 #define PROTOCOL                                                                              \
@@ -75,40 +71,16 @@ static void server_is_as_before(const char *after)
 	}
 }
 
-/*
- * One read of 512 bytes
- */
-static void read_submit(struct fe *fe, unsigned i)
-{
-	const struct vblk_hdr hdr = { .type = le32_make(VBLK_T_IN) };
-	const struct vqd_buf bufs[3] = {
-		{ .addr = FE_GPA + HDR_OFF, .len = sizeof(hdr) },
-		{ .addr = FE_GPA + DATA_OFF, .len = 512, .device_writes = true },
-		{ .addr = FE_GPA + STAT_OFF, .len = 1, .device_writes = true },
-	};
-
-	memcpy(fe->mem + HDR_OFF, &hdr, sizeof(hdr));
-	fe->mem[STAT_OFF] = (char)0xff;
-	assert_int_equal(vqd_add(&fe->q[i].d, bufs, 3, false, NULL), 0);
-	(void)vqd_publish(&fe->q[i].d);
-}
-
 static void read_one(struct fe *fe, unsigned i)
 {
 	uint64_t end = mono_ns() + WAIT_NS;
-	uint32_t written;
-	void *cookie;
-	int err = 0;
 
-	read_submit(fe, i);
-	while (!vqd_get(&fe->q[i].d, &cookie, &written, &err)) {
-		assert_int_equal(err, 0);
+	(void)fe_blk_submit(fe, i);
+	while (!fe_blk_is_done(fe, i)) {
 		if (mono_ns() > end)
 			fail_msg("no answer");
 		nanosleep(&(struct timespec){ .tv_nsec = 100000 }, NULL);
 	}
-	assert_int_equal(fe->mem[STAT_OFF], VBLK_S_OK);
-	assert_int_equal(written, 513);
 }
 
 enum depth {
@@ -208,14 +180,14 @@ static void four_gigabytes(struct fe *fe)
 
 static void a_loop(struct fe *fe)
 {
-	put_desc(fe, 0, desc(FE_GPA + HDR_OFF, 16, VIRTQ_DESC_F_NEXT, 1));
-	put_desc(fe, 1, desc(FE_GPA + DATA_OFF, 16, VIRTQ_DESC_F_NEXT, 0));
+	put_desc(fe, 0, desc(FE_GPA + FE_BLK_HDR_OFF, 16, VIRTQ_DESC_F_NEXT, 1));
+	put_desc(fe, 1, desc(FE_GPA + FE_BLK_DATA_OFF, 16, VIRTQ_DESC_F_NEXT, 0));
 	make_avail(fe, 0, 1);
 }
 
 static void next_beyond_the_ring(struct fe *fe)
 {
-	put_desc(fe, 0, desc(FE_GPA + HDR_OFF, 16, VIRTQ_DESC_F_NEXT, SIZE));
+	put_desc(fe, 0, desc(FE_GPA + FE_BLK_HDR_OFF, 16, VIRTQ_DESC_F_NEXT, SIZE));
 	make_avail(fe, 0, 1);
 }
 
@@ -231,8 +203,8 @@ static void more_than_the_ring_holds(struct fe *fe)
 
 static void readable_behind_writable(struct fe *fe)
 {
-	put_desc(fe, 0, desc(FE_GPA + HDR_OFF, 16, VIRTQ_DESC_F_NEXT | VIRTQ_DESC_F_WRITE, 1));
-	put_desc(fe, 1, desc(FE_GPA + DATA_OFF, 16, 0, 0));
+	put_desc(fe, 0, desc(FE_GPA + FE_BLK_HDR_OFF, 16, VIRTQ_DESC_F_NEXT | VIRTQ_DESC_F_WRITE, 1));
+	put_desc(fe, 1, desc(FE_GPA + FE_BLK_DATA_OFF, 16, 0, 0));
 	make_avail(fe, 0, 1);
 }
 
@@ -244,16 +216,16 @@ static void a_table_outside(struct fe *fe)
 
 static void a_table_of_half_a_descriptor(struct fe *fe)
 {
-	put_desc(fe, 0, desc(FE_GPA + DATA_OFF, 24, VIRTQ_DESC_F_INDIRECT, 0));
+	put_desc(fe, 0, desc(FE_GPA + FE_BLK_DATA_OFF, 24, VIRTQ_DESC_F_INDIRECT, 0));
 	make_avail(fe, 0, 1);
 }
 
 static void a_table_in_a_table(struct fe *fe)
 {
-	const struct virtq_desc inner = desc(FE_GPA + DATA_OFF, 16, VIRTQ_DESC_F_INDIRECT, 0);
+	const struct virtq_desc inner = desc(FE_GPA + FE_BLK_DATA_OFF, 16, VIRTQ_DESC_F_INDIRECT, 0);
 
-	memcpy(fe->mem + DATA_OFF, &inner, sizeof(inner));
-	put_desc(fe, 0, desc(FE_GPA + DATA_OFF, 16, VIRTQ_DESC_F_INDIRECT, 0));
+	memcpy(fe->mem + FE_BLK_DATA_OFF, &inner, sizeof(inner));
+	put_desc(fe, 0, desc(FE_GPA + FE_BLK_DATA_OFF, 16, VIRTQ_DESC_F_INDIRECT, 0));
 	make_avail(fe, 0, 1);
 }
 

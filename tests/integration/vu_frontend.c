@@ -16,6 +16,7 @@
 #include <cmocka.h>
 
 #include "tests/integration/vu_rig.h"
+#include "vhost/blk/vblk_spec.h"
 
 #define FE_WAIT_MS    20000
 #define FE_MOMENT_MS  30
@@ -376,6 +377,36 @@ void fe_io(struct fe *fe, unsigned i)
 {
 	fe_submit(fe, i);
 	fe_complete(fe, i);
+}
+
+bool fe_blk_submit(struct fe *fe, unsigned i)
+{
+	const struct vblk_hdr hdr = { .type = le32_make(VBLK_T_IN) };
+	const struct vqd_buf bufs[3] = {
+		{ .addr = FE_GPA + FE_BLK_HDR_OFF, .len = sizeof(hdr) },
+		{ .addr = FE_GPA + FE_BLK_DATA_OFF, .len = 512, .device_writes = true },
+		{ .addr = FE_GPA + FE_BLK_STATUS_OFF, .len = 1, .device_writes = true },
+	};
+
+	memcpy(fe->mem + FE_BLK_HDR_OFF, &hdr, sizeof(hdr));
+	fe->mem[FE_BLK_STATUS_OFF] = (char)0xff;
+	assert_int_equal(vqd_add(&fe->q[i].d, bufs, 3, false, NULL), 0);
+	return vqd_publish(&fe->q[i].d);
+}
+
+bool fe_blk_is_done(struct fe *fe, unsigned i)
+{
+	uint32_t written;
+	void *cookie;
+	int err = 0;
+
+	if (!vqd_get(&fe->q[i].d, &cookie, &written, &err)) {
+		assert_int_equal(err, 0);
+		return false;
+	}
+	assert_int_equal(fe->mem[FE_BLK_STATUS_OFF], VBLK_S_OK);
+	assert_int_equal(written, 513);
+	return true;
 }
 
 void fe_good(struct fe *fe, const char *path)

@@ -89,6 +89,16 @@ void fe_submit(struct fe *fe, unsigned i);
 void fe_complete(struct fe *fe, unsigned i);
 void fe_io(struct fe *fe, unsigned i);
 
+/*
+ * Block devices: a read of the first 512 bytes, one at a time. Has the device to be kicked? Is there the answer? It is
+ * checked.
+ */
+#define FE_BLK_HDR_OFF	  FE_BUFS_OFF
+#define FE_BLK_STATUS_OFF (FE_BUFS_OFF + 16)
+#define FE_BLK_DATA_OFF	  (FE_BUFS_OFF + 4096)
+bool fe_blk_submit(struct fe *fe, unsigned i);
+bool fe_blk_is_done(struct fe *fe, unsigned i);
+
 /* fe_open … fe_start of ring 0, for the client that must not notice anything. */
 void fe_good(struct fe *fe, const char *path);
 
