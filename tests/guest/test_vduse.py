@@ -19,7 +19,8 @@ class Vduse(case.GuestCase):
             raise Unavailable("NVRINGD, NVRING and NVRING_SSD do not name the programs")
         vm = self.linux(script, {**programs, **(environment or {})}, newer_kernel=True, cpus=cpus, memory_mib=1024,
                         **options)
-        shutil.copy(case.SCRIPTS / "vduse-daemon.sh", vm.share)
+        for shared in ("daemon.sh", "vduse-daemon.sh"):
+            shutil.copy(case.SCRIPTS / shared, vm.share)
         return vm.start()
 
     def data(self, **environment):

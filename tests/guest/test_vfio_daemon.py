@@ -20,7 +20,8 @@ class VfioDaemon(case.GuestCase):
             raise Unavailable("NVRINGD, NVRING and NBD_DISK do not name the programs")
         vm = self.linux(script, {**programs, "ALONE": ALONE, "OTHER": OTHER}, cpus=2, memory_mib=768,
                         iommu_bits=bits)
-        shutil.copy(case.SCRIPTS / "vfio-daemon.sh", vm.share)
+        for shared in ("daemon.sh", "vfio-daemon.sh"):
+            shutil.copy(case.SCRIPTS / shared, vm.share)
         vm.add_slot("slot0", 1)
         vm.add_nvme("n0", self.image(32, "n0-1.img"), (self.image(32, "n0-2.img"), 4096), bus="slot0")
         vm.add_nvme("n1", self.image(48, "n1-1.img"), addr="0x10")

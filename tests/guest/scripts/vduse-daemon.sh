@@ -3,22 +3,9 @@
 # Shared by the scripts in which nvringd serves the kernel's vDPA bus. NVRINGD, NVRING: the programs; VDPA_DRIVER: who
 # takes the devices, instead of virtio_vdpa.
 modules vduse "${VDPA_DRIVER:-virtio_vdpa}"
-rpc=/run/rpc.sock
+level=debug
+. /mnt/daemon.sh
 
-# nvring WORD…: the CLI, which must not hang
-nvring() { timeout 120 "$NVRING" -s $rpc "$@"; }
-# daemon OPTION…: starts nvringd
-daemon() {
-	"$NVRINGD" --rpc $rpc --log-level debug "$@" >>/mnt/nvringd.log 2>&1 &
-	daemon=$!
-	await 60 nvring status
-}
-# daemon_ends: it does so on SIGTERM, and says 0
-daemon_ends() {
-	kill "$daemon"
-	wait "$daemon" || { cat /mnt/nvringd.log; fail "nvringd: exit $?"; }
-	echo "ok nvringd ended"
-}
 # attach DISK OPTION…: $disk is the block device that virtio-vdpa makes of it
 attach() {
 	disk=$(nvring vduse attach "$@" 2>/run/attach.err) && [ -b "$disk" ] || { cat /run/attach.err; fail "attach $*"; }

@@ -3,25 +3,12 @@
 # Shared by the scripts in which nvringd drives NVMe controllers over the kernel's VFIO: what it takes to run it there.
 # NVRINGD, NVRING, NBD_DISK: the programs; ALONE: a controller in a slot; OTHER: another.
 modules nvme vfio_iommu_type1 vfio_pci nbd
-rpc=/run/rpc.sock
+level=info
+. /mnt/daemon.sh
 
 # node_of BDF NSID: the kernel's block device
 node_of() { ls "/sys/bus/pci/devices/$1/nvme/"*/ 2>/dev/null | sed -nE "s/^nvme([0-9]+)(c[0-9]+)?n$2\$/\/dev\/nvme\1n$2/p"; }
 has_node() { [ -b "$(node_of "$1" "$2")" ]; }
-# nvring WORD…: the CLI, which must not hang
-nvring() { timeout 120 "$NVRING" -s $rpc "$@"; }
-# daemon OPTION…: starts nvringd
-daemon() {
-	"$NVRINGD" --rpc $rpc --log-level info "$@" >>/mnt/nvringd.log 2>&1 &
-	daemon=$!
-	await 60 nvring status
-}
-# daemon_ends: it does so on SIGTERM, and says 0
-daemon_ends() {
-	kill "$daemon"
-	wait "$daemon" || { cat /mnt/nvringd.log; fail "nvringd: exit $?"; }
-	echo "ok nvringd ended"
-}
 # bench SOCKET OPTION…: verified I/O by our own front-end
 bench() {
 	local socket=$1
