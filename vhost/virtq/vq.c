@@ -64,6 +64,65 @@ static void vq_slots_init(struct vq *vq)
 		};
 }
 
+/* What was noted is marked, with one barrier for all. */
+static void log_noted(struct vq *vq)
+{
+	if (!vq->nnotes)
+		return;
+	barrier_full(); /* data and descriptors before a look at their bits; partner: whoever takes the bits, then copies
+			   the pages */
+	for (unsigned i = 0; i < vq->nnotes; i++)
+		dlog_mark_behind_barrier(vq->log, vq->notes[i].gpa, vq->notes[i].len);
+	vq->nnotes = 0;
+}
+
+static void log_note(struct vq *vq, uint64_t gpa, uint64_t len)
+{
+	if (gpa == UINT64_MAX)
+		return;
+	if (vq->nnotes == VQ_NOTES)
+		log_noted(vq);
+	vq->notes[vq->nnotes++] = (struct vq_note){ gpa, len };
+}
+
+/*
+ * Pieces are in our addresses, the log is in the guest's. All writable pieces count, however little
+ * was written: a failed request has its status behind the data.
+ */
+static void log_note_elem(struct vq *vq, const struct vq_elem *e)
+{
+	for (unsigned i = e->nout; i < (unsigned)e->nout + e->nin; i++)
+		log_note(vq, gmem_va_to_gpa(vq->gmem, e->iov[i].iov_base), e->iov[i].iov_len);
+}
+
+/* UINT64_MAX: the rings are not logged. */
+static uint64_t ring_gpa(const struct vq *vq, const volatile void *va)
+{
+	if (vq->log_used_gpa == UINT64_MAX)
+		return UINT64_MAX;
+	if (vq->is_packed)
+		return gmem_va_to_gpa(vq->gmem, (const void *)va);
+	return vq->log_used_gpa + ((uintptr_t)va - (uintptr_t)vq->split.used);
+}
+
+void vq_log_ring(struct vq *vq, const volatile void *va, uint64_t len)
+{
+	uint64_t gpa = ring_gpa(vq, va);
+
+	if (gpa != UINT64_MAX)
+		dlog_mark(vq->log, gpa, len);
+}
+
+void vq_log_batch(struct vq *vq, const volatile void *ring, size_t entry_bytes, unsigned first, unsigned n)
+{
+	unsigned to_end = CC_MIN(n, vq->size - first);
+
+	log_note(vq, ring_gpa(vq, (const volatile char *)ring + first * entry_bytes), to_end * entry_bytes);
+	if (n > to_end)
+		log_note(vq, ring_gpa(vq, ring), (n - to_end) * entry_bytes);
+	log_noted(vq);
+}
+
 /*
  * A ring that starts while the log is on: what was written to it just now, and what the process
  * before may have written without living long enough to mark it.
@@ -183,7 +242,7 @@ unsigned vq_pop(struct vq *vq, struct vq_elem **elems, unsigned max)
 static void vq_release(struct vq *vq, struct vq_elem *e, uint32_t written)
 {
 	if (vq->log)
-		vq_log_note_elem(vq, e);
+		log_note_elem(vq, e);
 	if (vq->is_packed)
 		vqp_put(vq, e, written);
 	else
@@ -307,63 +366,10 @@ bool vq_uses_range(const struct vq *vq, const void *va, uint64_t len)
 
 void vq_set_log(struct vq *vq, struct dlog *log, uint64_t log_used_gpa)
 {
-	vq_log_noted(vq); /* in the log of now */
+	log_noted(vq); /* in the log of now */
 	vq->log = log;
 	vq->log_used_gpa = log_used_gpa;
 	vq->plain = !vq->is_packed && !vq->in_order && !log;
-}
-
-static void note(struct vq *vq, uint64_t gpa, uint64_t len)
-{
-	if (gpa == UINT64_MAX)
-		return;
-	if (vq->nnotes == VQ_NOTES)
-		vq_log_noted(vq);
-	vq->notes[vq->nnotes++] = (struct vq_note){ gpa, len };
-}
-
-/*
- * Pieces are in our addresses, the log is in the guest's. All writable pieces count, however little
- * was written: a failed request has its status behind the data.
- */
-void vq_log_note_elem(struct vq *vq, const struct vq_elem *e)
-{
-	for (unsigned i = e->nout; i < (unsigned)e->nout + e->nin; i++)
-		note(vq, gmem_va_to_gpa(vq->gmem, e->iov[i].iov_base), e->iov[i].iov_len);
-}
-
-/* UINT64_MAX: the rings are not logged. */
-static uint64_t ring_gpa(const struct vq *vq, const volatile void *va)
-{
-	if (vq->log_used_gpa == UINT64_MAX)
-		return UINT64_MAX;
-	if (vq->is_packed)
-		return gmem_va_to_gpa(vq->gmem, (const void *)va);
-	return vq->log_used_gpa + ((uintptr_t)va - (uintptr_t)vq->split.used);
-}
-
-void vq_log_note_ring(struct vq *vq, const volatile void *va, uint64_t len)
-{
-	note(vq, ring_gpa(vq, va), len);
-}
-
-void vq_log_ring(struct vq *vq, const volatile void *va, uint64_t len)
-{
-	uint64_t gpa = ring_gpa(vq, va);
-
-	if (gpa != UINT64_MAX)
-		dlog_mark(vq->log, gpa, len);
-}
-
-void vq_log_noted(struct vq *vq)
-{
-	if (!vq->nnotes)
-		return;
-	barrier_full(); /* data and descriptors before a look at their bits; partner: whoever takes the bits, then copies
-			   the pages */
-	for (unsigned i = 0; i < vq->nnotes; i++)
-		dlog_mark_behind_barrier(vq->log, vq->notes[i].gpa, vq->notes[i].len);
-	vq->nnotes = 0;
 }
 
 bool vq_has_taken(const struct vq *vq)

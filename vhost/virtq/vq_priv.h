@@ -168,11 +168,11 @@ bool vq_walk_end(struct vq_walk *w);
 void vq_unpop(struct vq *vq, struct vq_elem **elems, unsigned from, unsigned n);
 /* The dirty log, at once: @len bytes at @va of the rings. */
 void vq_log_ring(struct vq *vq, const volatile void *va, uint64_t len);
-/* Not later than vq_log_noted(): the writable pieces of @e, or @len bytes at @va of the rings. */
-void vq_log_note_elem(struct vq *vq, const struct vq_elem *e);
-void vq_log_note_ring(struct vq *vq, const volatile void *va, uint64_t len);
-/* What was noted is marked, with one barrier for all: before the driver sees the answers. */
-void vq_log_noted(struct vq *vq);
+/*
+ * And with one barrier for a whole batch, before the driver sees the answers: what its chains were written to, and @n
+ * entries of @entry_bytes of @ring from @first on, round its end.
+ */
+void vq_log_batch(struct vq *vq, const volatile void *ring, size_t entry_bytes, unsigned first, unsigned n);
 
 /* vqs.c, vqp.c: the layouts */
 int vqs_init(struct vq *vq, const struct vq_conf *conf, struct errbuf *eb);

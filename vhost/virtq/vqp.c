@@ -194,17 +194,6 @@ static bool vqp_wants_call(struct vq *vq, unsigned n)
 	return back - 1 < n;
 }
 
-/* The data, and all @n descriptors that are given back: those that nothing is written to lie on the same pages. */
-static cc_cold void vqp_log_batch(struct vq *vq, unsigned n)
-{
-	unsigned to_end = CC_MIN(n, (unsigned)vq->size - vq->used_pub);
-
-	vq_log_note_ring(vq, &vq->packed.desc[vq->used_pub], to_end * sizeof(struct virtq_pdesc));
-	if (n > to_end)
-		vq_log_note_ring(vq, &vq->packed.desc[0], (n - to_end) * sizeof(struct virtq_pdesc));
-	vq_log_noted(vq);
-}
-
 enum vq_flushed vqp_flush(struct vq *vq)
 {
 	struct vqi_packed_pos now, old;
@@ -222,8 +211,9 @@ enum vq_flushed vqp_flush(struct vq *vq)
 										  : vq->used_wrap };
 	if (vq->inflight)
 		head = vqp_batch_link(vq, vq->inflight, now, old);
+	/* all descriptors that are given back: those that nothing is written to lie on the same pages */
 	if (cc_unlikely(vq->log))
-		vqp_log_batch(vq, n);
+		vq_log_batch(vq, vq->packed.desc, sizeof(struct virtq_pdesc), vq->used_pub, n);
 	barrier_release(); /* everything before the first flags; partner: the driver's read barrier
 			    */
 	vq->packed.desc[vq->batch_first].flags = le16_make(vq->batch_first_flags);

@@ -589,18 +589,6 @@ static cc_always_inline void vqs_publish_one(struct vq *vq)
 	cc_write_once(r->used_idx, vq->used_idx);
 }
 
-/* What is published with the index now: entries that lie one behind the other, or round the ring's end. */
-static cc_cold void vqs_log_batch(struct vq *vq)
-{
-	unsigned n = (uint16_t)(vq->used_idx - vq->used_pub), first = vq->used_pub & vq->mask;
-	unsigned to_end = CC_MIN(n, vq->size - first);
-
-	vq_log_note_ring(vq, &vq->split.used->ring[first], to_end * sizeof(struct virtq_used_elem));
-	if (n > to_end)
-		vq_log_note_ring(vq, &vq->split.used->ring[0], (n - to_end) * sizeof(struct virtq_used_elem));
-	vq_log_noted(vq);
-}
-
 enum vq_flushed vqs_flush(struct vq *vq)
 {
 	uint16_t old = vq->used_pub;
@@ -609,7 +597,8 @@ enum vq_flushed vqs_flush(struct vq *vq)
 	if (vq->used_idx == vq->used_pub)
 		return VQ_FLUSHED_NOTHING;
 	if (cc_unlikely(vq->log))
-		vqs_log_batch(vq);
+		vq_log_batch(vq, vq->split.used->ring, sizeof(struct virtq_used_elem), old & vq->mask,
+			     (uint16_t)(vq->used_idx - old));
 	if (!vq->inflight)
 		vqs_publish(vq);
 	else if ((uint16_t)(vq->used_idx - old) == 1)
