@@ -194,7 +194,8 @@ void reactor_run(struct reactor *r);
 /* Ask it to end after the current turn; any thread, also a signal handler. reactor_join waits for the thread of reactor_start. */
 void reactor_stop(struct reactor *r);
 void reactor_join(struct reactor *r);
-/* Not running any more; no pollers attached. NULL is fine. */
+/* Not running any more; no pollers attached. Whoever sent to it has come back from reactor_send(): that a message has
+ * arrived does not say so; that its sender has been joined, or has answered something else since, does. NULL is fine. */
 void reactor_destroy(struct reactor *r);
 
 /* One turn, without sleeping: for tests and benchmarks that own the thread. Returns the work found. */

@@ -220,7 +220,7 @@ static void finish(void)
 	check_empty();
 }
 
-static void close_all(void)
+static void release_all(void)
 {
 	for (unsigned i = 1; i < NDISKS; i++) {
 		bool closed = false;
@@ -231,8 +231,19 @@ static void close_all(void)
 			reactor_turn(rig.r);
 		assert_true(closed);
 	}
-	rig_close();
+	rig_release();
+}
+
+static void fini_all(void)
+{
+	rig_fini();
 	ctrlr_opts = (struct nvme_ctrlr_opts){ 0 };
+}
+
+static void close_all(void)
+{
+	release_all();
+	fini_all();
 }
 
 static void share_close(void)
@@ -516,10 +527,11 @@ static void a_disk_on_another_reactor_has_its_weight(void **state)
 	assert_about(count(0, 400), 100, 2);
 	assert_about(count(1, 400), 300, 2);
 	finish();
-	close_all();
+	release_all();
 	reactor_stop(far);
 	reactor_join(far);
 	reactor_destroy(far);
+	fini_all(); /* after the thread that last sent to the rig's reactor has ended */
 }
 
 /* Errors, and errors that are sent again, keep the books in order. */
