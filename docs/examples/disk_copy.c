@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* disk_copy FROM TO: one vhost-user-blk disk onto another, 16 pieces at a time; either server may restart meanwhile. */
 #define _GNU_SOURCE 1 /* memfd_create */
+#include <err.h>
 #include <nvring_client.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -11,28 +10,28 @@
 #define PIECE  ((size_t)128 * 1024)
 #define PIECES 16
 
-struct piece {
-	struct iovec iov;
-	uint64_t off;
-};
-
 static void check(int err, const char *why)
 {
-	if (err >= 0)
-		return;
-	fprintf(stderr, "disk_copy: %s\n", why ? why : strerror(-err));
-	exit(1);
+	if (err < 0)
+		errx(1, "%s", why ? why : strerror(-err));
 }
 
-/* The next bytes of the disk into the buffer of @p; how many. */
-static size_t piece_read(struct nvrc_queue *q, struct piece *p, uint64_t off, uint64_t end)
+/* Up to 16 pieces from @at on, into or from @mem, or a flush; and waits. How many bytes. */
+static uint64_t run(struct nvrc *disk, enum nvrc_op op, char *mem, uint64_t at, uint64_t end)
 {
-	p->off = off;
-	p->iov.iov_len = end - off < PIECE ? end - off : PIECE;
-	if (p->iov.iov_len)
-		check(nvrc_submit(q, NVRC_READ, off, p->iov.iov_len, &p->iov, 1, p), NULL);
-	nvrc_push(q);
-	return p->iov.iov_len;
+	struct nvrc_queue *q = nvrc_queue(disk, 0);
+	uint64_t off = at, len = op == NVRC_FLUSH ? 0 : PIECE;
+	struct nvrc_result res = { .status = 0 };
+
+	do {
+		len = end - off < len ? end - off : len;
+		check(nvrc_submit(q, op, off, len, &(struct iovec){ mem + (off - at), len }, len != 0, NULL), NULL);
+	} while ((off += len) < end && off - at < PIECES * PIECE);
+	for (nvrc_push(q); nvrc_inflight(q); check(res.status, NULL)) {
+		check(nvrc_wait(q, -1), NULL);
+		check(nvrc_poll(q, &res, 1), NULL);
+	}
+	return off - at;
 }
 
 int main(int argc, char **argv)
@@ -41,11 +40,7 @@ int main(int argc, char **argv)
 	char why[512], *mem = mmap(NULL, PIECES * PIECE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	struct nvrc_opts opts = { .size = sizeof(opts), .reconnect_ms = 30000 };
 	struct nvrc_info info[2] = { { .size = sizeof(info[0]) }, { .size = sizeof(info[1]) } };
-	struct piece pieces[PIECES], *p;
-	struct nvrc_queue *q[2] = { NULL, NULL };
 	struct nvrc *disk[2];
-	struct nvrc_result res;
-	uint64_t at = 0, written = 0;
 
 	check(argc != 3 || failed || mem == MAP_FAILED ? -1 : 0, "usage: disk_copy FROM.sock TO.sock");
 	for (int i = 0; i < 2; i++) {
@@ -53,28 +48,11 @@ int main(int argc, char **argv)
 		check(nvrc_open(&opts, &disk[i], why, sizeof(why)), why);
 		check(nvrc_share(disk[i], mem, PIECES * PIECE, fd, 0), NULL);
 		check(nvrc_get_info(disk[i], &info[i]), NULL);
-		q[i] = nvrc_queue(disk[i], 0);
 	}
 	check(info[1].bytes < info[0].bytes ? -1 : 0, "the second disk is too small");
-	for (p = pieces; p < pieces + PIECES; p++) {
-		p->iov.iov_base = mem + (size_t)(p - pieces) * PIECE;
-		at += piece_read(q[0], p, at, info[0].bytes);
-	}
-	for (int i = 0, flushed = 0, n; !flushed; i ^= 1) { /* i: which disk is looked at */
-		n = nvrc_poll(q[i], &res, 1);
-		check(n > 0 ? res.status : n, NULL);
-		p = n > 0 ? res.cookie : NULL;
-		if (p && i == 0) {
-			check(nvrc_submit(q[1], NVRC_WRITE, p->off, p->iov.iov_len, &p->iov, 1, p), NULL);
-		} else if (p) {
-			written += p->iov.iov_len;
-			at += piece_read(q[0], p, at, info[0].bytes);
-			if (written == info[0].bytes)
-				check(nvrc_submit(q[1], NVRC_FLUSH, 0, 0, NULL, 0, NULL), NULL);
-		}
-		flushed = n > 0 && !p; /* it has no piece */
-		nvrc_push(q[1]);
-	}
+	for (uint64_t at = 0; at < info[0].bytes; at += run(disk[1], NVRC_WRITE, mem, at, info[0].bytes))
+		run(disk[0], NVRC_READ, mem, at, info[0].bytes);
+	run(disk[1], NVRC_FLUSH, mem, 0, 0);
 	nvrc_close(disk[0]);
 	nvrc_close(disk[1]);
 	return 0;
