@@ -3,9 +3,11 @@
 #include "tools/shared/diskuri.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "core/base/cc.h"
 #include "core/base/errbuf.h"
@@ -93,4 +95,20 @@ int diskuri_nvme(const char *uri, char *ret_address, size_t len, uint32_t *ret_n
 	return (size_t)snprintf(ret_address, len, "%s%s", is_user ? "vfio-user:" : "", is_user ? path : bdf) < len ?
 		       0 :
 		       -ENAMETOOLONG;
+}
+
+void diskuri_absolute(const char *uri, char *buf, size_t len)
+{
+	char cwd[PATH_MAX];
+	size_t n;
+
+	if (strncmp(uri, "file:", 5) == 0 && uri[5] != '/' && getcwd(cwd, sizeof(cwd)) &&
+	    !diskuri_from_path(cwd, buf, len)) {
+		n = strlen(buf);
+		if (n + 1 + strlen(uri + 5) < len) {
+			snprintf(buf + n, len - n, "/%s", uri + 5);
+			return;
+		}
+	}
+	snprintf(buf, len, "%s", uri);
 }

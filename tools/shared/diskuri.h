@@ -16,6 +16,9 @@ int diskuri_from_path(const char *path, char *buf, size_t len);
 /* A URI as it is, else as a path. 0 or -ENAMETOOLONG. Pure. */
 int diskuri_from_text(const char *text, char *buf, size_t len);
 
+/* The same disk from any folder: the path of a file: URI made absolute. As it was, cut, where it gets too long. */
+void diskuri_absolute(const char *uri, char *buf, size_t len);
+
 /**
  * diskuri_nvme - the controller's address ("0000:01:00.0", "vfio-user:SOCKET") and the namespace of a disk on NVMe,
  * also below fault: disks. In the driver's own spelling, so that an address written in another way is the same one.
