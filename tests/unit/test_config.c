@@ -28,7 +28,7 @@ static const struct bad_case {
 	{ "[]", "c.json: must be an object" },
 	{ "null", "c.json: must be an object" },
 	{ "{\"dsks\": []}",
-	  "c.json: dsks: unknown key (known: reactors, rpc, log_level, lock_wait_ms, groups, disks, exports, vduse)" },
+	  "c.json: dsks: unknown key (known: reactors, rpc, log_level, lock_wait_ms, groups, disks, exports, vduse, attach)" },
 	{ "{\"disks\": {}}", "c.json: disks: must be an array" },
 	{ "{\"disks\": [7]}", "c.json: disks[0]: must be an object" },
 	{ "{\"disks\": [{}]}", "c.json: disks[0].name: missing" },
@@ -98,6 +98,15 @@ static const struct bad_case {
 	{ "{\"vduse\": [{\"disk\": \"vol0\", \"socket\": \"/s\"}]}",
 	  "c.json: vduse[0].socket: unknown key (known: disk, name, read_only, queues, packed, write_cache, "
 	  "serial, cpus)" },
+	{ "{\"attach\": [{\"disk\": \"vol0\"}]}", "c.json: attach[0].as: missing" },
+	{ "{\"attach\": [{\"disk\": \"vol0\", \"as\": \"loop\"}]}",
+	  "c.json: attach[0].as: a disk is attached as ublk or nbd, not as \"loop\"" },
+	{ "{\"disks\": [" DISK "], \"attach\": [{\"disk\": \"vol9\", \"as\": \"nbd\"}]}",
+	  "c.json: attach[0].disk: no disk named \"vol9\"" },
+	{ "{\"attach\": [{\"disk\": \"vol0\", \"as\": \"ublk\", \"queues\": 65}]}",
+	  "c.json: attach[0].queues: must be a number from 1 to 64, not 65" },
+	{ "{\"attach\": [{\"disk\": \"v\", \"as\": \"ublk\", \"id\": 1}, {\"disk\": \"w\", \"as\": \"ublk\", \"id\": 1}]}",
+	  "c.json: attach[1].id: another disk has this number" },
 	{ "{\"exports\": [{\"disk\": \"v\", \"socket\": \"/s\", \"type\": \"nvmf\"}]}",
 	  "c.json: exports[0].type: no export type \"nvmf\" (known: vhost-user-blk)" },
 	{ "{\"exports\": [{\"disk\": \"v\", \"socket\": \"/s\", \"queues\": 0}]}",
@@ -235,7 +244,9 @@ static void what_is_built_can_be_parsed_back(void **state)
 		"\"socket\": \"/e.sock\", \"mode\": \"0660\", \"read_only\": true, \"queues\": 3,"
 		"\"packed\": false, \"write_cache\": false, \"serial\": \"S1\", \"cpus\": \"1,3\"}],"
 		"\"vduse\": [{\"name\": \"v\", \"disk\": \"a\", \"read_only\": true, \"queues\": 5,"
-		"\"packed\": false, \"write_cache\": false, \"serial\": \"S2\", \"cpus\": \"0-1\"}]}";
+		"\"packed\": false, \"write_cache\": false, \"serial\": \"S2\", \"cpus\": \"0-1\"}],"
+		"\"attach\": [{\"disk\": \"a\", \"as\": \"ublk\", \"id\": 2, \"queues\": 3, \"depth\": 64,"
+		"\"read_only\": true}, {\"disk\": \"a\", \"as\": \"nbd\", \"read_only\": false}]}";
 	struct json_object *in = json_tokener_parse(text), *out;
 	struct errbuf eb = { "" };
 	struct config c;

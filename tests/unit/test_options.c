@@ -51,6 +51,17 @@ static const struct bad_case {
 	  "write-through, cpus=LIST)" },
 	{ { "--disk", "a=ram:1M", "--vduse", "a,queues=0" },
 	  "--vduse a,queues=0: queues=0: must be a number from 1 to 256, not \"0\"" },
+	{ { "--disk", "a=ram:1M", "--ublk", "b" }, "--ublk b: disk: no disk named \"b\"" },
+	{ { "--disk", "a=ram:1M", "--ublk", "a=x" },
+	  "--ublk a=x: number: must be a number from 0 to 1048575, not \"x\"" },
+	{ { "--disk", "a=ram:1M", "--ublk", "a=1", "--ublk", "a=1,ro" },
+	  "--ublk a=1,ro: id: another disk has this number" },
+	{ { "--disk", "a=ram:1M", "--ublk", "a,serial=x" },
+	  "--ublk a,serial=x: serial=x: unknown option (known: ro, queues=N, depth=N)" },
+	{ { "--disk", "a=ram:1M", "--ublk", "a,depth=1025" },
+	  "--ublk a,depth=1025: depth=1025: must be a number from 1 to 1024, not \"1025\"" },
+	{ { "--disk", "a=ram:1M", "--nbd", "a,depth=64" },
+	  "--nbd a,depth=64: depth: the kernel's NBD client has its own, 128" },
 	{ { "--disk", "a=ram:1M", "--idle-max", "9s" },
 	  "--idle-max: must be a number from 1 to 1000000, not \"9s\"" },
 	{ { "--disk", "a=ram:1M", "--idle-max", "5" },
@@ -139,6 +150,30 @@ static void an_export_takes_all_its_options(void **state)
 	config_fini(&c);
 }
 
+static void attached_disks_take_all_their_options(void **state)
+{
+	static const char *const args[ARGS_MAX] = {
+		"--disk", "a=ram:1M", "--ublk", "a=7,ro,queues=3,depth=64", "--nbd", "a",
+	};
+	struct errbuf eb = { "" };
+	struct config c;
+
+	assert_int_equal(parse(args, &c, &eb), OPTIONS_RUN);
+	assert_int_equal(c.nattachs, 2);
+	assert_string_equal(c.attachs[0].as, "ublk");
+	assert_string_equal(c.attachs[0].disk, "a");
+	assert_int_equal(c.attachs[0].id, 7);
+	assert_int_equal(c.attachs[0].queues, 3);
+	assert_int_equal(c.attachs[0].depth, 64);
+	assert_true(c.attachs[0].read_only);
+	assert_string_equal(c.attachs[1].as, "nbd");
+	assert_int_equal(c.attachs[1].id, CONFIG_ATTACH_ANY);
+	assert_int_equal(c.attachs[1].queues, 0);
+	assert_false(c.attachs[1].read_only);
+	config_fini(&c);
+	(void)state;
+}
+
 static void a_vduse_device_takes_all_its_options(void **state)
 {
 	static const char *const args[ARGS_MAX] = {
@@ -215,6 +250,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(impossible_options_are_refused_with_their_name),
 		cmocka_unit_test(no_command_line_is_a_usage_error),
+		cmocka_unit_test(attached_disks_take_all_their_options),
 		cmocka_unit_test(a_vduse_device_takes_all_its_options),
 		cmocka_unit_test(an_export_takes_all_its_options),
 		cmocka_unit_test(the_back_end_form_makes_one_disk_and_no_control_socket),

@@ -61,6 +61,7 @@ void config_fini(struct config *c)
 	free(c->disks);
 	free(c->groups);
 	free(c->vduses);
+	free(c->attachs);
 	config_init(c);
 }
 
@@ -299,7 +300,9 @@ int config_finish(struct config *c, struct errbuf *eb)
 		if (!e->name[0])
 			memcpy(e->name, name, sizeof(name));
 	}
-	return config_vduses_finish(c, eb);
+	if (config_vduses_finish(c, eb))
+		return -EINVAL;
+	return config_attachs_finish(c, eb);
 }
 
 /*
@@ -308,7 +311,7 @@ int config_finish(struct config *c, struct errbuf *eb)
 
 /* The top level as it stands in the file, before the values are taken over. */
 struct file_top {
-	struct json_object *reactors, *rpc, *groups, *disks, *exports, *vduse;
+	struct json_object *reactors, *rpc, *groups, *disks, *exports, *vduse, *attach;
 	char log_level[16];
 	unsigned lock_wait_ms;
 };
@@ -322,6 +325,7 @@ static const struct jread_field top_fields[] = {
 	JREAD_ROW_VALUE(struct file_top, disks, "disks"),
 	JREAD_ROW_VALUE(struct file_top, exports, "exports"),
 	JREAD_ROW_VALUE(struct file_top, vduse, "vduse"),
+	JREAD_ROW_VALUE(struct file_top, attach, "attach"),
 };
 
 struct file_reactors {
@@ -437,6 +441,18 @@ static int parse_vduse(struct config *c, const char *where, struct json_object *
 	return err ? err : config_add_vduse(c, &v, eb);
 }
 
+static int parse_attach(struct config *c, const char *where, struct json_object *obj,
+			struct errbuf *eb)
+{
+	struct config_attach a;
+	int err;
+
+	config_attach_init(&a);
+	snprintf(a.where, sizeof(a.where), "%s", where);
+	err = jread_object(obj, where, config_attach_fields, CONFIG_ATTACH_NFIELDS, &a, eb);
+	return err ? err : config_add_attach(c, &a, eb);
+}
+
 static int parse_top(struct config *c, const char *where, struct json_object *obj,
 		     struct errbuf *eb)
 {
@@ -465,6 +481,8 @@ static int parse_top(struct config *c, const char *where, struct json_object *ob
 		err = parse_array(c, where, "exports", top.exports, parse_export, eb);
 	if (!err && top.vduse)
 		err = parse_array(c, where, "vduse", top.vduse, parse_vduse, eb);
+	if (!err && top.attach)
+		err = parse_array(c, where, "attach", top.attach, parse_attach, eb);
 	return err;
 }
 

@@ -20,6 +20,7 @@ struct json_object;
 #define CONFIG_EXPORTS_MAX    1024
 #define CONFIG_GROUPS_MAX     1024
 #define CONFIG_VDUSES_MAX     1024
+#define CONFIG_ATTACHS_MAX    1024
 #define CONFIG_FILE_BYTES_MAX (4 * 1024 * 1024) /* some hundred bytes for each disk and export */
 #define CONFIG_DEPTH_MAX      8		       /* nesting; the format has three levels */
 #define CONFIG_SOCKET_MAX     108	       /* sun_path */
@@ -75,6 +76,18 @@ struct config_vduse {
 	char where[JREAD_WHERE_MAX];
 };
 
+/* A disk as a block device of this host. */
+#define CONFIG_ATTACH_ANY UINT32_MAX /* the kernel gives the number */
+struct config_attach {
+	char disk[BDEV_NAME_MAX];
+	char as[8];	 /* "ublk" or "nbd" */
+	unsigned id;	 /* N of the node */
+	unsigned queues; /* 0: one per reactor */
+	unsigned depth;	 /* 0: the default of its kind */
+	bool read_only;
+	char where[JREAD_WHERE_MAX];
+};
+
 struct config {
 	char path[4096]; /* of the file it came from; save-config writes there. Empty: none */
 	char cpus[256];	 /* "0-3,8"; empty: the first CONFIG_CPUS_DEFAULT that are allowed */
@@ -89,7 +102,8 @@ struct config {
 	struct config_export *exports;
 	struct config_group *groups;
 	struct config_vduse *vduses;
-	unsigned ndisks, nexports, ngroups, nvduses;
+	struct config_attach *attachs;
+	unsigned ndisks, nexports, ngroups, nvduses, nattachs;
 };
 
 void config_init(struct config *c);
@@ -109,6 +123,15 @@ int config_vduse_check(const struct config_vduse *v, struct errbuf *eb);
 int config_add_vduse(struct config *c, const struct config_vduse *v, struct errbuf *eb);
 /* Of config_finish(): there is a disk for each, and a name. */
 int config_vduses_finish(struct config *c, struct errbuf *eb);
+
+/* Attached disks, config_attach.c. */
+void config_attach_init(struct config_attach *a);
+int config_attach_check(const struct config_attach *a, struct errbuf *eb);
+int config_add_attach(struct config *c, const struct config_attach *a, struct errbuf *eb);
+/* Of config_finish(): there is a disk for each. */
+int config_attachs_finish(const struct config *c, struct errbuf *eb);
+/* Of config_build(). */
+void config_attachs_build(const struct config *c, struct json_object *top);
 
 /* Names appear in file names, log lines and shells: no surprises in them. @key of @where, in errors. */
 int config_name_check(const char *where, const char *key, const char *name, struct errbuf *eb);
@@ -143,9 +166,11 @@ int config_save(const char *path, struct json_object *json, struct errbuf *eb);
 #define CONFIG_EXPORT_NFIELDS 11
 #define CONFIG_GROUP_NFIELDS  (1 + CONFIG_LIMITS_NROWS)
 #define CONFIG_VDUSE_NFIELDS  8
+#define CONFIG_ATTACH_NFIELDS 6
 extern const struct jread_field config_disk_fields[CONFIG_DISK_NFIELDS];
 extern const struct jread_field config_export_fields[CONFIG_EXPORT_NFIELDS];
 extern const struct jread_field config_group_fields[CONFIG_GROUP_NFIELDS];
 extern const struct jread_field config_vduse_fields[CONFIG_VDUSE_NFIELDS];
+extern const struct jread_field config_attach_fields[CONFIG_ATTACH_NFIELDS];
 
 #endif

@@ -29,16 +29,9 @@ static struct json_object *absolute_path(const char *path, size_t max)
 /* The same for a file: URI. */
 static struct json_object *absolute_uri(const char *uri)
 {
-	char cwd[PATH_MAX], buf[BDEV_URI_MAX];
-	size_t n;
+	char buf[BDEV_URI_MAX];
 
-	if (strncmp(uri, "file:", 5) != 0 || uri[5] == '/' || !getcwd(cwd, sizeof(cwd)) ||
-	    diskuri_from_path(cwd, buf, sizeof(buf)))
-		return json_object_new_string(uri);
-	n = strlen(buf);
-	if (n + 1 + strlen(uri + 5) >= sizeof(buf))
-		return json_object_new_string(uri);
-	snprintf(buf + n, sizeof(buf) - n, "/%s", uri + 5);
+	diskuri_absolute(uri, buf, sizeof(buf));
 	return json_object_new_string(buf);
 }
 
@@ -158,6 +151,7 @@ struct json_object *config_build(const struct config *c)
 	}
 	json_object_object_add(top, "exports", exports);
 	add_vduses(c, top);
+	config_attachs_build(c, top);
 	return top;
 }
 

@@ -12,12 +12,15 @@
 #include "core/base/cpulist.h"
 #include "tools/shared/diskuri.h"
 #include "tools/shared/commalist.h"
+#include "vdpa/ublk.h"
 
 enum {
 	OPT_DISK = 0x100,
 	OPT_DISK_RO,
 	OPT_EXPORT,
 	OPT_VDUSE,
+	OPT_UBLK,
+	OPT_NBD,
 	OPT_CONFIG,
 	OPT_RPC,
 	OPT_NO_RPC,
@@ -40,6 +43,8 @@ static const struct option long_options[] = {
 	{ "disk-ro", required_argument, NULL, OPT_DISK_RO },
 	{ "vhost-user-blk", required_argument, NULL, OPT_EXPORT },
 	{ "vduse", required_argument, NULL, OPT_VDUSE },
+	{ "ublk", required_argument, NULL, OPT_UBLK },
+	{ "nbd", required_argument, NULL, OPT_NBD },
 	{ "config", required_argument, NULL, OPT_CONFIG },
 	{ "rpc", required_argument, NULL, OPT_RPC },
 	{ "no-rpc", no_argument, NULL, OPT_NO_RPC },
@@ -63,6 +68,7 @@ static const struct option long_options[] = {
 static const char help_text[] =
 	"Usage: nvringd --disk NAME=URI... --vhost-user-blk NAME=SOCKET[,OPTION...]...\n"
 	"       nvringd --disk NAME=URI... --vduse NAME[=DEVICE][,OPTION...]...\n"
+	"       nvringd --disk NAME=URI... --ublk NAME[=NUMBER][,OPTION...]...\n"
 	"       nvringd --config FILE.json\n"
 	"       nvringd --blk-file=PATH (--socket-path=SOCKET | --fd=N) [--read-only]\n"
 	"\n"
@@ -93,6 +99,15 @@ static const char help_text[] =
 	"                            attach; options: ro, queues=N (default 16),\n"
 	"                            serial=TEXT, no-packed, write-through, cpus=LIST,\n"
 	"                            as above\n"
+	"  --ublk NAME[=NUMBER][,OPTION...]\n"
+	"                            make disk NAME the block device /dev/ublkbNUMBER of\n"
+	"                            this host (default: the next free number); options:\n"
+	"                              ro           nobody can write\n"
+	"                              queues=N     (default: one per data thread)\n"
+	"                              depth=N      I/Os in each queue (default 128)\n"
+	"  --nbd NAME[=NUMBER][,OPTION...]\n"
+	"                            the same as /dev/nbdNUMBER, for kernels without ublk;\n"
+	"                            options: ro, queues=N connections (default 1)\n"
 	"  --config FILE             read disks, exports and settings from FILE; see\n"
 	"                            nvringd.conf(5). Other options come on top of it\n"
 	"\n"
@@ -299,6 +314,44 @@ static int add_vduse(struct config *c, const char *arg, struct errbuf *eb)
 	return err ? err : config_add_vduse(c, &v, eb);
 }
 
+static int attach_option(struct config_attach *a, const char *part, struct errbuf *eb)
+{
+	char what[JREAD_WHERE_MAX];
+
+	jread_join(a->where, part, what);
+	if (strcmp(part, "ro") == 0) {
+		a->read_only = true;
+		return 0;
+	}
+	if (strncmp(part, "queues=", 7) == 0)
+		return parse_number(what, part + 7, 1, UBLK_QUEUES_LIMIT, &a->queues, eb);
+	if (strncmp(part, "depth=", 6) == 0)
+		return parse_number(what, part + 6, 1, UBLK_DEPTH_LIMIT, &a->depth, eb);
+	return errbuf_set(eb, -EINVAL, "%s: unknown option (known: ro, queues=N, depth=N)", what);
+}
+
+static int add_attach(struct config *c, const char *as, const char *arg, struct errbuf *eb)
+{
+	struct config_attach a;
+	char part[512], what[JREAD_WHERE_MAX], *eq;
+	const char *s = arg;
+	int err;
+
+	config_attach_init(&a);
+	snprintf(a.as, sizeof(a.as), "%s", as);
+	snprintf(a.where, sizeof(a.where), "--%s %.150s:", as, arg);
+	commalist_next(&s, part, sizeof(part));
+	eq = strchr(part, '=');
+	if (eq)
+		*eq = '\0';
+	err = copy_text(a.where, part, a.disk, sizeof(a.disk), eb);
+	if (!err && eq)
+		err = parse_number(jread_join(a.where, "number", what), eq + 1, 0, UBLK_ID_MAX, &a.id, eb);
+	while (!err && commalist_next(&s, part, sizeof(part)))
+		err = attach_option(&a, part, eb);
+	return err ? err : config_add_attach(c, &a, eb);
+}
+
 static int add_single(struct config *c, const struct single *one, struct errbuf *eb)
 {
 	struct config_export e;
@@ -364,6 +417,10 @@ static int take_option(struct config *c, struct single *one, int opt, char *arg,
 		return add_export(c, arg, eb);
 	case OPT_VDUSE:
 		return add_vduse(c, arg, eb);
+	case OPT_UBLK:
+		return add_attach(c, "ublk", arg, eb);
+	case OPT_NBD:
+		return add_attach(c, "nbd", arg, eb);
 	case OPT_RPC:
 		c->rpc_on = true;
 		return copy_text("--rpc", arg, c->rpc, sizeof(c->rpc), eb);

@@ -32,6 +32,7 @@ static const struct rpc_group *const groups[] = {
 	&rpc_stats_group,
 	&rpc_export_group,
 	&rpc_vduse_group,
+	&rpc_attach_group,
 	&rpc_nvme_group,
 	&rpc_where_group,
 };

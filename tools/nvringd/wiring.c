@@ -14,6 +14,7 @@
 #include "tools/nvringd/notify.h"
 #include "tools/nvringd/rpc_server.h"
 #include "tools/nvringd/signals.h"
+#include "tools/nvringd/wiring_attach.h"
 #include "tools/nvringd/wiring_balance.h"
 #include "tools/shared/rundir.h"
 
@@ -157,10 +158,12 @@ static void take_scalars(struct config *to, const struct config *from)
 	to->exports = NULL;
 	to->groups = NULL;
 	to->vduses = NULL;
+	to->attachs = NULL;
 	to->ndisks = 0;
 	to->nexports = 0;
 	to->ngroups = 0;
 	to->nvduses = 0;
+	to->nattachs = 0;
 }
 
 int wiring_start(struct wiring *w, const struct config *c, struct errbuf *eb)
@@ -173,6 +176,7 @@ int wiring_start(struct wiring *w, const struct config *c, struct errbuf *eb)
 	list_init(&w->exports);
 	list_init(&w->groups);
 	list_init(&w->vduses);
+	list_init(&w->attachs);
 
 	err = name_rpc(w, eb);
 	if (!err)
@@ -183,6 +187,7 @@ int wiring_start(struct wiring *w, const struct config *c, struct errbuf *eb)
 		err = create_groups(w, c, eb);
 	if (!err)
 		err = open_disks(w, c, eb); /* may wait for a lock; until here a signal just kills us */
+	wiring_attach_seclude(c);
 	signals_block();
 	if (!err)
 		err = start_reactors(w, eb);
@@ -192,6 +197,8 @@ int wiring_start(struct wiring *w, const struct config *c, struct errbuf *eb)
 		err = listen_rpc(w, eb);
 	if (!err)
 		err = create_vduses(w, c, eb); /* their logs lie in the control socket's folder */
+	if (!err)
+		err = wiring_attach_all(w, c, eb);
 	return err;
 }
 
@@ -235,7 +242,8 @@ static bool take_apart(struct wiring *w)
 {
 	wiring_exports_end(w);
 	wiring_vduses_end(w);
-	if (!list_is_empty(&w->exports) || !list_is_empty(&w->vduses) || w->busy)
+	wiring_attachs_end(w);
+	if (!list_is_empty(&w->exports) || !list_is_empty(&w->vduses) || !list_is_empty(&w->attachs) || w->busy)
 		return false;
 	wiring_disks_close(w);
 	if (!list_is_empty(&w->disks))
@@ -322,6 +330,8 @@ unsigned wiring_disk_exports(const struct wiring_disk *d)
 		n += list_entry(pos, struct wiring_export, link)->disk == d;
 	list_for_each(pos, &d->w->vduses)
 		n += list_entry(pos, struct wiring_vduse, link)->disk == d;
+	list_for_each(pos, &d->w->attachs)
+		n += list_entry(pos, struct wiring_attach, link)->disk == d;
 	return n;
 }
 
@@ -369,6 +379,12 @@ int wiring_get_config(struct wiring *w, struct config *ret)
 
 		if (!err && !v->ending)
 			err = config_add_vduse(ret, &v->conf, NULL);
+	}
+	list_for_each(pos, &w->attachs) {
+		struct wiring_attach *a = list_entry(pos, struct wiring_attach, link);
+
+		if (!err && a->live && !a->ending)
+			err = config_add_attach(ret, &a->conf, NULL);
 	}
 	if (err)
 		config_fini(ret);

@@ -98,8 +98,8 @@ struct wiring {
 	unsigned nreactors;
 	int nodes[REACTOR_MAX]; /* NUMA, of their CPUs */
 	unsigned nstarted; /* reactors with a running thread */
-	struct list disks, exports, groups, vduses;
-	unsigned ndisks, nexports, ngroups, nvduses;
+	struct list disks, exports, groups, vduses, attachs;
+	unsigned ndisks, nexports, ngroups, nvduses, nattachs;
 	unsigned busy; /* workers, freezes, groups under way that come back here */
 	struct wiring_balance *balance;
 	struct rpc_server *rpc;
@@ -125,7 +125,7 @@ void wiring_fini(struct wiring *w);
 struct wiring_disk *wiring_find_disk(struct wiring *w, const char *name);
 struct wiring_export *wiring_find_export(struct wiring *w, const char *name);
 struct wiring_vduse *wiring_find_vduse(struct wiring *w, const char *name);
-/* How many exports and VDUSE devices are on it. */
+/* How many exports, VDUSE devices and block devices of this host are on it. */
 unsigned wiring_disk_exports(const struct wiring_disk *d);
 
 /* What could be loaded to come here again. The caller's to config_fini(). 0 or -ENOMEM. */
@@ -193,7 +193,7 @@ int wiring_export_move(struct wiring_export *e, unsigned index, unsigned to, wir
 const char *wiring_cpus_format(const struct wiring *w, const struct place_set *set, char *buf,
 			       size_t len);
 
-/* Which reactors the CPUs of the list @cpus are; "": all. 0 or -EINVAL with eb. */
+/* Which reactors the CPUs of the list @cpus are; "": all, which cannot fail. 0 or -EINVAL with eb. */
 int wiring_cpus_choose(const struct wiring *w, const char *cpus, struct place_set *ret,
 		       struct errbuf *eb);
 /* Those of @may into @ret (REACTOR_MAX), those of @near first. Returns how many. */

@@ -1,0 +1,50 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-3-Clause
+"""Disks of nvringd as block devices of the kernel that it runs on, in a guest whose kernel has ublk and NBD."""
+
+import os
+import shutil
+
+from lib import case
+from lib.errors import Unavailable
+
+# some I/O lags behind what came later: what is under way at a kill is never just the newest
+LAGGARDS = "fault:p=0.1,delay=50ms@file:/run/vol0.img"
+
+
+class Attach(case.GuestCase):
+    def guest(self, script, environment=None, cpus=2, **options):
+        programs = {name: os.environ.get(name) for name in ("NVRINGD", "NVRING")}
+        if not all(programs.values()):
+            raise Unavailable("NVRINGD and NVRING do not name the programs")
+        vm = self.linux(script, {**programs, **(environment or {})}, newer_kernel=True, cpus=cpus, memory_mib=1024,
+                        **options)
+        shutil.copy(case.SCRIPTS / "attach-daemon.sh", vm.share)
+        return vm.start()
+
+    def test_ublk_ram(self):
+        self.guest("ublk-data.sh", {"BACKEND": "ram:96M", "CACHE": "write through"}).finish(400, io_errors=True)
+
+    def test_ublk_file(self):
+        self.guest("ublk-data.sh", {"BACKEND": "file:/run/vol0.img", "CACHE": "write back"}).finish(400, io_errors=True)
+
+    def crash(self, kind, module, node, nodes, patience, kills):
+        vm = self.guest("attach-crash.sh", {"KIND": kind, "MODULE": module, "NODE": node, "NODES": nodes, "KILLS": kills,
+                                            "PATIENCE": patience, "BACKEND": LAGGARDS}, verifier=True)
+        vm.finish(800)
+
+    def test_ublk_crash(self):
+        self.crash("ublk", "ublk_drv", "ublkb", 1, 60, 4)
+
+    def test_ublk_life(self):
+        self.guest("ublk-life.sh").finish(600, io_errors=True)
+
+    def test_nbd(self):
+        self.guest("nbd-data.sh").finish(600, io_errors=True)
+
+    def test_nbd_crash(self):
+        self.crash("nbd", "nbd", "nbd", 16, 120, 2)
+
+
+if __name__ == "__main__":
+    case.main()

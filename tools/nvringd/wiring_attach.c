@@ -1,0 +1,316 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Attached disks: a door, a record beside the run-time files, and an end that does not pull a disk from under its users. */
+#include "tools/nvringd/wiring_attach.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "tools/shared/diskuri.h"
+
+#define LOG_TAG "attach"
+#include "core/base/log.h"
+
+#define TURN_NS 500000 /* between two turns while nvringd starts */
+
+static const struct wiring_door_ops *const doors[] = { &wiring_door_ublk, &wiring_door_nbd };
+
+static const struct wiring_door_ops *door_ops(const char *as)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(doors); i++) {
+		if (strcmp(doors[i]->as, as) == 0)
+			return doors[i];
+	}
+	return NULL; /* config_attach_check() knows the same ones */
+}
+
+/* Memory that went with the last server is no disk to go on with. */
+static bool forgets(const struct bdev *bdev)
+{
+	for (; bdev; bdev = bdev->lower) {
+		if (strcmp(bdev->ops->name, "ram") == 0)
+			return true;
+	}
+	return false;
+}
+
+/* The device that an earlier server of this disk left, or -1. */
+static int find_left(const struct wiring_attach *a)
+{
+	struct attachrec left;
+
+	if (forgets(a->disk->bdev) || attachrec_find_left(a->conf.as, a->rec.uri, &left))
+		return -1;
+	if (a->conf.id != CONFIG_ATTACH_ANY && a->conf.id != left.id) {
+		log_warn("%s: %s still waits for this disk: nvring detach --force %s", a->conf.disk,
+			 left.node, left.node);
+		return -1;
+	}
+	return (int)left.id;
+}
+
+static void choose_reactors(struct wiring_attach *a)
+{
+	struct place_set may, near;
+
+	(void)wiring_cpus_choose(a->w, "", &may, NULL);
+	near = place_near(&may, a->w->nodes, a->w->nreactors, a->disk->bdev->numa_node);
+	a->nreactors = wiring_reactors_sort(a->w, &may, &near, a->reactors);
+}
+
+static void record(struct wiring_attach *a)
+{
+	struct wiring_attach_info info;
+	struct errbuf eb;
+
+	a->ops->get_info(a->door, &info);
+	snprintf(a->rec.node, sizeof(a->rec.node), "%s", info.node);
+	a->rec.id = info.id;
+	a->rec.seq = attachrec_seq(info.node);
+	if (attachrec_write(&a->rec, &eb))
+		log_warn("%s: after a crash no nvringd will go on with it: %s", a->conf.disk, eb.text);
+}
+
+static void attach_free(struct wiring_attach *a)
+{
+	struct wiring *w = a->w;
+
+	list_del(&a->link);
+	w->nattachs--;
+	a->ops->destroy(a->door);
+	free(a);
+}
+
+static void started(void *arg, int err, const char *why)
+{
+	struct wiring_attach *a = arg;
+	struct wiring *w = a->w;
+	wiring_done_fn done = a->done;
+	void *done_arg = a->done_arg;
+
+	w->busy--;
+	if (err) {
+		done(done_arg, err, why);
+		attach_free(a);
+	} else {
+		a->live = true;
+		record(a);
+		log_notice("%s: disk %s%s", a->rec.node, a->conf.disk, a->conf.read_only ? ", read-only" : "");
+		done(done_arg, 0, "");
+	}
+	wiring_step(w);
+}
+
+static int create(struct wiring_attach *a, struct errbuf *eb)
+{
+	a->ops = door_ops(a->conf.as);
+	if (!a->ops)
+		return errbuf_set(eb, -EINVAL, "a disk cannot be attached as \"%s\"", a->conf.as);
+	choose_reactors(a);
+	snprintf(a->rec.type, sizeof(a->rec.type), "%s", a->conf.as);
+	snprintf(a->rec.disk, sizeof(a->rec.disk), "%s", a->conf.disk);
+	diskuri_absolute(a->disk->conf.uri, a->rec.uri, sizeof(a->rec.uri));
+	snprintf(a->rec.rpc, sizeof(a->rec.rpc), "%s", a->w->rpc_path);
+	a->rec.pid = getpid();
+	return a->ops->create(a, find_left(a), &a->door, eb);
+}
+
+void wiring_attach_create(struct wiring *w, const struct config_attach *conf, wiring_done_fn done,
+			  void *arg)
+{
+	struct wiring_disk *disk = wiring_find_disk(w, conf->disk);
+	struct wiring_attach *a;
+	struct errbuf eb;
+	int err;
+
+	if (!disk || (disk->state != WIRING_DISK_READY && disk->state != WIRING_DISK_RESIZING)) {
+		done(arg, -ENODEV, "there is no such disk");
+		return;
+	}
+	if (w->nattachs >= CONFIG_ATTACHS_MAX) {
+		done(arg, -ENOSPC, "too many attached disks");
+		return;
+	}
+	a = calloc(1, sizeof(*a));
+	if (!a) {
+		done(arg, -ENOMEM, "out of memory");
+		return;
+	}
+	a->w = w;
+	a->conf = *conf;
+	a->disk = disk;
+	err = create(a, &eb);
+	if (err) {
+		free(a);
+		done(arg, err, eb.text);
+		return;
+	}
+	a->done = done;
+	a->done_arg = arg;
+	list_add_tail(&w->attachs, &a->link);
+	w->nattachs++;
+	w->busy++;
+	a->ops->start(a->door, started, a);
+}
+
+/*
+ * While nvringd starts
+ */
+
+struct waiting {
+	bool is_over;
+	int err;
+	struct errbuf why;
+};
+
+static void waited(void *arg, int err, const char *why)
+{
+	struct waiting *wait = arg;
+
+	wait->is_over = true;
+	wait->err = err;
+	errbuf_write(&wait->why, "%s", why);
+}
+
+int wiring_attach_all(struct wiring *w, const struct config *c, struct errbuf *eb)
+{
+	const struct timespec pause = { .tv_nsec = TURN_NS };
+
+	for (unsigned i = 0; i < c->nattachs; i++) {
+		struct waiting wait = { .is_over = false };
+
+		wiring_attach_create(w, &c->attachs[i], waited, &wait);
+		while (!wait.is_over) {
+			if (!reactor_turn(w->control))
+				(void)nanosleep(&pause, NULL);
+		}
+		if (wait.err)
+			return errbuf_set(eb, wait.err, "%.150s %.300s", c->attachs[i].where, wait.why.text);
+	}
+	return 0;
+}
+
+/* Copies of mounts on devices that we may take over: nobody would unmount them here, where mounts are not shared. */
+static void detach_copies(void)
+{
+	char line[PATH_MAX * 2], root[PATH_MAX], place[PATH_MAX], source[PATH_MAX];
+	FILE *f = fopen("/proc/self/mountinfo", "re");
+
+	while (f && fgets(line, sizeof(line), f)) {
+		const char *rest = strstr(line, " - ");
+
+		if (rest && sscanf(line, "%*s %*s %*s %4095s %4095s", root, place) == 2 &&
+		    sscanf(rest, " - %*s %4095s", source) == 1 &&
+		    (strncmp(source, "/dev/ublkb", 10) == 0 || strncmp(source, "/dev/nbd", 8) == 0))
+			(void)umount2(place, MNT_DETACH | UMOUNT_NOFOLLOW);
+	}
+	if (f)
+		fclose(f);
+}
+
+/*
+ * A file system on a disk of ours must not be mounted in a namespace that ends with us: it would write to the disk then,
+ * and nobody would serve that. Mounts made and undone elsewhere are seen, so nothing stays mounted here alone. Not for
+ * FUSE: others are to see its file.
+ */
+void wiring_attach_seclude(const struct config *c)
+{
+	for (unsigned i = 0; i < c->nattachs; i++) {
+		if (strcmp(c->attachs[i].as, "fuse") == 0)
+			return;
+	}
+	if (!c->nattachs)
+		return;
+	if (unshare(CLONE_NEWNS) || mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL))
+		log_info("no mount namespace of our own: %s", strerror(errno));
+	else
+		detach_copies();
+}
+
+/*
+ * The end
+ */
+
+static void stopped(void *arg, int err, const char *why)
+{
+	struct wiring_attach *a = arg;
+	struct wiring *w = a->w;
+	wiring_done_fn done = a->done;
+	void *done_arg = a->done_arg;
+
+	if (a->leaves)
+		log_notice("%s is in use and stays: its I/O waits for the next nvringd with disk %s", a->rec.node,
+			   a->conf.disk);
+	else
+		attachrec_remove(&a->rec);
+	if (err)
+		log_error("%s: %s", a->conf.disk, why);
+	bdev_drain_end(a->disk->bdev);
+	if (done)
+		done(done_arg, err, why);
+	attach_free(a);
+	wiring_step(w);
+}
+
+static void end(struct wiring_attach *a, bool leave, wiring_done_fn done, void *arg)
+{
+	a->ending = true;
+	a->leaves = leave;
+	a->done = done;
+	a->done_arg = arg;
+	wiring_disk_force_thaw(a->disk, "it is detached");
+	bdev_drain_begin(a->disk->bdev);
+	a->ops->stop(a->door, leave, stopped, a);
+}
+
+void wiring_attach_delete(struct wiring_attach *a, bool force, wiring_done_fn done, void *arg)
+{
+	struct errbuf why;
+
+	if (!a->live || a->ending) {
+		done(arg, -EBUSY, a->ending ? "it is being detached" : "it is still being attached");
+	} else if (!force && a->ops->is_claimed(a->door)) {
+		errbuf_write(&why,
+			     "%s is mounted or held otherwise: unmount it first, or detach it by force",
+			     a->rec.node);
+		done(arg, -EBUSY, why.text);
+	} else {
+		end(a, false, done, arg);
+	}
+}
+
+void wiring_attachs_end(struct wiring *w)
+{
+	struct list *pos, *tmp;
+
+	list_for_each_safe(pos, tmp, &w->attachs) {
+		struct wiring_attach *a = list_entry(pos, struct wiring_attach, link);
+
+		if (a->live && !a->ending)
+			end(a, a->ops->is_claimed(a->door), NULL, NULL);
+	}
+}
+
+struct wiring_attach *wiring_find_attach(struct wiring *w, const char *as, unsigned id)
+{
+	struct list *pos;
+
+	list_for_each(pos, &w->attachs) {
+		struct wiring_attach *a = list_entry(pos, struct wiring_attach, link);
+
+		if (a->live && strcmp(a->conf.as, as) == 0 && a->rec.id == id)
+			return a;
+	}
+	return NULL;
+}
+
+void wiring_attach_get_info(const struct wiring_attach *a, struct wiring_attach_info *ret)
+{
+	a->ops->get_info(a->door, ret);
+}
