@@ -245,6 +245,17 @@ class Words(unittest.TestCase):
         named = {m for m in re.findall(r"(?m)^nvring ((?:disk|group|export|reactor|config|setup) \w+)", page)}
         self.assertLessEqual(named, set(words()))
 
+    def test_attach_refusals(self):
+        for args, code, text in ((["attach"], 2, "which disk?"), (["attach", "--list", "x"], 2, "--list takes no disk"),
+                                 (["attach", "x", "--as", "loop"], 2, "--as: ublk or nbd, not 'loop'"),
+                                 (["detach", "/dev/sda"], 1, "/dev/sda is not attached by nvring")):
+            done = nvring(*args)
+            self.assertEqual(done.returncode, code, args)
+            self.assertIn(text, done.stderr)
+            self.assertEqual(done.stderr.count("\n"), 1)
+        listed = nvring("attach", "--list")
+        self.assertEqual((listed.returncode, listed.stdout.split()[:3]), (0, ["NODE", "AS", "STATE"]))
+
     def test_daemon_man_page(self):
         page = re.sub(r"\\f[BIR]|\\", "", (ROOT / "docs/man/nvringd.8").read_text())
         helped = subprocess.run([os.environ["NVRINGD"], "--help"], stdout=subprocess.PIPE, text=True, check=True).stdout

@@ -93,6 +93,8 @@ int cli_vhost_move(struct cli *cli);
 int cli_vduse_attach(struct cli *cli);
 int cli_vduse_detach(struct cli *cli);
 int cli_vduse_list(struct cli *cli);
+int cli_attach(struct cli *cli);
+int cli_detach(struct cli *cli);
 int cli_reactor_list(struct cli *cli);
 int cli_reactor_idle(struct cli *cli);
 int cli_reactor_mode(struct cli *cli);

@@ -90,6 +90,22 @@ const struct cli_command cli_commands[] = {
 	{ "vduse detach", "NAME", "take it off the vDPA bus; I/O in flight ends first", NULL,
 	  { { "force", NULL, "also while it is mounted or used otherwise" } },
 	  .fn = cli_vduse_detach },
+	{ "attach", "[DISK]", "make a disk a block device of this host; prints its node",
+	  "DISK is a URI as of 'disk create', a path, or a vhost-user-blk socket. A server of its own is\n"
+	  "started for it; when that dies the device stays, and 'attach' with the same DISK goes on with\n"
+	  "it. As root. A disk of a running nvringd is attached with 'nvring rpc ublk_start_disk' instead.\n"
+	  "Example: nvring attach disk.img --queues 2 --depth 256\n",
+	  { { "as", "WAY", "ublk or nbd (default: the best that this kernel has)" },
+	    { "number", "N", "of the node, such as /dev/ublkbN (default: a free one)" },
+	    { "queues", "N", "queues (default: one per data thread), or connections with nbd" },
+	    { "depth", "N", "I/Os in each queue (default 128; not with nbd)" },
+	    { "cpus", "LIST", "data threads on these CPUs, such as 0-3,8" },
+	    { "read-only", NULL, "nobody can write" },
+	    { "list", NULL, "instead: what is attached, and by whom" } },
+	  .fn = cli_attach },
+	{ "detach", "NODE", "take an attached disk away; I/O in flight ends first", NULL,
+	  { { "force", NULL, "also while it is mounted, or waits for a server: its users see errors" } },
+	  .fn = cli_detach },
 	{ "reactor list", NULL, "the data threads and what they do", .fn = cli_reactor_list },
 	{ "reactor idle", "MIN MAX [ID]", "for how long an idle queue is polled, in microseconds",
 	  "In mode adaptive each queue has a window between MIN and MAX, which grows while polling\n"

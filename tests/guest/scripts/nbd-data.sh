@@ -34,9 +34,9 @@ written_since() { [ "$(written)" -gt "$1" ]; }
 await 60 written_since "$(written)"
 check "take it away under I/O" nvring rpc nbd_stop_disk '{"nbd_id": 3}'
 wait $noise && fail "fio did not notice"
-same "node" "$(nvring rpc nbd_start_disk '{"bdev_name": "vol0", "nbd_id": 3}')" "/dev/nbd3"
+same "node" "$(nvring rpc nbd_start_disk '{"bdev_name": "vol0", "nbd_id": 3}')" '"/dev/nbd3"'
 check "it works again" verify $disk --size=4m
-same "the kernel's choice" "$(nvring rpc nbd_start_disk '{"bdev_name": "vol1", "readonly": true}')" "/dev/nbd0"
+same "the kernel's choice" "$(nvring rpc nbd_start_disk '{"bdev_name": "vol1", "readonly": true}')" '"/dev/nbd0"'
 same "read-only" "$(blockdev --getro /dev/nbd0)" 1
 daemon_ends
 same "size afterwards" "$(cat /sys/block/nbd3/size)" 0
