@@ -240,8 +240,8 @@ static void take_header(struct nbd_conn *c)
 static bool receive(struct nbd_conn *c)
 {
 	uint8_t waste[4096];
-	uint8_t *to = c->in.bytes + c->in_bytes;
-	size_t want = sizeof(c->in) - c->in_bytes;
+	uint8_t *to;
+	size_t want;
 	ssize_t n;
 
 	if (c->rx) {
@@ -250,6 +250,9 @@ static bool receive(struct nbd_conn *c)
 	} else if (c->skip) {
 		to = waste;
 		want = CC_MIN((size_t)c->skip, sizeof(waste));
+	} else {
+		to = c->in.bytes + c->in_bytes;
+		want = sizeof(c->in) - c->in_bytes;
 	}
 	n = recv(c->fd, to, want, MSG_DONTWAIT);
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
