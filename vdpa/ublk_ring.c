@@ -9,39 +9,30 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "core/base/barrier.h"
 #include "core/base/cc.h"
 #include "core/base/linemem.h"
+#include "vdpa/ublk_keeper.h"
 
 struct ublk_ring {
 	struct io_uring ring;
 	const struct ublk_io_desc *ios;
 	size_t ios_bytes;
-	unsigned flags; /* IORING_SETUP_* that the kernel granted */
 	int fd, event_fd;
 	bool has_ring_fd;
 };
 
-/* The best ring this kernel has; see drivers/uring. */
+/*
+ * Task work of the ordinary kind: it is the thread's own, and goes before it does. What IORING_SETUP_DEFER_TASKRUN leaves in
+ * the ring when a server is killed makes kernels oops whose ublk cancels commands that have an I/O; see ublk_keeper.c.
+ */
 static int ring_init(struct ublk_ring *r, unsigned depth)
 {
-	static const unsigned tries[] = {
-		IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN |
-			IORING_SETUP_TASKRUN_FLAG | IORING_SETUP_R_DISABLED,
-		IORING_SETUP_COOP_TASKRUN | IORING_SETUP_TASKRUN_FLAG,
-	};
-	int err = -EINVAL;
+	struct io_uring_params params = { .flags = IORING_SETUP_COOP_TASKRUN | IORING_SETUP_TASKRUN_FLAG };
 
-	for (size_t i = 0; i < ARRAY_SIZE(tries) && err == -EINVAL; i++) {
-		struct io_uring_params params = { .flags = tries[i] };
-
-		err = io_uring_queue_init_params(depth, &r->ring, &params);
-		r->flags = tries[i];
-	}
-	return err;
+	return io_uring_queue_init_params(depth, &r->ring, &params);
 }
 
 /* Queues lie one behind the other as if each were as deep as can be. */
@@ -62,9 +53,12 @@ static int map_ios(struct ublk_ring *r, unsigned queue, unsigned depth)
 
 int ublk_ring_open(int fd, unsigned queue, unsigned depth, struct ublk_ring **ret)
 {
-	struct ublk_ring *r = linemem_calloc(1, sizeof(*r));
-	int err;
+	int err = ublk_keeper_start();
+	struct ublk_ring *r;
 
+	if (err)
+		return err;
+	r = linemem_calloc(1, sizeof(*r));
 	if (!r)
 		return -ENOMEM;
 	r->fd = fd;
@@ -110,21 +104,12 @@ void ublk_ring_close(struct ublk_ring *r)
 
 void ublk_ring_enable(struct ublk_ring *r)
 {
-	if (r->flags & IORING_SETUP_R_DISABLED) {
-		/* io_uring_enable_rings() is declared, but not exported by liburing 2.3. */
-		long err = syscall(SYS_io_uring_register, r->ring.ring_fd, IORING_REGISTER_ENABLE_RINGS,
-				   NULL, 0);
-
-		assert(!err);
-		(void)err;
-	}
 	r->has_ring_fd = io_uring_register_ring_fd(&r->ring) == 1; /* saves a look-up in each system call, if it works */
 }
 
 void ublk_ring_disable(struct ublk_ring *r)
 {
-	if (r->flags & IORING_SETUP_DEFER_TASKRUN)
-		(void)io_uring_get_events(&r->ring); /* what came back last */
+	(void)io_uring_get_events(&r->ring); /* what came back last */
 	if (r->has_ring_fd)
 		(void)io_uring_unregister_ring_fd(&r->ring); /* it is this thread's */
 }
@@ -145,10 +130,7 @@ void ublk_ring_post(struct ublk_ring *r, uint32_t op, const struct ublk_io_cmd *
 void ublk_ring_flush(struct ublk_ring *r)
 {
 	/* On an error the SQEs stay where they are, and the next poll sees them. */
-	if (r->flags & IORING_SETUP_DEFER_TASKRUN)
-		(void)io_uring_submit_and_get_events(&r->ring);
-	else
-		(void)io_uring_submit(&r->ring);
+	(void)io_uring_submit(&r->ring);
 }
 
 bool ublk_ring_is_behind(const struct ublk_ring *r)
