@@ -105,6 +105,8 @@ void diskuri_absolute(const char *uri, char *buf, size_t len)
 	if (strncmp(uri, "file:", 5) == 0 && uri[5] != '/' && getcwd(cwd, sizeof(cwd)) &&
 	    !diskuri_from_path(cwd, buf, len)) {
 		n = strlen(buf);
+		if (n && buf[n - 1] == '/')
+			n--; /* the root */
 		if (n + 1 + strlen(uri + 5) < len) {
 			snprintf(buf + n, len - n, "/%s", uri + 5);
 			return;
