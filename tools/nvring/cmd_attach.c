@@ -45,25 +45,27 @@ static int is_served_here(void *arg, const struct attachrec *r)
 	return cli_error(CLI_FAILED, "it is attached already: %s, served by process %d", r->node, r->pid);
 }
 
-static int choose_way(struct cli *cli, struct attach_wish *wish)
+static int check_way(const char *as)
+{
+	if (as && strcmp(as, "ublk") != 0 && strcmp(as, "nbd") != 0)
+		return cli_error(CLI_USAGE, "--as: ublk or nbd, not '%s'", as);
+	return CLI_OK;
+}
+
+static int choose_way(struct attach_wish *wish)
 {
 	const char *why;
 
-	wish->as = cli_opt(cli, "as");
-	if (!wish->as) {
-		wish->as = attach_best(&why);
-		if (!wish->as)
-			return cli_error(CLI_FAILED,
-					 "this kernel has neither ublk nor NBD: modprobe ublk_drv (Linux 6.4 or "
-					 "newer), or modprobe nbd");
-		if (why)
-			(void)cli_error(CLI_OK, "attached as %s, since %s", wish->as, why);
-		else
-			(void)cli_error(CLI_OK, "attached as %s, the best of this kernel", wish->as);
+	if (wish->as)
 		return CLI_OK;
-	}
-	if (strcmp(wish->as, "ublk") != 0 && strcmp(wish->as, "nbd") != 0)
-		return cli_error(CLI_USAGE, "--as: ublk or nbd, not '%s'", wish->as);
+	wish->as = attach_best(&why);
+	if (!wish->as)
+		return cli_error(CLI_FAILED, "this kernel has neither ublk nor NBD: modprobe ublk_drv (Linux 6.4 or "
+					     "newer), or modprobe nbd");
+	if (why)
+		(void)cli_error(CLI_OK, "attached as %s, since %s", wish->as, why);
+	else
+		(void)cli_error(CLI_OK, "attached as %s, the best of this kernel", wish->as);
 	return CLI_OK;
 }
 
@@ -119,6 +121,7 @@ static int list(struct cli *cli)
 int cli_attach(struct cli *cli)
 {
 	struct attach_wish wish = {
+		.as = cli_opt(cli, "as"),
 		.number = cli_opt(cli, "number"),
 		.queues = cli_opt(cli, "queues"),
 		.depth = cli_opt(cli, "depth"),
@@ -132,11 +135,13 @@ int cli_attach(struct cli *cli)
 		return cli->args[0] ? cli_error(CLI_USAGE, "--list takes no disk") : list(cli);
 	if (!cli->args[0])
 		return cli_error(CLI_USAGE, "which disk? nvring attach URI, or --list");
-	rc = take_uri(cli->args[0], uri);
+	rc = check_way(wish.as);
+	if (!rc)
+		rc = take_uri(cli->args[0], uri);
 	if (!rc)
 		rc = attachrec_for_each(is_served_here, uri);
 	if (!rc)
-		rc = choose_way(cli, &wish);
+		rc = choose_way(&wish);
 	if (rc)
 		return rc;
 	wish.uri = uri;
