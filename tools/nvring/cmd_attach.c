@@ -36,11 +36,19 @@ static int take_uri(const char *text, char uri[ATTACHREC_URI_MAX])
 	return CLI_OK;
 }
 
-static int is_served_here(void *arg, const struct attachrec *r)
+/* Refuses a second server of one file; clears away what one that died has left but its device, which the next one takes over. */
+static int look_for_server(void *arg, const struct attachrec *r)
 {
 	const char *uri = arg;
 
-	if (strcmp(r->uri, uri) != 0 || !attachrec_is_served(r) || strncmp(uri, "file:", 5) != 0)
+	if (strcmp(r->uri, uri) != 0)
+		return 0;
+	if (!attachrec_is_served(r)) {
+		if (attach_is_own(r))
+			attach_end_server(r);
+		return 0;
+	}
+	if (strncmp(uri, "file:", 5) != 0)
 		return 0;
 	return cli_error(CLI_FAILED, "it is attached already: %s, served by process %d", r->node, r->pid);
 }
@@ -139,7 +147,7 @@ int cli_attach(struct cli *cli)
 	if (!rc)
 		rc = take_uri(cli->args[0], uri);
 	if (!rc)
-		rc = attachrec_for_each(is_served_here, uri);
+		rc = attachrec_for_each(look_for_server, uri);
 	if (!rc)
 		rc = choose_way(&wish);
 	if (rc)
