@@ -23,6 +23,11 @@ static void test_a_path_is_the_same_from_anywhere(void **state)
 		{ "/proc", "file:/run/a.img?direct=0", "file:/run/a.img?direct=0" },
 		{ "/proc", "file:a.img?direct=0", "file:/proc/a.img?direct=0" },
 		{ "/proc", "null:64M", "null:64M" },
+		{ "/proc", "virtio-user:a.sock", "virtio-user:/proc/a.sock" },
+		{ "/proc", "nvme+vfio-user:a.sock/1?x=1", "nvme+vfio-user:/proc/a.sock/1?x=1" },
+		{ "/proc", "fault:p=1@file:a%3F.img", "fault:p=1@file:/proc/a%3F.img" },
+		{ "/proc", "file:./../proc/version", "file:/proc/version" },
+		{ "/proc", "file:/proc/../dev/null?ro=1", "file:/dev/null?ro=1" },
 	};
 	char buf[LEN];
 

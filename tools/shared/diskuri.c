@@ -97,20 +97,44 @@ int diskuri_nvme(const char *uri, char *ret_address, size_t len, uint32_t *ret_n
 		       -ENAMETOOLONG;
 }
 
-void diskuri_absolute(const char *uri, char *buf, size_t len)
+/* How long the scheme is behind which @uri has a path of a file or socket; 0 if it has none. */
+static size_t path_scheme(const char *uri)
+{
+	static const char *const schemes[] = { "file:", "virtio-user:", "nvme+vfio-user:" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(schemes); i++) {
+		if (strncmp(uri, schemes[i], strlen(schemes[i])) == 0)
+			return strlen(schemes[i]);
+	}
+	return 0;
+}
+
+/* @path as it is from anywhere, links followed; what is not there only gets the folder in front. */
+static void resolve(const char *path, char ret[PATH_MAX])
 {
 	char cwd[PATH_MAX];
-	size_t n;
 
-	if (strncmp(uri, "file:", 5) == 0 && uri[5] != '/' && getcwd(cwd, sizeof(cwd)) &&
-	    !diskuri_from_path(cwd, buf, len)) {
-		n = strlen(buf);
-		if (n && buf[n - 1] == '/')
-			n--; /* the root */
-		if (n + 1 + strlen(uri + 5) < len) {
-			snprintf(buf + n, len - n, "/%s", uri + 5);
+	if (realpath(path, ret))
+		return;
+	if (path[0] == '/' || !getcwd(cwd, sizeof(cwd)) ||
+	    snprintf(ret, PATH_MAX, "%s/%s", cwd[1] ? cwd : "", path) >= PATH_MAX)
+		snprintf(ret, PATH_MAX, "%s", path);
+}
+
+void diskuri_absolute(const char *uri, char *buf, size_t len)
+{
+	const char *at = lowest_uri(uri);
+	size_t scheme = path_scheme(at), n = strcspn(at + scheme, "?");
+	char coded[PATH_MAX], path[PATH_MAX], whole[PATH_MAX], named[PATH_MAX * 3];
+	struct errbuf eb;
+
+	if (scheme && (size_t)snprintf(coded, sizeof(coded), "%.*s", (int)n, at + scheme) < sizeof(coded) &&
+	    !uri_parse(coded, path, sizeof(path), NULL, 0, &eb)) {
+		resolve(path, whole);
+		if (!diskuri_from_path(whole, named, sizeof(named)) &&
+		    (size_t)snprintf(buf, len, "%.*s%s%s", (int)((size_t)(at - uri) + scheme), uri,
+				     named + strlen("file:"), at + scheme + n) < len)
 			return;
-		}
 	}
 	snprintf(buf, len, "%s", uri);
 }
