@@ -114,12 +114,25 @@ static int spawn(const struct attach_wish *wish, const char *rpc, const char *lo
 	return -err;
 }
 
-/* What the server said last, without what stands before each line of it. */
+/* Without what stands before each line of the server's, and what tells its options, which nobody here has written. */
+static const char *without_head(const char *text)
+{
+	static const char *const heads[] = { "nvring: error: ", "nvringd: ", "--disk", "--ublk ", "--nbd ", "uri: " };
+	const char *behind;
+
+	for (size_t i = 0; i < ARRAY_SIZE(heads); i++) {
+		if (strncmp(text, heads[i], strlen(heads[i])) != 0)
+			continue;
+		behind = heads[i][0] == '-' ? strstr(text, ": ") : text + strlen(heads[i]) - 2;
+		text = behind ? behind + 2 : text;
+	}
+	return text;
+}
+
+/* What the server said last. */
 static int tell_failure(const char *log)
 {
-	static const char *const before[] = { "nvring: error: nvringd: ", "nvring: error: " };
 	char line[1024] = "", last[1024] = "it ended without a word";
-	const char *text = last;
 	FILE *f = fopen(log, "re");
 
 	while (f && fgets(line, sizeof(line), f)) {
@@ -129,11 +142,7 @@ static int tell_failure(const char *log)
 	if (f)
 		fclose(f);
 	last[strcspn(last, "\n")] = '\0';
-	for (size_t i = 0; i < ARRAY_SIZE(before); i++) {
-		if (strncmp(text, before[i], strlen(before[i])) == 0)
-			text += strlen(before[i]);
-	}
-	return cli_error(CLI_FAILED, "%s", text);
+	return cli_error(CLI_FAILED, "%s", without_head(last));
 }
 
 static bool ask_node(struct cli *cli, const char *rpc, char node[ATTACHREC_PATH_MAX])
