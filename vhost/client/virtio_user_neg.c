@@ -145,7 +145,7 @@ static int explain(struct virtio_user *vu, struct errbuf *eb, int err, uint32_t 
 	if (err == -EREMOTEIO)
 		what = "refused";
 	else if (err == -EPIPE)
-		what = "the connection was closed";
+		what = "the connection was closed (has the socket another front-end already? it takes one)";
 	else if (err == -EPROTO)
 		what = "an answer that is none";
 	return errbuf_set(eb, err, "%s: %s: %s", vu->path, vu_request_name(request), what);
