@@ -1,0 +1,85 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-3-Clause
+# Driven by tests/bench/attach, runs in the guest: one file behind loop and ublk, in turns; each FIGURE is a line of "key=value".
+# DISK: brd (completes at once) or vda (an emulated disk); ROUNDS, MILLISECONDS of each.
+. /mnt/attach-daemon.sh
+cp "$NVRINGD" /run/nvringd
+cp "$NVRING" /run/nvring-cli
+NVRINGD=/run/nvringd NVRING=/run/nvring-cli
+modules ublk_drv loop brd
+ticks=$(getconf CLK_TCK)
+case $DISK in
+brd)
+	modprobe -r -d "$KERNEL_TREE" brd
+	modprobe -d "$KERNEL_TREE" brd rd_nr=1 rd_size=$((160 << 10))
+	bed=/dev/ram0
+	;;
+*) bed=/dev/$DISK ;;
+esac
+check "mkfs" mkfs.ext4 -q "$bed"
+mkdir -p /run/bed
+check "mount" mount -o noatime "$bed" /run/bed
+image=/run/bed/vol0.img
+check "the file" dd if=/dev/zero of=$image bs=1M count=96 conv=fsync status=none
+
+# busy: clock ticks that CPUs were not idle so far
+busy() { awk '$1 == "cpu" { print $2 + $3 + $4 + $7 + $8 + $9 }' /proc/stat; }
+# used PID: clock ticks of this process so far, its io-wq threads among them
+used() { [ -z "$1" ] || sed 's/.*) //' "/proc/$1/stat" | awk '{ print $12 + $13 }'; }
+# measure NAME NODE [PID of a server]
+measure() {
+	local before server out
+	before=$(busy) server=$(used "$3")
+	out=$(timeout 300 fio --name=m --filename="$2" --rw=randread --bs=4k --iodepth=32 --ioengine=libaio --direct=1 \
+		--norandommap --randrepeat=0 --time_based --runtime="${MILLISECONDS}ms" --output-format=json) || fail "fio: $out"
+	before=$(($(busy) - before)) server=$(($(used "$3") - server))
+	echo "$out" | sed -n '/^{/,$p' | jq -r --arg name "$1" --argjson busy "$before" --argjson server "$server" \
+		--argjson hz "$ticks" '.jobs[0] as $j | ($j.read.runtime / 1000) as $s |
+		"FIGURE name=\($name) iops=\($j.read.iops) ios=\($j.read.total_ios) busy=\($busy / $hz)" +
+		" server=\($server / $hz) fio=\($s * ($j.usr_cpu + $j.sys_cpu) / 100)"'
+}
+with_loop() {
+	local node
+	node=$(losetup --find --show --direct-io="$2" $image) || fail "losetup"
+	same "direct I/O of $node" "$(losetup --noheadings --output DIO "$node" | tr -d ' ')" "$3"
+	measure "$1" "$node"
+	check "losetup -d" losetup -d "$node"
+}
+# with_ublk NAME URI OPTION…: nvringd with these
+with_ublk() {
+	local name=$1 uri=$2
+	shift 2
+	daemon --log-level notice --disk vol0="$uri" --ublk vol0=0 "$@"
+	measure "$name" /dev/ublkb0 "$daemon"
+	daemon_ends
+}
+for _ in $(seq "$ROUNDS"); do
+	measure file $image
+	with_loop loop off 0
+	with_loop loop-direct on 1
+	with_ublk ublk "file:$image"
+	with_ublk ublk-direct "file:$image?direct=1"
+	with_ublk ublk-direct-interrupt "file:$image?direct=1" --mode interrupt
+	[ "$(nproc)" = 1 ] || with_ublk ublk-direct-two "file:$image?direct=1" --cpus 0-1
+done
+# since NANOSECONDS: milliseconds
+since() { awk -v ns=$(($(date +%s%N) - $1)) 'BEGIN { print ns / 1e6 }'; }
+# first_byte NAME COMMAND…: it prints a node, from which one block is read
+first_byte() {
+	local name=$1 begin attached node
+	shift
+	begin=$(date +%s%N)
+	node=$("$@" 2>/run/first.err) || fail "$*: $(cat /run/first.err)"
+	attached=$(since "$begin")
+	dd if="$node" of=/dev/null bs=512 count=1 iflag=direct status=none || fail "dd"
+	echo "FIGURE name=$name attached_ms=$attached first_byte_ms=$(since "$begin")"
+}
+for _ in $(seq "$ROUNDS"); do
+	first_byte "first byte, losetup" losetup --find --show $image
+	losetup -D
+	first_byte "first byte, ublk" "$NVRING" attach $image --as ublk
+	check "detach" nvring detach /dev/ublkb0
+	begin=$(date +%s%N)
+	"$NVRING" --version >/run/version
+	echo "FIGURE name=nvring --version ms=$(since "$begin")"
+done
