@@ -124,16 +124,17 @@ static int fd_open(struct urb_conf *conf, int *ret_fd, struct errbuf *eb)
 
 static int fd_lock(int fd, const struct urb_conf *conf, bool *ret_locked, struct errbuf *eb)
 {
+	char holder[URB_HOLDER_MAX];
 	int err;
 
 	*ret_locked = false;
 	if (conf->locking == LOCKING_OFF)
 		return 0;
 	err = urb_lock_take(fd, conf->ro, conf->lock_wait_ms);
-	if (err == -EBUSY)
-		return errbuf_set(eb, err,
-				  "is in use by another process (image lock); stop it or "
-				  "use locking=off");
+	if (err == -EBUSY) {
+		urb_lock_holder(fd, holder);
+		return errbuf_set(eb, err, "is in use by %s (image lock); stop it or use locking=off", holder);
+	}
 	if (err && conf->locking == LOCKING_ON)
 		return errbuf_set(eb, err, "image locks do not work here (%s); use locking=off",
 				  strerror(-err));

@@ -20,12 +20,17 @@
 
 #include <stdbool.h>
 
+#define URB_HOLDER_MAX 64
+
 /**
  * urb_lock_take - the locks of a disk on @fd, tried for up to @wait_ms. Blocks; set-up thread.
  * 0; -EBUSY: another process holds the image; or the -errno of fcntl (-EINVAL, -ENOLCK,
  * -EOPNOTSUPP: no locks here).
  */
 int urb_lock_take(int fd, bool read_only, unsigned wait_ms);
+
+/* "process 4711, nvringd", one that has the file open, or "another process" if none can be seen. Set-up thread. */
+void urb_lock_holder(int fd, char ret[URB_HOLDER_MAX]);
 
 /* Give them back now: the ring's reference would keep them a moment longer than close(). */
 void urb_lock_release(int fd);

@@ -171,7 +171,7 @@ class Refusal(DaemonCase):
         image = self.image()
         first = self.start("--disk", f"a=file:{image}", "--vhost-user-blk", "a=a.sock")
         for args, said in (
-                (("--disk", f"a=file:{image}", "--lock-wait", "50", "--no-rpc"), "in use by another process"),
+                (("--disk", f"a=file:{image}", "--lock-wait", "50", "--no-rpc"), "in use by process "),
                 (("--disk", "b=ram:8M", "--vhost-user-blk", "b=a.sock", "--no-rpc"), "a.sock"),
                 (("--disk", "b=ram:8M", "--vhost-user-blk", "b=b.sock", "--rpc", "rpc.sock"),
                  "another process listens on rpc.sock")):
