@@ -45,6 +45,9 @@ class Attach(case.GuestCase):
     def test_nbd_crash(self):
         self.crash("nbd", "nbd", "nbd", 16, 120, 2)
 
+    def test_fuse(self):
+        self.guest("attach-fuse.sh").finish(800, io_errors=True)
+
     def test_command(self):
         self.guest("attach-command.sh").finish(600, io_errors=True)
 

@@ -247,7 +247,8 @@ class Words(unittest.TestCase):
 
     def test_attach_refusals(self):
         for args, code, text in ((["attach"], 2, "which disk?"), (["attach", "--list", "x"], 2, "--list takes no disk"),
-                                 (["attach", "x", "--as", "loop"], 2, "--as: ublk or nbd, not 'loop'"),
+                                 (["attach", "x", "--as", "loop"], 2, "--as: ublk, nbd or fuse, not 'loop'"),
+                                 (["attach", "x", "--as", "nbd", "--path", "y"], 2, "--path: only a file has one"),
                                  (["detach", "/dev/sda"], 1, "/dev/sda is not attached by nvring")):
             done = nvring(*args)
             self.assertEqual(done.returncode, code, args)

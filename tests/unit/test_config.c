@@ -100,7 +100,17 @@ static const struct bad_case {
 	  "serial, cpus)" },
 	{ "{\"attach\": [{\"disk\": \"vol0\"}]}", "c.json: attach[0].as: missing" },
 	{ "{\"attach\": [{\"disk\": \"vol0\", \"as\": \"loop\"}]}",
-	  "c.json: attach[0].as: a disk is attached as ublk or nbd, not as \"loop\"" },
+	  "c.json: attach[0].as: a disk is attached as ublk, nbd or fuse, not as \"loop\"" },
+	{ "{\"attach\": [{\"disk\": \"v\", \"as\": \"fuse\", \"queues\": 2}]}",
+	  "c.json: attach[0].queues: a file has one" },
+	{ "{\"attach\": [{\"disk\": \"v\", \"as\": \"fuse\", \"id\": 1024}]}",
+	  "c.json: attach[0].id: files have numbers from 0 to 1023" },
+	{ "{\"attach\": [{\"disk\": \"v\", \"as\": \"fuse\", \"path\": \"f\"}]}",
+	  "c.json: attach[0].path: must be absolute, not \"f\"" },
+	{ "{\"attach\": [{\"disk\": \"v\", \"as\": \"fuse\", \"path\": \"/f\", \"id\": 1}]}",
+	  "c.json: attach[0].id: a path and a number are one too many" },
+	{ "{\"attach\": [{\"disk\": \"v\", \"as\": \"nbd\", \"path\": \"/f\"}]}",
+	  "c.json: attach[0].path: only a file has one (fuse)" },
 	{ "{\"disks\": [" DISK "], \"attach\": [{\"disk\": \"vol9\", \"as\": \"nbd\"}]}",
 	  "c.json: attach[0].disk: no disk named \"vol9\"" },
 	{ "{\"attach\": [{\"disk\": \"vol0\", \"as\": \"ublk\", \"queues\": 65}]}",
@@ -246,7 +256,8 @@ static void what_is_built_can_be_parsed_back(void **state)
 		"\"vduse\": [{\"name\": \"v\", \"disk\": \"a\", \"read_only\": true, \"queues\": 5,"
 		"\"packed\": false, \"write_cache\": false, \"serial\": \"S2\", \"cpus\": \"0-1\"}],"
 		"\"attach\": [{\"disk\": \"a\", \"as\": \"ublk\", \"id\": 2, \"queues\": 3, \"depth\": 64,"
-		"\"read_only\": true}, {\"disk\": \"a\", \"as\": \"nbd\", \"read_only\": false}]}";
+		"\"read_only\": true}, {\"disk\": \"a\", \"as\": \"nbd\", \"read_only\": false},"
+		"{\"disk\": \"a\", \"as\": \"fuse\", \"read_only\": false, \"path\": \"/a,b\"}]}";
 	struct json_object *in = json_tokener_parse(text), *out;
 	struct errbuf eb = { "" };
 	struct config c;

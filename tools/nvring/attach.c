@@ -23,11 +23,13 @@
 #include "core/base/mono.h"
 #include "tools/nvring/client.h"
 #include "tools/nvring/jget.h"
+#include "tools/shared/fuseleft.h"
 
 #define START_MS 90000 /* a server that adopts may wait for the last one to go */
 #define END_MS	 30000
 #define LOOK_NS	 2000000
 #define ARGS_MAX 24
+#define DOOR_MAX (256 + 2 * ATTACHREC_PATH_MAX)
 #define PATH_LEN (ATTACHREC_PATH_MAX + 32)
 
 extern char **environ;
@@ -40,6 +42,9 @@ const char *attach_best(const char **ret_why)
 	*ret_why = "there is no /dev/ublk-control (modprobe ublk_drv, Linux 6.4 or newer)";
 	if (access("/sys/module/nbd", F_OK) == 0)
 		return "nbd";
+	*ret_why = "there is no /dev/ublk-control (modprobe ublk_drv, Linux 6.4 or newer), nor the module nbd";
+	if (NVRING_HAS_FUSE && access("/dev/fuse", F_OK) == 0)
+		return "fuse";
 	return NULL;
 }
 
@@ -80,9 +85,26 @@ static int server_path(pid_t pid, const char *suffix, char path[PATH_LEN])
 	return err;
 }
 
+/* What --ublk and its like take; a comma in a path is written twice. */
+static void write_door(const struct attach_wish *wish, char door[DOOR_MAX])
+{
+	size_t n = (size_t)snprintf(door, DOOR_MAX, "disk%s%s%s%s%s%s%s%s", wish->number ? "=" : "",
+				    wish->number ? wish->number : "", wish->queues ? ",queues=" : "",
+				    wish->queues ? wish->queues : "", wish->depth ? ",depth=" : "",
+				    wish->depth ? wish->depth : "", wish->read_only ? ",ro" : "",
+				    wish->path ? ",path=" : "");
+
+	for (const char *s = wish->path ? wish->path : ""; *s && n + 3 < DOOR_MAX; s++) {
+		door[n++] = *s;
+		if (*s == ',')
+			door[n++] = ',';
+		door[n] = '\0';
+	}
+}
+
 static int spawn(const struct attach_wish *wish, const char *rpc, const char *log, pid_t *ret_pid)
 {
-	char program[PATH_MAX], disk[ATTACHREC_URI_MAX + 16], door[256];
+	char program[PATH_MAX], disk[ATTACHREC_URI_MAX + 16], door[DOOR_MAX];
 	const char *argv[ARGS_MAX] = { "nvringd", "--rpc", rpc, "--disk", disk, NULL };
 	posix_spawn_file_actions_t fa;
 	posix_spawnattr_t attr;
@@ -91,11 +113,9 @@ static int spawn(const struct attach_wish *wish, const char *rpc, const char *lo
 
 	find_nvringd(program);
 	snprintf(disk, sizeof(disk), "disk=%s", wish->uri);
-	snprintf(door, sizeof(door), "disk%s%s%s%s%s%s%s", wish->number ? "=" : "", wish->number ? wish->number : "",
-		 wish->queues ? ",queues=" : "", wish->queues ? wish->queues : "",
-		 wish->depth ? ",depth=" : "", wish->depth ? wish->depth : "", wish->read_only ? ",ro" : "");
+	write_door(wish, door);
 	argv[3] = wish->read_only ? "--disk-ro" : "--disk";
-	argv[n++] = strcmp(wish->as, "nbd") == 0 ? "--nbd" : "--ublk";
+	argv[n++] = strcmp(wish->as, "nbd") == 0 ? "--nbd" : strcmp(wish->as, "fuse") == 0 ? "--fuse" : "--ublk";
 	argv[n++] = door;
 	if (wish->cpus) {
 		argv[n++] = "--cpus";
@@ -227,4 +247,24 @@ void attach_end_server(const struct attachrec *r)
 	snprintf(log, sizeof(log), "%.*slog", (int)stem, r->rpc);
 	(void)unlink(log);
 	(void)unlink(r->rpc);
+}
+
+static void told(void *arg, const char *path)
+{
+	(void)arg;
+	(void)cli_error(CLI_OK, "%s, whose server is gone, was cleared away", path);
+}
+
+static int end_dead(void *arg, const struct attachrec *r)
+{
+	(void)arg;
+	if (strcmp(r->type, "fuse") == 0 && !attachrec_is_served(r) && attach_is_own(r))
+		attach_end_server(r);
+	return 0;
+}
+
+void attach_clear_left(void)
+{
+	(void)attachrec_for_each(end_dead, NULL);
+	fuseleft_clear(told, NULL);
 }

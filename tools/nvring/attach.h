@@ -10,6 +10,7 @@
 struct attach_wish {
 	const char *as, *uri;
 	const char *number, *queues, *depth, *cpus; /* NULL: not given */
+	const char *path; /* with fuse: absolute */
 	const char *log_level;
 	bool read_only;
 };
@@ -23,5 +24,8 @@ int attach_serve(struct cli *cli, const struct attach_wish *wish, char node[ATTA
 /* Is @r served by a process that was started for it alone? Then: that process ends, and all its files go. */
 bool attach_is_own(const struct attachrec *r);
 void attach_end_server(const struct attachrec *r);
+
+/* Files (FUSE) whose server was killed, and what else it has left: cleared away, one line for each. */
+void attach_clear_left(void);
 
 #endif

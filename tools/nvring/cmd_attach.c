@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "core/base/cc.h"
 #include "tools/nvring/attach.h"
@@ -55,8 +56,28 @@ static int look_for_server(void *arg, const struct attachrec *r)
 
 static int check_way(const char *as)
 {
-	if (as && strcmp(as, "ublk") != 0 && strcmp(as, "nbd") != 0)
-		return cli_error(CLI_USAGE, "--as: ublk or nbd, not '%s'", as);
+	if (as && strcmp(as, "ublk") != 0 && strcmp(as, "nbd") != 0 && strcmp(as, "fuse") != 0)
+		return cli_error(CLI_USAGE, "--as: ublk, nbd or fuse, not '%s'", as);
+	return CLI_OK;
+}
+
+/* The path of a file, the same from any folder; who gives one wants a file. */
+static int take_path(struct attach_wish *wish, char path[ATTACHREC_PATH_MAX])
+{
+	char cwd[ATTACHREC_PATH_MAX] = "";
+	int n;
+
+	if (!wish->path)
+		return CLI_OK;
+	if (wish->as && strcmp(wish->as, "fuse") != 0)
+		return cli_error(CLI_USAGE, "--path: only a file has one (--as fuse)");
+	if (wish->path[0] != '/' && !getcwd(cwd, sizeof(cwd)))
+		return cli_error(CLI_USAGE, "--path: this folder: %s", strerror(errno));
+	n = snprintf(path, ATTACHREC_PATH_MAX, "%s%s%s", cwd, cwd[0] && strcmp(cwd, "/") != 0 ? "/" : "", wish->path);
+	if (n >= ATTACHREC_PATH_MAX)
+		return cli_error(CLI_USAGE, "--path: longer than %d bytes", ATTACHREC_PATH_MAX - 1);
+	wish->as = "fuse";
+	wish->path = path;
 	return CLI_OK;
 }
 
@@ -68,8 +89,8 @@ static int choose_way(struct attach_wish *wish)
 		return CLI_OK;
 	wish->as = attach_best(&why);
 	if (!wish->as)
-		return cli_error(CLI_FAILED, "this kernel has neither ublk nor NBD: modprobe ublk_drv (Linux 6.4 or "
-					     "newer), or modprobe nbd");
+		return cli_error(CLI_FAILED, "this kernel has neither ublk nor NBD nor FUSE: modprobe ublk_drv "
+					     "(Linux 6.4 or newer), modprobe nbd, or modprobe fuse");
 	if (why)
 		(void)cli_error(CLI_OK, "attached as %s, since %s", wish->as, why);
 	else
@@ -134,16 +155,20 @@ int cli_attach(struct cli *cli)
 		.queues = cli_opt(cli, "queues"),
 		.depth = cli_opt(cli, "depth"),
 		.cpus = cli_opt(cli, "cpus"),
+		.path = cli_opt(cli, "path"),
 		.read_only = cli_opt(cli, "read-only") != NULL,
 	};
-	char uri[ATTACHREC_URI_MAX], node[ATTACHREC_PATH_MAX];
+	char uri[ATTACHREC_URI_MAX], node[ATTACHREC_PATH_MAX], path[ATTACHREC_PATH_MAX];
 	int rc;
 
+	attach_clear_left();
 	if (cli_opt(cli, "list"))
 		return cli->args[0] ? cli_error(CLI_USAGE, "--list takes no disk") : list(cli);
 	if (!cli->args[0])
 		return cli_error(CLI_USAGE, "which disk? nvring attach URI, or --list");
 	rc = check_way(wish.as);
+	if (!rc)
+		rc = take_path(&wish, path);
 	if (!rc)
 		rc = take_uri(cli->args[0], uri);
 	if (!rc)
@@ -193,6 +218,10 @@ static int detach_left(struct cli *cli, const struct attachrec *r)
 	struct errbuf eb;
 	int err = 0;
 
+	if (strcmp(r->type, "fuse") == 0) {
+		attach_clear_left();
+		return CLI_OK;
+	}
 	if (is_there && !cli_opt(cli, "force"))
 		return cli_error(CLI_FAILED,
 				 "the server of %s is gone, and its I/O waits for the next one: attach %s again, or "

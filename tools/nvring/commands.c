@@ -90,13 +90,14 @@ const struct cli_command cli_commands[] = {
 	{ "vduse detach", "NAME", "take it off the vDPA bus; I/O in flight ends first", NULL,
 	  { { "force", NULL, "also while it is mounted or used otherwise" } },
 	  .fn = cli_vduse_detach },
-	{ "attach", "[DISK]", "make a disk a block device of this host; prints its node",
+	{ "attach", "[DISK]", "make a disk a block device or a file of this host; prints its name",
 	  "DISK is a URI as of 'disk create', a path, or a vhost-user-blk socket. A server of its own is\n"
 	  "started for it; when that dies the device stays, and 'attach' with the same DISK goes on with\n"
 	  "it. As root. A disk of a running nvringd is attached with 'nvring rpc ublk_start_disk' instead.\n"
 	  "Example: nvring attach disk.img --queues 2 --depth 256\n",
-	  { { "as", "WAY", "ublk or nbd (default: the best that this kernel has)" },
-	    { "number", "N", "of the node, such as /dev/ublkbN (default: a free one)" },
+	  { { "as", "WAY", "ublk, nbd or fuse (default: the first that this kernel has)" },
+	    { "number", "N", "/dev/ublkbN, /dev/nbdN, /run/nvring/fuse/diskN (default: free)" },
+	    { "path", "FILE", "with fuse: the file, which must not be there" },
 	    { "queues", "N", "queues (default: one per data thread), or connections with nbd" },
 	    { "depth", "N", "I/Os in each queue (default 128; not with nbd)" },
 	    { "cpus", "LIST", "data threads on these CPUs, such as 0-3,8" },

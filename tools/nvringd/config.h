@@ -80,7 +80,8 @@ struct config_vduse {
 #define CONFIG_ATTACH_ANY UINT32_MAX /* the kernel gives the number */
 struct config_attach {
 	char disk[BDEV_NAME_MAX];
-	char as[8];	 /* "ublk" or "nbd" */
+	char as[8];	 /* "ublk", "nbd" or "fuse" */
+	char path[256];	 /* of the file, with fuse; empty: by number */
 	unsigned id;	 /* N of the node */
 	unsigned queues; /* 0: one per reactor */
 	unsigned depth;	 /* 0: the default of its kind */
@@ -166,7 +167,7 @@ int config_save(const char *path, struct json_object *json, struct errbuf *eb);
 #define CONFIG_EXPORT_NFIELDS 11
 #define CONFIG_GROUP_NFIELDS  (1 + CONFIG_LIMITS_NROWS)
 #define CONFIG_VDUSE_NFIELDS  8
-#define CONFIG_ATTACH_NFIELDS 6
+#define CONFIG_ATTACH_NFIELDS 7
 extern const struct jread_field config_disk_fields[CONFIG_DISK_NFIELDS];
 extern const struct jread_field config_export_fields[CONFIG_EXPORT_NFIELDS];
 extern const struct jread_field config_group_fields[CONFIG_GROUP_NFIELDS];

@@ -8,6 +8,7 @@
 
 #include "core/base/cc.h"
 #include "tools/nvringd/config.h"
+#include "vdpa/fusefile.h"
 #include "vdpa/ublk.h"
 
 const struct jread_field config_attach_fields[CONFIG_ATTACH_NFIELDS] = {
@@ -17,6 +18,7 @@ const struct jread_field config_attach_fields[CONFIG_ATTACH_NFIELDS] = {
 	JREAD_ROW_UINT(struct config_attach, queues, "queues", 1, UBLK_QUEUES_LIMIT),
 	JREAD_ROW_UINT(struct config_attach, depth, "depth", 1, UBLK_DEPTH_LIMIT),
 	JREAD_ROW_BOOL(struct config_attach, read_only, "read_only"),
+	JREAD_ROW_TEXT(struct config_attach, path, "path", false),
 };
 
 void config_attach_init(struct config_attach *a)
@@ -24,13 +26,34 @@ void config_attach_init(struct config_attach *a)
 	*a = (struct config_attach){ .id = CONFIG_ATTACH_ANY };
 }
 
+static int check_file(const struct config_attach *a, struct errbuf *eb)
+{
+	char full[JREAD_WHERE_MAX];
+
+	if (a->queues)
+		return errbuf_set(eb, -EINVAL, "%s: a file has one", jread_join(a->where, "queues", full));
+	if (a->id != CONFIG_ATTACH_ANY && (a->id > FUSEFILE_ID_MAX || a->path[0]))
+		return errbuf_set(eb, -EINVAL, "%s: %s", jread_join(a->where, "id", full),
+				  a->path[0] ? "a path and a number are one too many" :
+					       "files have numbers from 0 to 1023");
+	if (a->path[0] && a->path[0] != '/')
+		return errbuf_set(eb, -EINVAL, "%s: must be absolute, not \"%s\"",
+				  jread_join(a->where, "path", full), a->path);
+	return 0;
+}
+static_assert(FUSEFILE_ID_MAX == 1023, "it is in a text");
+
 int config_attach_check(const struct config_attach *a, struct errbuf *eb)
 {
 	char full[JREAD_WHERE_MAX];
 
+	if (strcmp(a->as, "fuse") == 0)
+		return check_file(a, eb);
 	if (strcmp(a->as, "ublk") != 0 && strcmp(a->as, "nbd") != 0)
-		return errbuf_set(eb, -EINVAL, "%s: a disk is attached as ublk or nbd, not as \"%s\"",
+		return errbuf_set(eb, -EINVAL, "%s: a disk is attached as ublk, nbd or fuse, not as \"%s\"",
 				  jread_join(a->where, "as", full), a->as);
+	if (a->path[0])
+		return errbuf_set(eb, -EINVAL, "%s: only a file has one (fuse)", jread_join(a->where, "path", full));
 	if (strcmp(a->as, "nbd") == 0 && a->depth)
 		return errbuf_set(eb, -EINVAL, "%s: the kernel's NBD client has its own, 128",
 				  jread_join(a->where, "depth", full));
@@ -88,6 +111,8 @@ static struct json_object *build(const struct config_attach *a)
 	if (a->depth)
 		json_object_object_add(obj, "depth", json_object_new_int((int)a->depth));
 	json_object_object_add(obj, "read_only", json_object_new_boolean(a->read_only));
+	if (a->path[0])
+		json_object_object_add(obj, "path", json_object_new_string(a->path));
 	return obj;
 }
 

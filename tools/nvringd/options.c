@@ -21,6 +21,7 @@ enum {
 	OPT_VDUSE,
 	OPT_UBLK,
 	OPT_NBD,
+	OPT_FUSE,
 	OPT_CONFIG,
 	OPT_RPC,
 	OPT_NO_RPC,
@@ -45,6 +46,7 @@ static const struct option long_options[] = {
 	{ "vduse", required_argument, NULL, OPT_VDUSE },
 	{ "ublk", required_argument, NULL, OPT_UBLK },
 	{ "nbd", required_argument, NULL, OPT_NBD },
+	{ "fuse", required_argument, NULL, OPT_FUSE },
 	{ "config", required_argument, NULL, OPT_CONFIG },
 	{ "rpc", required_argument, NULL, OPT_RPC },
 	{ "no-rpc", no_argument, NULL, OPT_NO_RPC },
@@ -108,6 +110,10 @@ static const char help_text[] =
 	"  --nbd NAME[=NUMBER][,OPTION...]\n"
 	"                            the same as /dev/nbdNUMBER, for kernels without ublk;\n"
 	"                            options: ro, queues=N connections (default 1)\n"
+	"  --fuse NAME[=NUMBER][,OPTION...]\n"
+	"                            make disk NAME the file /run/nvring/fuse/diskNUMBER,\n"
+	"                            for loop devices; options: ro, depth=N, path=PATH\n"
+	"                            another file, which must not be there\n"
 	"  --config FILE             read disks, exports and settings from FILE; see\n"
 	"                            nvringd.conf(5). Other options come on top of it\n"
 	"\n"
@@ -327,7 +333,9 @@ static int attach_option(struct config_attach *a, const char *part, struct errbu
 		return parse_number(what, part + 7, 1, UBLK_QUEUES_LIMIT, &a->queues, eb);
 	if (strncmp(part, "depth=", 6) == 0)
 		return parse_number(what, part + 6, 1, UBLK_DEPTH_LIMIT, &a->depth, eb);
-	return errbuf_set(eb, -EINVAL, "%s: unknown option (known: ro, queues=N, depth=N)", what);
+	if (strncmp(part, "path=", 5) == 0)
+		return copy_text(what, part + 5, a->path, sizeof(a->path), eb);
+	return errbuf_set(eb, -EINVAL, "%s: unknown option (known: ro, queues=N, depth=N, path=PATH)", what);
 }
 
 static int add_attach(struct config *c, const char *as, const char *arg, struct errbuf *eb)
@@ -421,6 +429,8 @@ static int take_option(struct config *c, struct single *one, int opt, char *arg,
 		return add_attach(c, "ublk", arg, eb);
 	case OPT_NBD:
 		return add_attach(c, "nbd", arg, eb);
+	case OPT_FUSE:
+		return add_attach(c, "fuse", arg, eb);
 	case OPT_RPC:
 		c->rpc_on = true;
 		return copy_text("--rpc", arg, c->rpc, sizeof(c->rpc), eb);

@@ -8,6 +8,7 @@
 #include "tools/nvringd/rpc_methods.h"
 #include "tools/nvringd/rpc_server.h"
 #include "tools/nvringd/wiring_attach.h"
+#include "vdpa/fusefile.h"
 #include "vdpa/nbd.h"
 #include "vdpa/ublk.h"
 
@@ -73,6 +74,16 @@ static const struct jread_field nbd_start_fields[] = {
 
 static const struct config_attach nbd_defaults = { .as = "nbd", .id = CONFIG_ATTACH_ANY };
 
+static const struct jread_field fuse_start_fields[] = {
+	JREAD_ROW_TEXT(struct config_attach, disk, "bdev_name", true),
+	JREAD_ROW_UINT(struct config_attach, id, "fuse_id", 0, FUSEFILE_ID_MAX),
+	JREAD_ROW_UINT(struct config_attach, depth, "queue_depth", 1, FUSEFILE_DEPTH_LIMIT),
+	JREAD_ROW_TEXT(struct config_attach, path, "path", false),
+	JREAD_ROW_BOOL(struct config_attach, read_only, "readonly"),
+};
+
+static const struct config_attach fuse_defaults = { .as = "fuse", .id = CONFIG_ATTACH_ANY };
+
 struct stop_params {
 	unsigned id;
 	bool force;
@@ -108,6 +119,17 @@ static const struct jread_field nbd_stop_fields[] = {
 static void nbd_stop_disk(struct rpc_call *call, const void *params)
 {
 	stop_disk(call, "nbd", params);
+}
+
+static const struct jread_field fuse_stop_fields[] = {
+	{ .key = "fuse_id", .type = JREAD_UINT, .required = true, .offset = offsetof(struct stop_params, id),
+	  .max = UBLK_ID_MAX },
+	JREAD_ROW_BOOL(struct stop_params, force, "force"),
+};
+
+static void fuse_stop_disk(struct rpc_call *call, const void *params)
+{
+	stop_disk(call, "fuse", params);
 }
 
 static struct json_object *attach_json(const struct wiring_attach *a)
@@ -165,6 +187,12 @@ static void nbd_get_disks(struct rpc_call *call, const void *params)
 	rpc_answer(call, attachs_json(rpc_wiring(call), "nbd"));
 }
 
+static void fuse_get_disks(struct rpc_call *call, const void *params)
+{
+	(void)params;
+	rpc_answer(call, attachs_json(rpc_wiring(call), "fuse"));
+}
+
 static const struct rpc_method methods[] = {
 	{ .name = "attach_get_disks", .fn = get_all },
 	{ .name = "ublk_start_disk", .fn = start_disk, .defaults = &ublk_defaults,
@@ -176,6 +204,10 @@ static const struct rpc_method methods[] = {
 	  RPC_PARAMS(struct config_attach, nbd_start_fields) },
 	{ .name = "nbd_stop_disk", .fn = nbd_stop_disk, RPC_PARAMS(struct stop_params, nbd_stop_fields) },
 	{ .name = "nbd_get_disks", .fn = nbd_get_disks },
+	{ .name = "fuse_start_disk", .fn = start_disk, .defaults = &fuse_defaults,
+	  RPC_PARAMS(struct config_attach, fuse_start_fields) },
+	{ .name = "fuse_stop_disk", .fn = fuse_stop_disk, RPC_PARAMS(struct stop_params, fuse_stop_fields) },
+	{ .name = "fuse_get_disks", .fn = fuse_get_disks },
 };
 
 const struct rpc_group rpc_attach_group = { methods, ARRAY_SIZE(methods) };

@@ -19,7 +19,7 @@
 
 #define TURN_NS 500000 /* between two turns while nvringd starts */
 
-static const struct wiring_door_ops *const doors[] = { &wiring_door_ublk, &wiring_door_nbd };
+static const struct wiring_door_ops *const doors[] = { &wiring_door_ublk, &wiring_door_nbd, &wiring_door_fuse };
 
 static const struct wiring_door_ops *door_ops(const char *as)
 {
@@ -118,7 +118,7 @@ static int create(struct wiring_attach *a, struct errbuf *eb)
 	diskuri_absolute(a->disk->conf.uri, a->rec.uri, sizeof(a->rec.uri));
 	snprintf(a->rec.rpc, sizeof(a->rec.rpc), "%s", a->w->rpc_path);
 	a->rec.pid = getpid();
-	return a->ops->create(a, find_left(a), &a->door, eb);
+	return a->ops->create(a, a->ops->ends_with_us ? -1 : find_left(a), &a->door, eb);
 }
 
 void wiring_attach_create(struct wiring *w, const struct config_attach *conf, wiring_done_fn done,
@@ -269,6 +269,19 @@ static void end(struct wiring_attach *a, bool leave, wiring_done_fn done, void *
 	a->ops->stop(a->door, leave, stopped, a);
 }
 
+static void explain_claim(const struct wiring_attach *a, struct errbuf *why)
+{
+	char user[64] = "";
+
+	if (a->ops->tell_user)
+		a->ops->tell_user(a->door, user, sizeof(user));
+	if (user[0])
+		errbuf_write(why, "%s is in use by %s: end that first, or detach it by force", a->rec.node, user);
+	else
+		errbuf_write(why, "%s is mounted or held otherwise: unmount it first, or detach it by force",
+			     a->rec.node);
+}
+
 void wiring_attach_delete(struct wiring_attach *a, bool force, wiring_done_fn done, void *arg)
 {
 	struct errbuf why;
@@ -276,9 +289,7 @@ void wiring_attach_delete(struct wiring_attach *a, bool force, wiring_done_fn do
 	if (!a->live || a->ending) {
 		done(arg, -EBUSY, a->ending ? "it is being detached" : "it is still being attached");
 	} else if (!force && a->ops->is_claimed(a->door)) {
-		errbuf_write(&why,
-			     "%s is mounted or held otherwise: unmount it first, or detach it by force",
-			     a->rec.node);
+		explain_claim(a, &why);
 		done(arg, -EBUSY, why.text);
 	} else {
 		end(a, false, done, arg);
@@ -292,8 +303,14 @@ void wiring_attachs_end(struct wiring *w)
 	list_for_each_safe(pos, tmp, &w->attachs) {
 		struct wiring_attach *a = list_entry(pos, struct wiring_attach, link);
 
-		if (a->live && !a->ending)
-			end(a, a->ops->is_claimed(a->door), NULL, NULL);
+		bool is_claimed;
+
+		if (!a->live || a->ending)
+			continue;
+		is_claimed = a->ops->is_claimed(a->door);
+		if (is_claimed && a->ops->ends_with_us)
+			log_warn("%s goes while it is in use", a->rec.node);
+		end(a, is_claimed && !a->ops->ends_with_us, NULL, NULL);
 	}
 }
 

@@ -19,12 +19,14 @@ struct wiring_attach_info {
 /* What the control thread asks of a way to attach; one file each. Calls as of vdpa/ublk.h. */
 struct wiring_door_ops {
 	const char *as;
+	bool ends_with_us; /* nothing of it stays for another server */
 	int (*create)(const struct wiring_attach *a, int adopt, void **ret_door, struct errbuf *eb);
 	void (*start)(void *door, wiring_done_fn done, void *arg);
 	void (*stop)(void *door, bool leave, wiring_done_fn done, void *arg);
 	void (*destroy)(void *door);
 	void (*get_info)(const void *door, struct wiring_attach_info *ret);
 	bool (*is_claimed)(const void *door);
+	void (*tell_user)(const void *door, char *buf, size_t len); /* who claims it, or ""; NULL: not known */
 };
 
 struct wiring_attach {
@@ -42,7 +44,7 @@ struct wiring_attach {
 	void *done_arg;
 };
 
-extern const struct wiring_door_ops wiring_door_ublk, wiring_door_nbd;
+extern const struct wiring_door_ops wiring_door_ublk, wiring_door_nbd, wiring_door_fuse;
 
 /* The device is there, or it is not and nothing of it: then. -ENODEV (no such disk), -ENOSPC, the door's. */
 void wiring_attach_create(struct wiring *w, const struct config_attach *conf, wiring_done_fn done,

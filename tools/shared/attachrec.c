@@ -250,6 +250,8 @@ uint64_t attachrec_seq(const char *node)
 	uint64_t seq = 0;
 	FILE *f;
 
+	if (strncmp(node, "/dev/", 5) != 0)
+		return 0; /* a file */
 	snprintf(path, sizeof(path), "/sys/block/%s/diskseq", name ? name + 1 : node);
 	f = fopen(path, "re");
 	if (!f)
