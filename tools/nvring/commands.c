@@ -95,8 +95,8 @@ const struct cli_command cli_commands[] = {
 	  "started for it; when that dies the device stays, and 'attach' with the same DISK goes on with\n"
 	  "it. As root. A disk of a running nvringd is attached with 'nvring rpc ublk_start_disk' instead.\n"
 	  "Example: nvring attach disk.img --queues 2 --depth 256\n",
-	  { { "as", "WAY", "ublk, nbd or fuse (default: the first that this kernel has)" },
-	    { "number", "N", "/dev/ublkbN, /dev/nbdN, /run/nvring/fuse/diskN (default: free)" },
+	  { { "as", "WAY", "ublk, nbd or fuse (default: the best there is)" },
+	    { "number", "N", "of the node or the file (default: a free one)" },
 	    { "path", "FILE", "with fuse: the file, which must not be there" },
 	    { "queues", "N", "queues (default: one per data thread), or connections with nbd" },
 	    { "depth", "N", "I/Os in each queue (default 128; not with nbd)" },
