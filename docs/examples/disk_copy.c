@@ -38,7 +38,7 @@ int main(int argc, char **argv)
 {
 	int fd = memfd_create("pieces", 0), failed = fd < 0 || ftruncate(fd, (off_t)(PIECES * PIECE));
 	char why[512], *mem = mmap(NULL, PIECES * PIECE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	struct nvrc_opts opts = { .size = sizeof(opts), .reconnect_ms = 30000 };
+	struct nvrc_opts opts = { .size = sizeof(opts), .reconnect_ms = 30000, .memory_bytes = 4096 }; /* ours is shared below */
 	struct nvrc_info info[2] = { { .size = sizeof(info[0]) }, { .size = sizeof(info[1]) } };
 	struct nvrc *disk[2];
 
