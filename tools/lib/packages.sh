@@ -5,7 +5,7 @@
 # shellcheck disable=SC2034 # used by those who source this
 PACKAGES_BUILD=(gcc libc6-dev meson ninja-build pkg-config python3 liburing-dev libjson-c-dev libpci-dev libblkid-dev libncurses-dev libfuse3-dev)
 # shellcheck disable=SC2034
-PACKAGES_GUEST=(qemu-system-x86 qemu-system-common fio e2fsprogs kmod zstd util-linux dmsetup driverctl iproute2)
+PACKAGES_GUEST=(qemu-system-x86 qemu-system-common fio e2fsprogs kmod zstd util-linux dmsetup driverctl iproute2 crun)
 # shellcheck disable=SC2034
 PACKAGES_TEST=(libcmocka-dev libdpdk-dev libsystemd-dev clang libclang-rt-14-dev llvm git binutils qemu-utils fdisk nvme-cli smartmontools spin valgrind nbdkit nbdkit-plugin-dev)
 
