@@ -19,7 +19,7 @@ check "verify" verify "$disk" --size=8m
 says "attached already: /dev/ublkb0" nvring attach /run/a.img
 says "not attached by nvring" nvring detach /dev/ublkb7
 says "no-such.img: No such file" nvring attach /run/no-such.img --as ublk
-says "ublk or nbd" nvring attach /run/a.img --as loop
+says "nbd or fuse" nvring attach /run/a.img --as loop
 check "list" nvring attach --list
 grep -q "/dev/ublkb0 *ublk *served" /run/check.out || fail "$(cat /run/check.out)"
 check "mkfs" mkfs.ext4 -q "$disk"
