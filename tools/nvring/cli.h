@@ -51,7 +51,7 @@ struct cli {
 };
 
 /* The tables of commands; each ends with words NULL. */
-extern const struct cli_command cli_commands[], cli_nvme_commands[];
+extern const struct cli_command cli_commands[], cli_volume_commands[], cli_nvme_commands[];
 
 /* All commands, in the order of the help: the first one for NULL; NULL behind the last. */
 const struct cli_command *cli_command_next(const struct cli_command *cmd);
@@ -95,6 +95,13 @@ int cli_vduse_detach(struct cli *cli);
 int cli_vduse_list(struct cli *cli);
 int cli_attach(struct cli *cli);
 int cli_detach(struct cli *cli);
+int cli_pool_list(struct cli *cli);
+int cli_volume_list(struct cli *cli);
+int cli_volume_create(struct cli *cli);
+int cli_volume_resize(struct cli *cli);
+int cli_volume_remove(struct cli *cli);
+int cli_volume_export(struct cli *cli);
+int cli_volume_unexport(struct cli *cli);
 int cli_reactor_list(struct cli *cli);
 int cli_reactor_idle(struct cli *cli);
 int cli_reactor_mode(struct cli *cli);

@@ -166,5 +166,5 @@ const struct cli_command cli_commands[] = {
 	{ "help", "[COMMAND [VERB]]", "this text, or that of a command", NULL,
 	  { { "words", NULL, "all commands and options for completion" } },
 	  .fn = cli_help },
-	{ .more = cli_nvme_commands },
+	{ .more = cli_volume_commands },
 };

@@ -62,6 +62,7 @@ void config_fini(struct config *c)
 	free(c->groups);
 	free(c->vduses);
 	free(c->attachs);
+	free(c->pools);
 	config_init(c);
 }
 
@@ -311,7 +312,7 @@ int config_finish(struct config *c, struct errbuf *eb)
 
 /* The top level as it stands in the file, before the values are taken over. */
 struct file_top {
-	struct json_object *reactors, *rpc, *groups, *disks, *exports, *vduse, *attach;
+	struct json_object *reactors, *rpc, *groups, *disks, *exports, *vduse, *attach, *pools;
 	char log_level[16];
 	unsigned lock_wait_ms;
 };
@@ -326,6 +327,7 @@ static const struct jread_field top_fields[] = {
 	JREAD_ROW_VALUE(struct file_top, exports, "exports"),
 	JREAD_ROW_VALUE(struct file_top, vduse, "vduse"),
 	JREAD_ROW_VALUE(struct file_top, attach, "attach"),
+	JREAD_ROW_VALUE(struct file_top, pools, "pools"),
 };
 
 struct file_reactors {
@@ -453,6 +455,17 @@ static int parse_attach(struct config *c, const char *where, struct json_object 
 	return err ? err : config_add_attach(c, &a, eb);
 }
 
+static int parse_pool(struct config *c, const char *where, struct json_object *obj,
+		      struct errbuf *eb)
+{
+	struct config_pool p = { "" };
+	int err;
+
+	snprintf(p.where, sizeof(p.where), "%s", where);
+	err = jread_object(obj, where, config_pool_fields, CONFIG_POOL_NFIELDS, &p, eb);
+	return err ? err : config_add_pool(c, &p, eb);
+}
+
 static int parse_top(struct config *c, const char *where, struct json_object *obj,
 		     struct errbuf *eb)
 {
@@ -483,6 +496,8 @@ static int parse_top(struct config *c, const char *where, struct json_object *ob
 		err = parse_array(c, where, "vduse", top.vduse, parse_vduse, eb);
 	if (!err && top.attach)
 		err = parse_array(c, where, "attach", top.attach, parse_attach, eb);
+	if (!err && top.pools)
+		err = parse_array(c, where, "pools", top.pools, parse_pool, eb);
 	return err;
 }
 

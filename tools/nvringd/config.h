@@ -10,6 +10,7 @@
 #include "core/base/log.h"
 #include "core/bdev.h"
 #include "core/reactor.h"
+#include "tools/nvringd/config_pool.h"
 #include "tools/nvringd/config_qos.h"
 #include "tools/nvringd/jread.h"
 #include "vhost/vdev.h"
@@ -104,7 +105,8 @@ struct config {
 	struct config_group *groups;
 	struct config_vduse *vduses;
 	struct config_attach *attachs;
-	unsigned ndisks, nexports, ngroups, nvduses, nattachs;
+	struct config_pool *pools;
+	unsigned ndisks, nexports, ngroups, nvduses, nattachs, npools;
 };
 
 void config_init(struct config *c);

@@ -152,6 +152,7 @@ struct json_object *config_build(const struct config *c)
 	json_object_object_add(top, "exports", exports);
 	add_vduses(c, top);
 	config_attachs_build(c, top);
+	config_pools_build(c, top);
 	return top;
 }
 

@@ -22,6 +22,7 @@ enum {
 	OPT_UBLK,
 	OPT_NBD,
 	OPT_FUSE,
+	OPT_POOL,
 	OPT_CONFIG,
 	OPT_RPC,
 	OPT_NO_RPC,
@@ -47,6 +48,7 @@ static const struct option long_options[] = {
 	{ "ublk", required_argument, NULL, OPT_UBLK },
 	{ "nbd", required_argument, NULL, OPT_NBD },
 	{ "fuse", required_argument, NULL, OPT_FUSE },
+	{ "pool", required_argument, NULL, OPT_POOL },
 	{ "config", required_argument, NULL, OPT_CONFIG },
 	{ "rpc", required_argument, NULL, OPT_RPC },
 	{ "no-rpc", no_argument, NULL, OPT_NO_RPC },
@@ -114,6 +116,8 @@ static const char help_text[] =
 	"                            make disk NAME the file /run/nvring/fuse/diskNUMBER,\n"
 	"                            for loop devices; options: ro, depth=N, path=PATH\n"
 	"                            another file, which must not be there\n"
+	"  --pool NAME=dir:PATH      a directory of volumes, see nvring volume; only this\n"
+	"                            nvringd may have it\n"
 	"  --config FILE             read disks, exports and settings from FILE; see\n"
 	"                            nvringd.conf(5). Other options come on top of it\n"
 	"\n"
@@ -162,7 +166,9 @@ static int split_name(const char *opt, const char *arg, char name[BDEV_NAME_MAX]
 
 	if (!eq || eq == arg || eq[1] == '\0')
 		return errbuf_set(eb, -EINVAL, "%s %.100s: must be NAME=%s", opt, arg,
-				  strcmp(opt, "--vhost-user-blk") == 0 ? "SOCKET" : "URI");
+				  strcmp(opt, "--vhost-user-blk") == 0 ? "SOCKET" :
+				  strcmp(opt, "--pool") == 0	       ? "dir:PATH" :
+									 "URI");
 	if ((size_t)(eq - arg) >= BDEV_NAME_MAX)
 		return errbuf_set(eb, -EINVAL, "%s %.100s: NAME is longer than %d characters", opt,
 				  arg, BDEV_NAME_MAX - 1);
@@ -360,6 +366,19 @@ static int add_attach(struct config *c, const char *as, const char *arg, struct 
 	return err ? err : config_add_attach(c, &a, eb);
 }
 
+static int add_pool(struct config *c, const char *arg, struct errbuf *eb)
+{
+	struct config_pool p = { "" };
+	const char *uri;
+	int err;
+
+	snprintf(p.where, sizeof(p.where), "--pool %.150s:", arg);
+	err = split_name("--pool", arg, p.name, &uri, eb);
+	if (!err)
+		err = copy_text(p.where, uri, p.uri, sizeof(p.uri), eb);
+	return err ? err : config_add_pool(c, &p, eb);
+}
+
 static int add_single(struct config *c, const struct single *one, struct errbuf *eb)
 {
 	struct config_export e;
@@ -431,6 +450,8 @@ static int take_option(struct config *c, struct single *one, int opt, char *arg,
 		return add_attach(c, "nbd", arg, eb);
 	case OPT_FUSE:
 		return add_attach(c, "fuse", arg, eb);
+	case OPT_POOL:
+		return add_pool(c, arg, eb);
 	case OPT_RPC:
 		c->rpc_on = true;
 		return copy_text("--rpc", arg, c->rpc, sizeof(c->rpc), eb);
@@ -544,7 +565,7 @@ enum options_verdict options_parse(int argc, char **argv, struct config *c, stru
 		errbuf_set(eb, -EINVAL, "--read-only belongs to --blk-file");
 		return OPTIONS_BAD_CONFIG;
 	}
-	if (c->ndisks == 0 && !c->path[0] && !rpc_asked) {
+	if (c->ndisks == 0 && c->npools == 0 && !c->path[0] && !rpc_asked) {
 		fputs("nvringd: nothing to serve: give --disk and --vhost-user-blk, or --config\n"
 		      "Try 'nvringd --help'.\n",
 		      stderr);

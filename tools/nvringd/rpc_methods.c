@@ -35,6 +35,7 @@ static const struct rpc_group *const groups[] = {
 	&rpc_attach_group,
 	&rpc_nvme_group,
 	&rpc_where_group,
+	&rpc_volume_group,
 };
 
 const struct rpc_method *rpc_method_find(const char *name)

@@ -37,7 +37,7 @@ struct rpc_group {
 	unsigned n;
 };
 extern const struct rpc_group rpc_disk_group, rpc_stats_group, rpc_export_group, rpc_nvme_group,
-	rpc_qos_group, rpc_where_group, rpc_vduse_group, rpc_attach_group, rpc_framework_group;
+	rpc_qos_group, rpc_where_group, rpc_vduse_group, rpc_attach_group, rpc_volume_group, rpc_framework_group;
 
 /* The disk, or NULL after the call has been answered with an error. */
 struct wiring_disk *rpc_disk_or_fail(struct rpc_call *call, const char *name);

@@ -16,6 +16,7 @@
 #include "tools/nvringd/signals.h"
 #include "tools/nvringd/wiring_attach.h"
 #include "tools/nvringd/wiring_balance.h"
+#include "tools/nvringd/wiring_volume.h"
 #include "tools/shared/rundir.h"
 
 #define LOG_TAG "nvringd"
@@ -159,11 +160,13 @@ static void take_scalars(struct config *to, const struct config *from)
 	to->groups = NULL;
 	to->vduses = NULL;
 	to->attachs = NULL;
+	to->pools = NULL;
 	to->ndisks = 0;
 	to->nexports = 0;
 	to->ngroups = 0;
 	to->nvduses = 0;
 	to->nattachs = 0;
+	to->npools = 0;
 }
 
 int wiring_start(struct wiring *w, const struct config *c, struct errbuf *eb)
@@ -177,6 +180,8 @@ int wiring_start(struct wiring *w, const struct config *c, struct errbuf *eb)
 	list_init(&w->groups);
 	list_init(&w->vduses);
 	list_init(&w->attachs);
+	list_init(&w->pools);
+	list_init(&w->volume_jobs);
 
 	err = name_rpc(w, eb);
 	if (!err)
@@ -185,6 +190,8 @@ int wiring_start(struct wiring *w, const struct config *c, struct errbuf *eb)
 		err = wiring_balance_create(w, eb);
 	if (!err)
 		err = create_groups(w, c, eb);
+	if (!err)
+		err = wiring_pools_open(w, c, eb);
 	if (!err)
 		err = open_disks(w, c, eb); /* may wait for a lock; until here a signal just kills us */
 	wiring_attach_seclude(c);
@@ -280,6 +287,7 @@ void wiring_fini(struct wiring *w)
 		reactor_destroy(w->reactors[i]);
 	free(w->reactors);
 	reactor_destroy(w->control);
+	wiring_pools_close(w);
 }
 
 struct wiring_disk *wiring_find_disk(struct wiring *w, const char *name)
@@ -363,6 +371,10 @@ int wiring_get_config(struct wiring *w, struct config *ret)
 	list_for_each(pos, &w->groups) {
 		if (!err)
 			err = add_group(ret, list_entry(pos, struct wiring_group, link));
+	}
+	list_for_each(pos, &w->pools) {
+		if (!err)
+			err = config_add_pool(ret, &list_entry(pos, struct wiring_pool, link)->conf, NULL);
 	}
 	list_for_each(pos, &w->disks) {
 		if (!err)

@@ -98,8 +98,9 @@ struct wiring {
 	unsigned nreactors;
 	int nodes[REACTOR_MAX]; /* NUMA, of their CPUs */
 	unsigned nstarted; /* reactors with a running thread */
-	struct list disks, exports, groups, vduses, attachs;
-	unsigned ndisks, nexports, ngroups, nvduses, nattachs;
+	struct list disks, exports, groups, vduses, attachs, pools;
+	struct list volume_jobs; /* under way, wiring_volume.c */
+	unsigned ndisks, nexports, ngroups, nvduses, nattachs, npools;
 	unsigned busy; /* workers, freezes, groups under way that come back here */
 	struct wiring_balance *balance;
 	struct rpc_server *rpc;

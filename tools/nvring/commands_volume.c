@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The table of commands for volumes and containers, behind that of the others. */
+#include <stddef.h>
+
+#include "tools/nvring/cli.h"
+
+#define POOL_OPT { "pool", "NAME", "the pool it is in (default: the one that has it)" }
+
+const struct cli_command cli_volume_commands[] = {
+	{ "pool list", NULL, "the directories that volumes are made in (nvringd --pool)", .fn = cli_pool_list },
+	{ "volume list", NULL, "the volumes, and where they are served", NULL,
+	  { { "pool", "NAME", "of this pool only" } }, .fn = cli_volume_list },
+	{ "volume create", "NAME SIZE", "a new volume, sparse and empty",
+	  "SIZE is a multiple of 4 KiB, in K, M, G or T (powers of 1024).\n"
+	  "Example: nvring volume create vol0 10G\n",
+	  { { "pool", "NAME", "where to make it (default: the only one)" } }, .fn = cli_volume_create },
+	{ "volume resize", "NAME SIZE", "change its size, also while it is served", NULL,
+	  { POOL_OPT, { "shrink", NULL, "let go what lies behind a smaller SIZE" } }, .fn = cli_volume_resize },
+	{ "volume remove", "NAME", "delete a volume that nobody uses, with all that is on it", NULL, { POOL_OPT },
+	  .fn = cli_volume_remove },
+	{ "volume export", "NAME [SOCKET]", "serve it as a disk of its name on a vhost-user socket",
+	  "Without SOCKET it lies in a folder of its own beside the control socket, so that the folder can\n"
+	  "be given to a container. Prints the path.\n",
+	  { POOL_OPT,
+	    { "read-only", NULL, "nobody can write" },
+	    { "mode", "MODE", "of the socket file, octal (default 0600)" } },
+	  .fn = cli_volume_export },
+	{ "volume unexport", "NAME", "end that; the volume stays", NULL,
+	  { POOL_OPT, { "force", NULL, "also while somebody is connected" } }, .fn = cli_volume_unexport },
+	{ .more = cli_nvme_commands },
+};
