@@ -7,7 +7,7 @@ PACKAGES_BUILD=(gcc libc6-dev meson ninja-build pkg-config python3 liburing-dev 
 # shellcheck disable=SC2034
 PACKAGES_GUEST=(qemu-system-x86 qemu-system-common fio e2fsprogs kmod zstd util-linux dmsetup driverctl iproute2 crun)
 # shellcheck disable=SC2034
-PACKAGES_TEST=(libcmocka-dev libdpdk-dev libsystemd-dev clang libclang-rt-14-dev llvm git binutils qemu-utils fdisk nvme-cli smartmontools spin valgrind nbdkit nbdkit-plugin-dev)
+PACKAGES_TEST=(libcmocka-dev libdpdk-dev libsystemd-dev clang libclang-rt-14-dev llvm git binutils qemu-utils fdisk nvme-cli smartmontools spin valgrind nbdkit nbdkit-plugin-dev podman crun busybox-static)
 
 packages_missing() {
 	local package

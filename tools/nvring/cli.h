@@ -95,6 +95,8 @@ int cli_vduse_detach(struct cli *cli);
 int cli_vduse_list(struct cli *cli);
 int cli_attach(struct cli *cli);
 int cli_detach(struct cli *cli);
+int cli_cdi_write(struct cli *cli);
+int cli_cdi_remove(struct cli *cli);
 int cli_pool_list(struct cli *cli);
 int cli_volume_list(struct cli *cli);
 int cli_volume_create(struct cli *cli);

@@ -27,5 +27,14 @@ const struct cli_command cli_volume_commands[] = {
 	  .fn = cli_volume_export },
 	{ "volume unexport", "NAME", "end that; the volume stays", NULL,
 	  { POOL_OPT, { "force", NULL, "also while somebody is connected" } }, .fn = cli_volume_unexport },
+	{ "cdi write", "[NAME...]", "let containers have an export as --device nvring.io/volume=NAME",
+	  "Writes a file of the Container Device Interface for each export (default: all of them), which\n"
+	  "mounts its socket; with --node for a block device of this host instead, without nvringd.\n"
+	  "Prints the names. Example: nvring cdi write vol0 && podman run --device nvring.io/volume=vol0 …\n",
+	  { { "dir", "FOLDER", "where the files go (default /etc/cdi)" },
+	    { "node", "PATH", "this block device, which the container sees as /dev/nvring/NAME" } },
+	  .fn = cli_cdi_write },
+	{ "cdi remove", "NAME...", "take that back; running containers keep what they have", NULL,
+	  { { "dir", "FOLDER", "where the files are (default /etc/cdi)" } }, .fn = cli_cdi_remove },
 	{ .more = cli_nvme_commands },
 };
