@@ -101,10 +101,7 @@ class Containers(podman_rig.PodmanCase):
         # a container that outlives the daemon sees the socket of the next one
         script = (f'echo ready >/run/nvring/vol0/ready; while test -e /run/nvring/vol0/ready; do :; done; '
                   f'{bench} bench "$NVRING_VOLUME_VOL0" --rw randrw --ios 500 --verify && echo again')
-        container = subprocess.Popen(
-            ["podman", "run", "--rm", "--network", "none", "--cgroups=disabled", "--security-opt", "seccomp=unconfined",
-             "--ulimit", "nofile=1024:1024", "--ulimit", "nproc=1024:1024", "--device", "nvring.io/volume=vol0", "--rootfs",
-             str(self.root), "sh", "-c", script], env=self.env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        container = self.begin_in(script, "--device", "nvring.io/volume=vol0")
         ready = self.path("volumes/vol0/ready")
         wait_for("the container", ready.exists)
         daemon.stop(signal.SIGKILL)

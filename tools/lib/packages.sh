@@ -3,7 +3,7 @@
 # What nvring needs of Debian, in one place; sourced by tools/quickstart and tests/run.
 
 # shellcheck disable=SC2034 # used by those who source this
-PACKAGES_BUILD=(gcc libc6-dev meson ninja-build pkg-config python3 liburing-dev libjson-c-dev libpci-dev libblkid-dev libncurses-dev libfuse3-dev)
+PACKAGES_BUILD=(gcc libc6-dev meson ninja-build pkg-config python3 liburing-dev libjson-c-dev libpci-dev libblkid-dev libncurses-dev libfuse3-dev libmicrohttpd-dev)
 # shellcheck disable=SC2034
 PACKAGES_GUEST=(qemu-system-x86 qemu-system-common fio e2fsprogs kmod zstd util-linux dmsetup driverctl iproute2 crun)
 # shellcheck disable=SC2034

@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Block devices for volumes, and what is on them. */
+#include "tools/volume/vplug_node.h"
+
+#include <blkid/blkid.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/loop.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "core/base/cc.h"
+#include "tools/volume/vplug_run.h"
+
+#define LOOP_TRIES 64 /* others take loop devices at the same time */
+
+/*
+ * Attach
+ */
+
+static const char *attach_lacks(void)
+{
+	if (access("/dev/ublk-control", R_OK | W_OK) == 0 || access("/dev/nbd0", R_OK | W_OK) == 0)
+		return NULL;
+	return "neither /dev/ublk-control nor /dev/nbd0 (modprobe ublk_drv, or nbd)";
+}
+
+static int attach_open(const char *program, const char *image, char node[VPLUG_NODE_MAX], int *ret_fd,
+		       struct errbuf *eb)
+{
+	char verb[] = "attach", *argv[] = { (char *)(uintptr_t)program, verb, (char *)(uintptr_t)image, NULL };
+	struct stat st;
+	int err = vplug_run(argv, node, VPLUG_NODE_MAX, eb);
+
+	if (err)
+		return err;
+	if (stat(node, &st) || !S_ISBLK(st.st_mode))
+		return errbuf_set(eb, -EIO, "%s attach: \"%s\" is no block device", program, node);
+	*ret_fd = -1;
+	return 0;
+}
+
+static int attach_detach(const char *program, const char *node, struct errbuf *eb)
+{
+	char verb[] = "detach", *argv[] = { (char *)(uintptr_t)program, verb, (char *)(uintptr_t)node, NULL };
+
+	return vplug_run(argv, NULL, 0, eb);
+}
+
+/*
+ * Loop
+ */
+
+static const char *loop_lacks(void)
+{
+	return access("/dev/loop-control", R_OK | W_OK) == 0 ? NULL : "no /dev/loop-control (modprobe loop, as root)";
+}
+
+/* One try: a free device, perhaps taken by somebody else meanwhile (-EBUSY). */
+static int loop_take(int control, int image_fd, char node[VPLUG_NODE_MAX], int *ret_fd)
+{
+	struct loop_config conf = {
+		.fd = (__u32)image_fd,
+		.info = { .lo_flags = LO_FLAGS_AUTOCLEAR | LO_FLAGS_DIRECT_IO },
+	};
+	int n = ioctl(control, LOOP_CTL_GET_FREE), fd, err;
+
+	if (n < 0)
+		return -errno;
+	snprintf(node, VPLUG_NODE_MAX, "/dev/loop%d", n);
+	fd = open(node, O_RDWR | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	if (ioctl(fd, LOOP_CONFIGURE, &conf)) {
+		err = -errno;
+		close(fd);
+		return err;
+	}
+	*ret_fd = fd;
+	return 0;
+}
+
+static int loop_open(const char *program, const char *image, char node[VPLUG_NODE_MAX], int *ret_fd,
+		     struct errbuf *eb)
+{
+	int image_fd = open(image, O_RDWR | O_NOFOLLOW | O_CLOEXEC), control, err = -EBUSY;
+
+	if (image_fd < 0)
+		return errbuf_set(eb, -errno, "%s: %s", image, strerror(errno));
+	control = open("/dev/loop-control", O_RDWR | O_CLOEXEC);
+	if (control < 0)
+		err = -errno;
+	for (unsigned i = 0; control >= 0 && err == -EBUSY && i < LOOP_TRIES; i++)
+		err = loop_take(control, image_fd, node, ret_fd);
+	if (control >= 0)
+		close(control);
+	close(image_fd);
+	return err ? errbuf_set(eb, err, "cannot make a loop device of %s: %s", image, strerror(-err)) : 0;
+}
+
+static const struct vplug_backend backends[] = {
+	{ .name = "attach", .lacks = attach_lacks, .open = attach_open, .detach = attach_detach },
+	{ .name = "loop", .lacks = loop_lacks, .open = loop_open },
+};
+
+const struct vplug_backend *vplug_backend_choose(const char *name, struct errbuf *eb)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(backends); i++) {
+		if (strcmp(name, backends[i].name) == 0)
+			return &backends[i];
+		if (strcmp(name, "auto") == 0 && !backends[i].lacks())
+			return &backends[i];
+	}
+	if (strcmp(name, "auto") == 0)
+		errbuf_write(eb, "this host has %s, and %s", attach_lacks(), loop_lacks());
+	else
+		errbuf_write(eb, "--backend: auto, attach or loop, not \"%.60s\"", name);
+	return NULL;
+}
+
+/*
+ * What is on it
+ */
+
+int vplug_node_probe(const char *node, char fstype[VPLUG_FSTYPE_MAX], struct errbuf *eb)
+{
+	blkid_probe pr = blkid_new_probe_from_filename(node);
+	const char *type = NULL;
+	int rc;
+
+	fstype[0] = '\0';
+	if (!pr)
+		return errbuf_set(eb, -EIO, "%s: cannot be read", node);
+	blkid_probe_enable_superblocks(pr, 1);
+	blkid_probe_set_superblocks_flags(pr, BLKID_SUBLKS_TYPE | BLKID_SUBLKS_USAGE);
+	blkid_probe_enable_partitions(pr, 1);
+	rc = blkid_do_safeprobe(pr);
+	if (rc == 0 && blkid_probe_lookup_value(pr, "USAGE", &type, NULL) == 0 && strcmp(type, "filesystem") == 0 &&
+	    blkid_probe_lookup_value(pr, "TYPE", &type, NULL) == 0 && strlen(type) < VPLUG_FSTYPE_MAX)
+		snprintf(fstype, VPLUG_FSTYPE_MAX, "%s", type);
+	blkid_free_probe(pr);
+	if (rc == 1 || fstype[0])
+		return 0;
+	if (rc == -1)
+		return errbuf_set(eb, -EIO, "%s: cannot be read", node);
+	return errbuf_set(eb, -EIO, "it carries something that is no file system");
+}
+
+bool vplug_is_mounted(const char *path)
+{
+	FILE *f = fopen("/proc/self/mountinfo", "re");
+	char line[8192], point[4096];
+	bool found = false;
+
+	while (f && !found && fgets(line, sizeof(line), f)) {
+		if (sscanf(line, "%*s %*s %*s %*s %4095s", point) == 1)
+			found = strcmp(point, path) == 0;
+	}
+	if (f)
+		fclose(f);
+	return found;
+}
