@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """nvring cdi: the files, what is refused, and containers of podman that get sockets and nodes by them."""
 
+import base64
 import json
 import os
 import signal
@@ -53,6 +54,30 @@ class Files(DaemonCase):
         self.assertEqual(edits["env"], ["NVRING_VOLUME_D=/run/nvring/d.sock"])
         self.assertEqual(edits["mounts"][0]["hostPath"], str(self.path("d.sock")))
         self.assertEqual(edits["mounts"][0]["containerPath"], "/run/nvring/d.sock")
+
+    def test_kata(self):
+        root = self.path("direct-volumes")
+        root.mkdir()
+        folder = root / base64.urlsafe_b64encode(b"/kubelet/a?b>c").decode()
+        self.cli("kata", "write", "d", "/kubelet/a?b>c", "--dir", root, "--fstype", "xfs")
+        self.assertEqual(json.loads((folder / "mountInfo.json").read_text()), {
+            "volume_type": "spdkvol", "device": str(self.path("d.sock")), "fs_type": "xfs", "metadata": {}, "options": []})
+        self.cli("kata", "write", "d", "/kubelet/a?b>c", "--dir", root)
+        self.assertEqual(json.loads((folder / "mountInfo.json").read_text())["fs_type"], "ext4")
+        self.assertEqual(len(os.listdir(folder)), 1)
+        self.cli("kata", "remove", "/kubelet/a?b>c", "--dir", root)
+        self.assertEqual(os.listdir(root), [])
+        for args, said in ((("write", "z", "/a"), "no export named \"z\""), (("write", "d", "a"), "a: must be a whole path"),
+                           (("write", "d", "/" + "a" * 180), "longer than 180 characters"),
+                           (("remove", "/a"), "the volume is not known")):
+            error = self.cli("kata", *args, "--dir", root, status=1)
+            self.assertEqual(error.count("\n"), 1, error)
+            self.assertIn(said, error)
+        self.assertEqual(os.listdir(root), [])
+        folder.mkdir()
+        (folder / "mountInfo.json").write_text('{"volume_type": "directvol"}')
+        for args in (("write", "d", "/kubelet/a?b>c"), ("remove", "/kubelet/a?b>c")):
+            self.assertIn("is not of type spdkvol, left as it is", self.cli("kata", *args, "--dir", root, status=1))
 
     def test_what_is_refused(self):
         self.daemon.call("vhost_create_blk_controller", ctrlr="rel", dev_name="d", socket="rel.sock")

@@ -229,9 +229,24 @@ static int write_temporary(char *tmp, struct json_object *obj)
 	return err;
 }
 
-int cdi_write(const char *dir, const struct cdi_device *d, char ret_path[PATH_MAX], struct errbuf *eb)
+int cdi_put_file(const char *dir, const char *path, struct json_object *obj, struct errbuf *eb)
 {
 	char tmp[PATH_MAX + 32];
+	int err;
+
+	snprintf(tmp, sizeof(tmp), "%s/.nvring-cdi-XXXXXX", dir); /* without .json: nobody reads it */
+	err = write_temporary(tmp, obj);
+	if (!err && rename(tmp, path)) {
+		err = -errno;
+		unlink(tmp);
+	}
+	if (!err)
+		err = sync_dir(dir);
+	return err ? errbuf_set(eb, err, "%s: cannot be written: %s", path, strerror(-err)) : 0;
+}
+
+int cdi_write(const char *dir, const struct cdi_device *d, char ret_path[PATH_MAX], struct errbuf *eb)
+{
 	struct json_object *obj;
 	int err = file_path(dir, d->name, ret_path, eb);
 
@@ -242,17 +257,10 @@ int cdi_write(const char *dir, const struct cdi_device *d, char ret_path[PATH_MA
 	err = check_file(ret_path, eb);
 	if (err && err != -ENOENT)
 		return err;
-	snprintf(tmp, sizeof(tmp), "%s/.nvring-cdi-XXXXXX", dir); /* without .json: nobody reads it */
 	obj = cdi_build(d);
-	err = write_temporary(tmp, obj);
+	err = cdi_put_file(dir, ret_path, obj, eb);
 	json_object_put(obj);
-	if (!err && rename(tmp, ret_path)) {
-		err = -errno;
-		unlink(tmp);
-	}
-	if (!err)
-		err = sync_dir(dir);
-	return err ? errbuf_set(eb, err, "%s: cannot be written: %s", ret_path, strerror(-err)) : 0;
+	return err;
 }
 
 int cdi_remove(const char *dir, const char *name, struct errbuf *eb)

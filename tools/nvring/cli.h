@@ -97,6 +97,8 @@ int cli_attach(struct cli *cli);
 int cli_detach(struct cli *cli);
 int cli_cdi_write(struct cli *cli);
 int cli_cdi_remove(struct cli *cli);
+int cli_kata_write(struct cli *cli);
+int cli_kata_remove(struct cli *cli);
 int cli_pool_list(struct cli *cli);
 int cli_volume_list(struct cli *cli);
 int cli_volume_create(struct cli *cli);

@@ -3,6 +3,7 @@
 #include <stddef.h>
 
 #include "tools/nvring/cli.h"
+#include "tools/nvring/kata.h"
 
 #define POOL_OPT { "pool", "NAME", "the pool it is in (default: the one that has it)" }
 
@@ -36,5 +37,14 @@ const struct cli_command cli_volume_commands[] = {
 	  .fn = cli_cdi_write },
 	{ "cdi remove", "NAME...", "take that back; running containers keep what they have", NULL,
 	  { { "dir", "FOLDER", "where the files are (default /etc/cdi)" } }, .fn = cli_cdi_remove },
+	{ "kata write", "NAME PATH", "let a Kata container have an export as the direct volume PATH",
+	  "Writes mountInfo.json for Kata's Rust runtime, with the volume type spdkvol. PATH is what the\n"
+	  "container is told to mount. Example: nvring kata write vol0 /kubelet/vol0 &&\n"
+	  "ctr run --mount type=spdkvol,src=/kubelet/vol0,dst=/data,options=rbind:rw …\n",
+	  { { "fstype", "TYPE", "what is on it (default ext4)" },
+	    { "dir", "FOLDER", "where the runtime looks (default " KATA_DIR_DEFAULT ")" } },
+	  .fn = cli_kata_write },
+	{ "kata remove", "PATH", "take that back", NULL,
+	  { { "dir", "FOLDER", "where the runtime looks" } }, .fn = cli_kata_remove },
 	{ .more = cli_nvme_commands },
 };
