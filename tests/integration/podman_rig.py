@@ -32,13 +32,24 @@ runroot = "{folder}/run"
 """
 
 
+def why_not():
+    """What this machine does not allow; None: nothing."""
+    if os.geteuid() != 0:
+        return "containers with devices and mounts need root"
+    if subprocess.run(["unshare", "--mount", "true"], stderr=subprocess.DEVNULL, check=False).returncode:
+        return "no mount namespaces here (CAP_SYS_ADMIN is missing)"
+    if not os.access("/dev/loop-control", os.R_OK | os.W_OK):
+        return "this kernel has no loop devices"
+    return None
+
+
 def main():
     """Runs the tests of the calling file within a namespace; says why not where that cannot be."""
     if os.environ.get(MARK):
         unittest.main()
         return
-    if os.geteuid() != 0:
-        print("SKIP: containers with devices and mounts need root")
+    if why_not():
+        print("SKIP:", why_not())
         sys.exit(77)
     # crun wants cgroups of one version; it is told not to use them
     setup = ("mount -t tmpfs tmpfs /run && mkdir /run/cdi && mount -t cgroup2 none /sys/fs/cgroup && exec \"$@\"")
