@@ -58,7 +58,7 @@ int wiring_pools_open(struct wiring *w, const struct config *c, struct errbuf *e
 			return errbuf_set(eb, err, "%s: %.300s", jread_join(c->pools[i].where, "uri", full),
 					  why.text);
 		}
-		snprintf(p->conf.uri, sizeof(p->conf.uri), "dir:%s", pool_dir(p->pool));
+		snprintf(p->conf.uri, sizeof(p->conf.uri), "dir:%s", pool_where(p->pool));
 		list_add_tail(&w->pools, &p->link);
 		w->npools++;
 	}
@@ -448,7 +448,7 @@ static int locate(struct worker *worker)
 		if (err && j->op != WIRING_VOLUME_CREATE)
 			return err;
 		if (j->op == WIRING_VOLUME_CREATE)
-			return errbuf_set(&j->eb, -EEXIST, "%s/%s is there already", pool_dir(p->pool), j->ask.name);
+			return errbuf_set(&j->eb, -EEXIST, "%s/%s is there already", pool_where(p->pool), j->ask.name);
 		if (found)
 			return errbuf_set(&j->eb, -EINVAL, "%s is in pool %s and in pool %s: name one", j->ask.name,
 					  found->conf.name, p->conf.name);
