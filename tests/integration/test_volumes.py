@@ -10,6 +10,7 @@ import time
 import unittest
 
 from daemon_rig import NVRING, PATIENCE, LoadCase, RpcError, wait_for
+from test_nvme import NvmeCase
 
 
 class Volumes(LoadCase):
@@ -42,9 +43,9 @@ class Volumes(LoadCase):
         self.refuse("ask for it (shrink)", "volume", "resize", "w", "512K")
         self.cli("volume", "resize", "w", "512K", "--shrink")
         self.assertEqual(self.cli("volume", "list").splitlines()[0].split(),
-                         ["VOLUME", "POOL", "SIZE", "USED", "DISK", "PEER", "SOCKET"])
+                         ["VOLUME", "POOL", "SIZE", "USED", "OFFSET", "DISK", "PEER", "SOCKET"])
         rows = [line.split() for line in self.cli("volume", "list").splitlines()[1:]]
-        self.assertEqual([rows[0][:4], rows[0][-3:]], [["v", "p", "16", "MiB"], ["v", "-", socket]])
+        self.assertEqual([rows[0][:4], rows[0][-4:]], [["v", "p", "16", "MiB"], ["-", "v", "-", socket]])
         self.assertEqual([rows[1][:4], rows[1][-3:]], [["w", "p", "512", "KiB"], ["-", "-", "-"]])
         self.assertEqual(self.cli("pool", "list").splitlines()[1].split()[:2], ["p", "2"])
         self.refuse(f"v is served as disk v on {socket}: end that first", "volume", "remove", "v")
@@ -196,6 +197,102 @@ class Volumes(LoadCase):
             daemon.call("volume_create", name="v", size=(1 << 63) - 4096)
         self.assertIn("pool/v: cannot be made: ", caught.exception.message)
         self.assertEqual(os.listdir(self.path("pool")), [])
+
+
+class Parts(NvmeCase):
+    """A namespace that is cut into partitions."""
+
+    def setUp(self):
+        super().setUp()
+        self.uri = f"nvme+{self.ssd(namespaces=('64M',))}/1"
+        self.image = self.path("ssd-1.img")
+
+    def refuse(self, said, *args):
+        error = self.cli(*args, status=1)
+        self.assertEqual(error.count("\n"), 1, error)
+        self.assertIn(said, error)
+
+    def volumes(self):
+        return {v["name"]: (v["offset_bytes"] >> 20, v["size_bytes"] >> 20) for v in json.loads(self.cli("volume", "list", "-j"))}
+
+    def start_pool(self, *args):
+        return self.start("--pool", f"p={self.uri}", *args)
+
+    def test_a_life(self):
+        daemon = self.start_pool()
+        self.refuse("is no pool yet; mend: nvring pool init p", "volume", "create", "v", "8M")
+        self.assertIn("is no pool yet", self.cli("pool", "list"))
+        self.cli("pool", "init", "p")
+        self.refuse("is a pool already", "pool", "init", "p", "--force")
+        self.cli("volume", "create", "v", "8M")
+        self.cli("volume", "create", "w", "4M")
+        self.assertEqual(self.volumes(), {"v": (1, 8), "w": (9, 4)})
+        socket = self.cli("volume", "export", "v").strip()
+        self.cli("bench", socket, "--rw", "write", "--ios", "1000", "--verify")
+        self.refuse("v is served as disk v", "volume", "remove", "v")
+        self.refuse("resized only while it is not", "volume", "resize", "v", "9M")
+        self.cli("volume", "resize", "w", "20M")
+        self.refuse("ask for it (shrink)", "volume", "resize", "w", "1M")
+        self.cli("volume", "unexport", "v")
+        self.refuse("0 bytes are free right behind it", "volume", "resize", "v", "9M")
+        self.cli("volume", "remove", "v")
+        self.cli("volume", "create", "x", "2M")
+        self.assertEqual(self.volumes(), {"w": (9, 20), "x": (1, 2)})
+        self.assertEqual(self.cli("pool", "list").splitlines()[1].split()[:2], ["p", "2"])
+        daemon.stop()
+        table = json.loads(subprocess.run(["sfdisk", "--json", self.image], check=True, capture_output=True, timeout=PATIENCE).stdout)
+        self.assertEqual(sorted((p["name"], p["start"] // 2048, p["size"] // 2048) for p in table["partitiontable"]["partitions"]),
+                         [("w", 9, 20), ("x", 1, 2)])
+        said = subprocess.run(["sfdisk", "--verify", self.image], check=True, capture_output=True, text=True, timeout=PATIENCE)
+        self.assertIn("No errors detected", said.stdout + said.stderr)
+
+    def test_a_restart(self):
+        """nvringd is killed: what is in the table is there again, and a disk by the volume's URI is the volume served."""
+        daemon = self.start_pool()
+        self.cli("pool", "init", "p")
+        self.cli("volume", "create", "v", "8M")
+        socket = self.cli("volume", "export", "v").strip()
+        daemon.process.kill()
+        daemon.wait()
+        daemon = self.start_pool("--disk", f"v={self.uri}?part=name:v")
+        self.assertEqual(self.volumes(), {"v": (1, 8)})
+        self.assertEqual(json.loads(self.cli("volume", "list", "-j"))[0]["disk"], "v")
+        self.assertEqual(self.cli("volume", "export", "v").strip(), socket)
+
+    def test_what_is_left_alone(self):
+        daemon = self.start_pool()
+        daemon.stop()
+        subprocess.run(["sfdisk", "-q", self.image], input="label: gpt\nsize=8M, name=root\n", check=True, text=True,
+                       capture_output=True, timeout=PATIENCE)
+        before = self.image.read_bytes()
+        daemon = self.start_pool("--disk", f"all={self.uri}")
+        for command in (("volume", "create", "v", "8M"), ("volume", "remove", "root"), ("volume", "export", "root")):
+            self.refuse("has a partition table that nvring did not make", *command)
+        self.refuse("disk all is open on it: delete that first", "pool", "init", "p", "--force")
+        self.cli("disk", "delete", "all")
+        self.refuse("is not empty: left as it is", "pool", "init", "p")
+        daemon.stop()
+        self.assertEqual(self.image.read_bytes(), before)
+        self.start_pool()
+        self.cli("pool", "init", "p", "--force")
+        self.assertEqual(self.volumes(), {})
+        self.refuse("no volume named", "volume", "remove", "root")
+
+    def test_pools_that_cannot_be(self):
+        for uri, said in ((f"{self.uri}?ro=1", "a pool is a whole namespace, without options"),
+                          (f"nvme+vfio-user:{self.path('none')}/1", "none"),
+                          (self.uri[:-2], "namespace")):
+            error = self.refused("--pool", f"p={uri}")
+            self.assertEqual(error.count("\n"), 1, error)
+            self.assertIn(said, error)
+
+    def test_a_broken_pool_hides_no_other(self):
+        self.path("pool").mkdir()
+        self.start_pool("--pool", "q=dir:pool")
+        self.cli("volume", "create", "v", "8M", "--pool", "q")
+        self.assertEqual([v["name"] for v in json.loads(self.cli("volume", "list", "-j"))], ["v"])
+        self.refuse("is no pool yet", "volume", "list", "--pool", "p")
+        self.cli("volume", "remove", "v")
 
 
 if __name__ == "__main__":

@@ -100,6 +100,7 @@ int cli_cdi_remove(struct cli *cli);
 int cli_kata_write(struct cli *cli);
 int cli_kata_remove(struct cli *cli);
 int cli_pool_list(struct cli *cli);
+int cli_pool_init(struct cli *cli);
 int cli_volume_list(struct cli *cli);
 int cli_volume_create(struct cli *cli);
 int cli_volume_resize(struct cli *cli);

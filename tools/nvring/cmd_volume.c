@@ -44,6 +44,12 @@ static void show_pools(struct json_object *result)
 			  size_format(jget_number(p, "size_bytes"), size[1]), jget_text(p, "uri"));
 	}
 	table_print(t);
+	for (size_t i = 0; i < jget_count(result, ""); i++) {
+		struct json_object *p = json_object_array_get_idx(result, i);
+
+		if (jget(p, "trouble"))
+			printf("%s: %s\n", jget_text(p, "name"), jget_text(p, "trouble"));
+	}
 }
 
 int cli_pool_list(struct cli *cli)
@@ -51,10 +57,18 @@ int cli_pool_list(struct cli *cli)
 	return show_call(cli, "pool_list", NULL, show_pools);
 }
 
+int cli_pool_init(struct cli *cli)
+{
+	struct json_object *params = volume_params(cli);
+
+	add_flag(cli, "force", "force", params);
+	return show_call(cli, "pool_init", params, NULL);
+}
+
 static void show_volumes(struct json_object *result)
 {
-	struct table *t = table_create("VOLUME|POOL|>SIZE|>USED|DISK|>PEER|SOCKET");
-	char peer[SHOW_TEXT_MAX], size[2][SIZE_TEXT_MAX];
+	struct table *t = table_create("VOLUME|POOL|>SIZE|>USED|>OFFSET|DISK|>PEER|SOCKET");
+	char peer[SHOW_TEXT_MAX], size[3][SIZE_TEXT_MAX];
 
 	for (size_t i = 0; i < jget_count(result, ""); i++) {
 		struct json_object *v = json_object_array_get_idx(result, i);
@@ -63,6 +77,7 @@ static void show_volumes(struct json_object *result)
 		table_row(t, jget_text(v, "name"), jget_text(v, "pool"),
 			  size_format(jget_number(v, "size_bytes"), size[0]),
 			  size_format(jget_number(v, "used_bytes"), size[1]),
+			  jget(v, "offset_bytes") ? size_format(jget_number(v, "offset_bytes"), size[2]) : NULL,
 			  jget(v, "disk") ? jget_text(v, "disk") : NULL,
 			  jget_number(e, "peer_pid") ? show_count(jget_number(e, "peer_pid"), peer) : NULL,
 			  e ? jget_text(e, "socket") : NULL);

@@ -8,10 +8,13 @@
 #define POOL_OPT { "pool", "NAME", "the pool it is in (default: the one that has it)" }
 
 const struct cli_command cli_volume_commands[] = {
-	{ "pool list", NULL, "the directories that volumes are made in (nvringd --pool)", .fn = cli_pool_list },
+	{ "pool list", NULL, "where volumes are made (nvringd --pool)", .fn = cli_pool_list },
+	{ "pool init", "NAME", "make an empty namespace the pool NAME, with a partition table",
+	  "For pools that are namespaces, once. What is not empty is left as it is.\n",
+	  { { "force", NULL, "give up all that is on it" } }, .fn = cli_pool_init },
 	{ "volume list", NULL, "the volumes, and where they are served", NULL,
 	  { { "pool", "NAME", "of this pool only" } }, .fn = cli_volume_list },
-	{ "volume create", "NAME SIZE", "a new volume, sparse and empty",
+	{ "volume create", "NAME SIZE", "a new volume, empty",
 	  "SIZE is a multiple of 4 KiB, in K, M, G or T (powers of 1024).\n"
 	  "Example: nvring volume create vol0 10G\n",
 	  { { "pool", "NAME", "where to make it (default: the only one)" } }, .fn = cli_volume_create },

@@ -22,6 +22,11 @@ const char *config_pool_path(const struct config_pool *p)
 	return p->uri + strlen(SCHEME);
 }
 
+bool config_pool_is_disk(const struct config_pool *p)
+{
+	return strncmp(p->uri, "nvme:", 5) == 0 || strncmp(p->uri, "nvme+vfio-user:", 15) == 0;
+}
+
 static int check(const struct config_pool *p, struct errbuf *eb)
 {
 	char full[JREAD_WHERE_MAX];
@@ -29,6 +34,12 @@ static int check(const struct config_pool *p, struct errbuf *eb)
 
 	if (pool_name_check(p->name, &why))
 		return errbuf_set(eb, -EINVAL, "%s: %.200s", jread_join(p->where, "name", full), why.text);
+	if (config_pool_is_disk(p)) {
+		if (strchr(p->uri, '?'))
+			return errbuf_set(eb, -EINVAL, "%s: a pool is a whole namespace, without options: %.200s",
+					  jread_join(p->where, "uri", full), p->uri);
+		return 0;
+	}
 	if (strncmp(p->uri, SCHEME, strlen(SCHEME)) != 0 || !config_pool_path(p)[0])
 		return errbuf_set(eb, -EINVAL, "%s: \"%.100s\" is no pool, did you mean dir:%.100s?",
 				  jread_join(p->where, "uri", full), p->uri, p->uri);

@@ -3,6 +3,8 @@
 #ifndef TOOLS_NVRINGD_CONFIG_POOL_H
 #define TOOLS_NVRINGD_CONFIG_POOL_H
 
+#include <stdbool.h>
+
 #include "core/base/errbuf.h"
 #include "tools/nvringd/jread.h"
 #include "tools/pool/pool.h"
@@ -14,12 +16,15 @@ struct json_object;
 
 struct config_pool {
 	char name[POOL_NAME_MAX];
-	char uri[POOL_DIR_MAX + 8]; /* "dir:PATH" */
+	char uri[POOL_DIR_MAX + 8]; /* "dir:PATH", or of a namespace */
 	char where[JREAD_WHERE_MAX];
 };
 
 #define CONFIG_POOL_NFIELDS 2
 extern const struct jread_field config_pool_fields[CONFIG_POOL_NFIELDS];
+
+/* A namespace that is cut into partitions, not a directory. Pure. */
+bool config_pool_is_disk(const struct config_pool *p);
 
 /* Behind "dir:". */
 const char *config_pool_path(const struct config_pool *p);

@@ -11,6 +11,8 @@
 #include "tools/nvringd/rpc_methods.h"
 #include "tools/nvringd/rpc_server.h"
 #include "tools/nvringd/wiring.h"
+#include "tools/nvringd/wiring_attach.h"
+#include "tools/nvringd/wiring_pool.h"
 #include "tools/nvringd/wiring_volume.h"
 #include "vhost/user/vu_server.h"
 
@@ -101,14 +103,15 @@ struct look_pool {
 	struct pool_volume *volumes;
 	size_t nvolumes;
 	struct pool_space space;
+	int err; /* and why there is nothing to see in it */
+	struct errbuf eb;
 };
 
 struct look {
 	struct worker worker;
 	struct rpc_call *call;
 	struct wiring *w;
-	bool pools_only;
-	struct errbuf eb;
+	bool pools_only, is_named;
 	unsigned n;
 	struct look_pool pools[CONFIG_POOLS_MAX];
 };
@@ -116,16 +119,15 @@ struct look {
 static int look_work(struct worker *worker)
 {
 	struct look *l = container_of(worker, struct look, worker);
-	int err = 0;
 
-	for (unsigned i = 0; i < l->n && !err; i++) {
+	for (unsigned i = 0; i < l->n; i++) {
 		struct look_pool *p = &l->pools[i];
 
-		err = pool_list(p->pool->pool, &p->volumes, &p->nvolumes, &l->eb);
-		if (!err)
-			err = pool_space(p->pool->pool, &p->space, &l->eb);
+		p->err = pool_list(p->pool->pool, &p->volumes, &p->nvolumes, &p->eb);
+		if (!p->err)
+			p->err = pool_space(p->pool->pool, &p->space, &p->eb);
 	}
-	return err;
+	return l->is_named ? l->pools[0].err : 0; /* one that is broken hides no other */
 }
 
 static struct json_object *pool_json(const struct look_pool *p)
@@ -137,6 +139,8 @@ static struct json_object *pool_json(const struct look_pool *p)
 	json_object_object_add(obj, "volumes", rpc_number(p->nvolumes));
 	json_object_object_add(obj, "size_bytes", rpc_number(p->space.bytes));
 	json_object_object_add(obj, "free_bytes", rpc_number(p->space.free_bytes));
+	if (p->err)
+		json_object_object_add(obj, "trouble", json_object_new_string(p->eb.text));
 	return obj;
 }
 
@@ -163,6 +167,30 @@ static void add_served(struct wiring *w, const struct wiring_disk *d, struct jso
 	json_object_object_add(obj, "exports", arr);
 }
 
+/* What it is on this host beside that: nodes, and names on the vDPA bus. */
+static void add_devices(struct wiring *w, const struct wiring_disk *d, struct json_object *obj)
+{
+	struct json_object *arr = json_object_new_array();
+	struct list *pos;
+
+	list_for_each(pos, &w->attachs) {
+		const struct wiring_attach *a = list_entry(pos, struct wiring_attach, link);
+		struct wiring_attach_info info;
+
+		if (!d || a->disk != d)
+			continue;
+		wiring_attach_get_info(a, &info);
+		json_object_array_add(arr, json_object_new_string(info.node));
+	}
+	list_for_each(pos, &w->vduses) {
+		const struct wiring_vduse *v = list_entry(pos, struct wiring_vduse, link);
+
+		if (d && v->disk == d)
+			json_object_array_add(arr, json_object_new_string(v->conf.name));
+	}
+	json_object_object_add(obj, "devices", arr);
+}
+
 static struct json_object *volume_json(struct wiring *w, const struct look_pool *p, const struct pool_volume *v)
 {
 	const struct wiring_disk *d = wiring_volume_disk(w, p->pool, v->name);
@@ -173,9 +201,12 @@ static struct json_object *volume_json(struct wiring *w, const struct look_pool 
 	json_object_object_add(obj, "pool", json_object_new_string(p->pool->conf.name));
 	json_object_object_add(obj, "size_bytes", rpc_number(v->bytes));
 	json_object_object_add(obj, "used_bytes", rpc_number(v->used_bytes));
+	if (pool_is_disk(p->pool->pool))
+		json_object_object_add(obj, "offset_bytes", rpc_number(v->off));
 	if (pool_image_path(p->pool->pool, v->name, path, sizeof(path)) == 0)
 		json_object_object_add(obj, "path", json_object_new_string(path));
 	add_served(w, d, obj);
+	add_devices(w, d, obj);
 	return obj;
 }
 
@@ -200,7 +231,7 @@ static void look_done(struct worker *worker, int err)
 	struct wiring *w = l->w;
 
 	if (err)
-		rpc_fail(l->call, JSONRPC_STATE, "%s", l->eb.text);
+		rpc_fail(l->call, JSONRPC_STATE, "%s", l->pools[0].eb.text);
 	else
 		rpc_answer(l->call, look_json(l));
 	for (unsigned i = 0; i < l->n; i++)
@@ -237,6 +268,7 @@ static void look_start(struct rpc_call *call, const char *pool, bool pools_only)
 	l->call = call;
 	l->w = w;
 	l->pools_only = pools_only;
+	l->is_named = pool[0];
 	list_for_each(pos, &w->pools) {
 		struct wiring_pool *p = list_entry(pos, struct wiring_pool, link);
 
@@ -262,12 +294,35 @@ static void pool_list_method(struct rpc_call *call, const void *params)
 	look_start(call, "", true);
 }
 
+struct init_params {
+	char name[POOL_NAME_MAX];
+	bool force;
+};
+
+static const struct jread_field init_fields[] = {
+	JREAD_ROW_TEXT(struct init_params, name, "name", true),
+	JREAD_ROW_BOOL(struct init_params, force, "force"),
+};
+
+static void pool_init_method(struct rpc_call *call, const void *params)
+{
+	const struct init_params *p = params;
+	struct wiring *w = rpc_wiring(call);
+	struct wiring_pool *pool = wiring_find_pool(w, p->name);
+
+	if (pool)
+		wiring_pool_init(pool, w, p->force, rpc_done_true, call);
+	else
+		rpc_fail(call, JSONRPC_STATE, "no pool named \"%s\"", p->name);
+}
+
 #define ASK_METHOD(name_, fields_)                                                                 \
 	{ .name = #name_, .fn = name_, .defaults = &ask_defaults,                                  \
 	  RPC_PARAMS(struct wiring_volume_ask, fields_) }
 
 static const struct rpc_method methods[] = {
 	{ .name = "pool_list", .fn = pool_list_method },
+	{ .name = "pool_init", .fn = pool_init_method, RPC_PARAMS(struct init_params, init_fields) },
 	{ .name = "volume_list", .fn = volume_list, RPC_PARAMS(struct list_params, list_fields) },
 	ASK_METHOD(volume_create, create_fields),
 	ASK_METHOD(volume_resize, resize_fields),

@@ -16,7 +16,7 @@
 #include "tools/nvringd/signals.h"
 #include "tools/nvringd/wiring_attach.h"
 #include "tools/nvringd/wiring_balance.h"
-#include "tools/nvringd/wiring_volume.h"
+#include "tools/nvringd/wiring_pool.h"
 #include "tools/shared/rundir.h"
 
 #define LOG_TAG "nvringd"
@@ -256,6 +256,9 @@ static bool take_apart(struct wiring *w)
 	if (!list_is_empty(&w->disks))
 		return false;
 	wiring_groups_delete(w);
+	if (w->busy)
+		return false;
+	wiring_pools_end(w);
 	return !w->busy;
 }
 

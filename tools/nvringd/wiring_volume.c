@@ -15,8 +15,8 @@
 
 #include "core/worker.h"
 #include "tools/nvringd/wiring.h"
+#include "tools/nvringd/wiring_pool.h"
 #include "tools/pool/pool_holder.h"
-#include "tools/shared/diskuri.h"
 #include "vhost/user/vu_server.h"
 
 #define LOG_TAG "volume"
@@ -36,84 +36,19 @@ struct wiring_volume_job {
 	struct errbuf eb;	  /* the worker's while it runs */
 };
 
-/*
- * Pools
- */
-
-int wiring_pools_open(struct wiring *w, const struct config *c, struct errbuf *eb)
-{
-	char full[JREAD_WHERE_MAX];
-	struct errbuf why;
-
-	for (unsigned i = 0; i < c->npools; i++) {
-		struct wiring_pool *p = calloc(1, sizeof(*p));
-		int err;
-
-		if (!p)
-			return errbuf_set(eb, -ENOMEM, "out of memory");
-		p->conf = c->pools[i];
-		err = pool_open(p->conf.name, config_pool_path(&p->conf), &p->pool, &why);
-		if (err) {
-			free(p);
-			return errbuf_set(eb, err, "%s: %.300s", jread_join(c->pools[i].where, "uri", full),
-					  why.text);
-		}
-		snprintf(p->conf.uri, sizeof(p->conf.uri), "dir:%s", pool_where(p->pool));
-		list_add_tail(&w->pools, &p->link);
-		w->npools++;
-	}
-	return 0;
-}
-
-void wiring_pools_close(struct wiring *w)
-{
-	struct list *node;
-
-	while (w->npools && (node = list_pop(&w->pools))) {
-		struct wiring_pool *p = list_entry(node, struct wiring_pool, link);
-
-		pool_close(p->pool);
-		free(p);
-		w->npools--;
-	}
-}
-
-struct wiring_pool *wiring_find_pool(struct wiring *w, const char *name)
-{
-	struct list *pos;
-
-	list_for_each(pos, &w->pools) {
-		struct wiring_pool *p = list_entry(pos, struct wiring_pool, link);
-
-		if (strcmp(p->conf.name, name) == 0)
-			return p;
-	}
-	return NULL;
-}
-
-/* The URI under which a volume is opened, and known again. 0 or -ENAMETOOLONG. */
-static int volume_uri(const struct wiring_pool *p, const char *name, char uri[BDEV_URI_MAX])
-{
-	char path[PATH_MAX];
-
-	if (pool_image_path(p->pool, name, path, sizeof(path)))
-		return -ENAMETOOLONG;
-	return diskuri_from_path(path, uri, BDEV_URI_MAX);
-}
-
 struct wiring_disk *wiring_volume_disk(struct wiring *w, const struct wiring_pool *p, const char *name)
 {
 	char uri[BDEV_URI_MAX];
 	struct list *pos;
 	size_t n;
 
-	if (volume_uri(p, name, uri))
+	if (wiring_pool_volume_uri(p, name, uri))
 		return NULL;
 	n = strlen(uri);
 	list_for_each(pos, &w->disks) {
 		struct wiring_disk *d = list_entry(pos, struct wiring_disk, link);
 
-		if (strncmp(d->conf.uri, uri, n) == 0 && (!d->conf.uri[n] || d->conf.uri[n] == '?'))
+		if (strncmp(d->conf.uri, uri, n) == 0 && (!d->conf.uri[n] || strchr("?&", d->conf.uri[n])))
 			return d;
 	}
 	return NULL;
@@ -301,7 +236,7 @@ static void export_open(struct wiring_volume_job *j)
 		job_fail(j, -ECANCELED, "nvringd ends");
 	else if (wiring_find_disk(j->w, conf.name))
 		job_fail(j, -EEXIST, "there is another disk named \"%s\"", conf.name);
-	else if (volume_uri(j->pool, j->ask.name, conf.uri))
+	else if (wiring_pool_volume_uri(j->pool, j->ask.name, conf.uri))
 		job_fail(j, -ENAMETOOLONG, "the path of the volume is too long");
 	else
 		wiring_disk_create(j->w, &conf, opened, j);
@@ -364,7 +299,7 @@ static void unexport_next(struct wiring_volume_job *j)
 	if (e) {
 		memcpy(j->ask.conf.socket, e->conf.socket, sizeof(j->ask.conf.socket));
 		wiring_export_delete(e, unexported, j);
-	} else if (d) {
+	} else if (d && !wiring_disk_exports(d)) { /* else it goes on as a device of this host */
 		wiring_disk_delete(d, job_done, j);
 	} else {
 		job_end(j, 0, j->pool->conf.name);
@@ -382,7 +317,10 @@ static void on_open(struct wiring_volume_job *j, struct wiring_disk *d)
 
 	switch (j->op) {
 	case WIRING_VOLUME_RESIZE:
-		if (d->bdev && j->ask.bytes < bdev_bytes(d->bdev) && !j->ask.may_shrink)
+		if (j->pool->disk)
+			job_fail(j, -EBUSY, "%s is served as disk %s, and a partition is resized only while it is not",
+				 j->ask.name, d->conf.name);
+		else if (d->bdev && j->ask.bytes < bdev_bytes(d->bdev) && !j->ask.may_shrink)
 			job_fail(j, -ERANGE,
 				 "%s: it has %" PRIu64 " bytes and would lose what is behind %" PRIu64
 				 ": ask for it (shrink)",
@@ -399,7 +337,9 @@ static void on_open(struct wiring_volume_job *j, struct wiring_disk *d)
 			export_create(j);
 		break;
 	case WIRING_VOLUME_UNEXPORT:
-		if (!j->ask.force && check_peers(d, &eb))
+		if (!e && wiring_disk_exports(d))
+			job_fail(j, -EBUSY, "%s has no socket: it is a device of this host, end that first", j->ask.name);
+		else if (!j->ask.force && check_peers(d, &eb))
 			job_end(j, -EBUSY, eb.text);
 		else
 			unexport_next(j);
@@ -419,8 +359,13 @@ static void on_open(struct wiring_volume_job *j, struct wiring_disk *d)
 
 static void on_closed(struct wiring_volume_job *j)
 {
+	const struct wiring_disk *stranger = j->pool ? wiring_pool_stranger(j->w, j->pool) : NULL;
+
 	if (j->op == WIRING_VOLUME_UNEXPORT)
 		job_fail(j, -ENOENT, "%s is not served", j->ask.name);
+	else if (stranger && j->op != WIRING_VOLUME_CREATE)
+		job_fail(j, -EBUSY, "disk %s is open on %s and may reach into %s: delete that first", stranger->conf.name,
+			 j->pool->conf.uri, j->ask.name);
 	else
 		start_act(j);
 }
@@ -443,9 +388,9 @@ static int locate(struct worker *worker)
 		struct wiring_pool *p = list_entry(pos, struct wiring_pool, link);
 
 		err = pool_find(p->pool, j->ask.name, &v, &j->eb);
-		if (err == -ENOENT || (err == -EINVAL && p != j->pool && j->w->npools > 1))
+		if (err == -ENOENT || (err && p != j->pool && j->w->npools > 1))
 			continue;
-		if (err && j->op != WIRING_VOLUME_CREATE)
+		if (err && (j->op != WIRING_VOLUME_CREATE || p->disk))
 			return err;
 		if (j->op == WIRING_VOLUME_CREATE)
 			return errbuf_set(&j->eb, -EEXIST, "%s/%s is there already", pool_where(p->pool), j->ask.name);
@@ -481,7 +426,7 @@ static const char *choose_pool(struct wiring *w, enum wiring_volume_op op, const
 {
 	*ret = NULL;
 	if (!w->npools)
-		return "nvringd has no pool: start it with --pool NAME=dir:PATH";
+		return "nvringd has no pool: start it with --pool NAME=dir:PATH or NAME=nvme:…";
 	if (name[0]) {
 		*ret = wiring_find_pool(w, name);
 		return *ret ? NULL : "no such pool";

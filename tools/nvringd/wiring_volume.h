@@ -14,19 +14,13 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "core/base/list.h"
 #include "tools/nvringd/config.h"
 #include "tools/pool/pool.h"
 
 struct wiring;
 struct wiring_disk;
+struct wiring_pool;
 struct wiring_volume_job;
-
-struct wiring_pool {
-	struct list link;
-	struct config_pool conf;
-	struct pool *pool;
-};
 
 enum wiring_volume_op {
 	WIRING_VOLUME_CREATE,
@@ -48,10 +42,6 @@ struct wiring_volume_ask {
 
 /* The end. err 0: @text is the socket (EXPORT), else the pool's name; or -errno with the reason. */
 typedef void (*wiring_volume_done_fn)(void *arg, int err, const char *text);
-
-int wiring_pools_open(struct wiring *w, const struct config *c, struct errbuf *eb);
-void wiring_pools_close(struct wiring *w);
-struct wiring_pool *wiring_find_pool(struct wiring *w, const char *name);
 
 /* Exactly one done(), possibly from inside. @ask is copied. */
 void wiring_volume_start(struct wiring *w, enum wiring_volume_op op, const struct wiring_volume_ask *ask,
