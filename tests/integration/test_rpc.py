@@ -182,7 +182,7 @@ class Methods(DaemonCase):
         ("volume_create", {"name": "v" * 64, "size": "1M"}, PARAMS, "name: longer than 63 characters"),
         ("volume_create", {"name": "v", "size": 4097}, PARAMS, "size: a size is a multiple of 4096 bytes, not 4097"),
         ("volume_create", {"name": "v", "size": 0}, PARAMS, "size: a size is a multiple of 4096 bytes, not 0"),
-        ("volume_create", {"name": "v", "size": "1M"}, STATE, "nvringd has no pool: start it with --pool NAME=dir:PATH"),
+        ("volume_create", {"name": "v", "size": "1M"}, STATE, "nvringd has no pool: start it with --pool NAME=dir:PATH or NAME=nvme:…"),
         ("volume_resize", {"name": "v", "size": "big"}, PARAMS, "size: must be a number of bytes"),
         ("volume_resize", {"name": "v", "size": 511}, PARAMS, "size: a size is a multiple of"),
         ("volume_remove", {}, PARAMS, "name: missing"),

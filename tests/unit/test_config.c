@@ -28,8 +28,11 @@ static const struct bad_case {
 	{ "[]", "c.json: must be an object" },
 	{ "null", "c.json: must be an object" },
 	{ "{\"dsks\": []}",
-	  "c.json: dsks: unknown key (known: reactors, rpc, log_level, lock_wait_ms, groups, disks, exports, vduse, attach, pools)" },
+	  "c.json: dsks: unknown key (known: reactors, rpc, log_level, lock_wait_ms, groups, disks, exports, "
+	  "vduse, attach, pools)" },
 	{ "{\"pools\": [{\"name\": \"p\"}]}", "c.json: pools[0].uri: missing" },
+	{ "{\"pools\": [{\"name\": \"p\", \"uri\": \"nvme:0000:01:00.0/1?ro=1\"}]}",
+	  "c.json: pools[0].uri: a pool is a whole namespace, without options: nvme:0000:01:00.0/1?ro=1" },
 	{ "{\"pools\": [{\"name\": \"p+\", \"uri\": \"dir:/srv\"}]}",
 	  "c.json: pools[0].name: a name consists of letters, digits and . _ -" },
 	{ "{\"pools\": [{\"name\": \"p\", \"uri\": \"/srv\"}]}",
