@@ -262,7 +262,7 @@ static int find_entry(const struct pool_dir *p, const char *name, struct pool_vo
 	close(fd);
 	if (err)
 		return errbuf_set(eb, err, "%s/%s: %s", p->pool.where, name, strerror(-err));
-	snprintf(ret->name, sizeof(ret->name), "%s", name);
+	snprintf(ret->name, sizeof(ret->name), "%.63s", name);
 	ret->bytes = (uint64_t)st.st_size;
 	ret->used_bytes = (uint64_t)st.st_blocks * 512;
 	return 0;
