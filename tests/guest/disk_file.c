@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* In containers: disk_file save|restore SOCKET FILE, all of the disk behind a vhost-user-blk socket into a file, or back. */
+/* In containers: disk_file save|restore SOCKET FILE, all of the disk behind a vhost-user-blk socket
+ * into a file, or back. */
 #include <fcntl.h>
 #include <nvring_client.h>
 #include <stdio.h>
@@ -48,13 +49,16 @@ static void move(struct nvrc_queue *q, enum nvrc_op op, char *mem, uint64_t off,
 int main(int argc, char **argv)
 {
 	int save = argc == 4 && !strcmp(argv[1], "save"), fd;
-	struct nvrc_opts opts = { .size = sizeof(opts), .flags = NVRC_SLEEP, .memory_bytes = ROUND };
+	struct nvrc_opts opts = { .size = sizeof(opts),
+				  .flags = NVRC_SLEEP,
+				  .memory_bytes = ROUND };
 	struct nvrc_info info = { .size = sizeof(info) };
 	struct nvrc_queue *q;
 	struct nvrc *disk;
 	char why[512] = "", *mem;
 
-	check(save || (argc == 4 && !strcmp(argv[1], "restore")) ? 0 : -1, "usage: disk_file save|restore SOCKET FILE");
+	check(save || (argc == 4 && !strcmp(argv[1], "restore")) ? 0 : -1,
+	      "usage: disk_file save|restore SOCKET FILE");
 	opts.path = argv[2];
 	check(nvrc_open(&opts, &disk, why, sizeof(why)), why);
 	check(nvrc_get_info(disk, &info), NULL);
@@ -66,10 +70,12 @@ int main(int argc, char **argv)
 		size_t len = info.bytes - off < ROUND ? (size_t)(info.bytes - off) : ROUND;
 
 		if (!save)
-			check(pread(fd, mem, len, (off_t)off) == (ssize_t)len ? 0 : -1, "the file is too short");
+			check(pread(fd, mem, len, (off_t)off) == (ssize_t)len ? 0 : -1,
+			      "the file is too short");
 		move(q, save ? NVRC_READ : NVRC_WRITE, mem, off, len);
 		if (save)
-			check(pwrite(fd, mem, len, (off_t)off) == (ssize_t)len ? 0 : -1, "the file takes no more");
+			check(pwrite(fd, mem, len, (off_t)off) == (ssize_t)len ? 0 : -1,
+			      "the file takes no more");
 	}
 	if (!save) {
 		check(nvrc_submit(q, NVRC_FLUSH, 0, 0, NULL, 0, NULL), NULL);
