@@ -403,15 +403,23 @@ static void who_cannot_take_it_over_leaves_it(void **state)
 /*
  * Size
  */
+static bool kernel_has(uint64_t bytes)
+{
+	bool same;
+
+	pthread_mutex_lock(&fake_ublk.lock);
+	same = fake_ublk.params.basic.sectors == bytes / 512;
+	pthread_mutex_unlock(&fake_ublk.lock);
+	return same;
+}
+
 static void resize_to(uint64_t bytes)
 {
 	memset(&done, 0, sizeof(done));
 	bdev_resize(&rig.fake.bdev, bytes, on_done, NULL);
 	turn_until_done(1);
 	assert_int_equal(done.err, 0);
-	for (unsigned i = 0; i < 2000 && fake_ublk.params.basic.sectors != bytes / 512 &&
-			     fake_ublk.features & UBLK_FEAT_UPDATE_SIZE;
-	     i++) {
+	for (unsigned i = 0; i < 2000 && !kernel_has(bytes) && fake_ublk.features & UBLK_FEAT_UPDATE_SIZE; i++) {
 		turns();
 		usleep(1000);
 	}
