@@ -390,7 +390,7 @@ void fusefile_sess_leave(struct fusefile_sess *s)
 /*
  * Set-up
  */
-static void log_line(enum fuse_log_level level, const char *fmt, va_list ap)
+__attribute__((format(printf, 2, 0))) static void log_line(enum fuse_log_level level, const char *fmt, va_list ap)
 {
 	char text[256];
 
