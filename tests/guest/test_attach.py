@@ -19,7 +19,8 @@ class Attach(case.GuestCase):
             raise Unavailable("NVRINGD and NVRING do not name the programs")
         vm = self.linux(script, {**programs, **(environment or {})}, newer_kernel=True, cpus=cpus, memory_mib=1024,
                         **options)
-        shutil.copy(case.SCRIPTS / "attach-daemon.sh", vm.share)
+        for shared in ("daemon.sh", "attach-daemon.sh"):
+            shutil.copy(case.SCRIPTS / shared, vm.share)
         return vm.start()
 
     def test_ublk_ram(self):

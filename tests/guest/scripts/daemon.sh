@@ -17,3 +17,21 @@ daemon_ends() {
 	wait "$daemon" || { cat /mnt/nvringd.log; fail "nvringd: exit $?"; }
 	echo "ok nvringd ended"
 }
+# says TEXT COMMAND…: the command must fail, and say so in one line
+says() {
+	local text=$1
+	shift
+	if "$@" >/run/says.out 2>/run/says.err; then
+		fail "$*: succeeded"
+	fi
+	grep -qF -- "$text" /run/says.err || { cat /run/says.err; fail "$*: does not say: $text"; }
+	[ "$(wc -l </run/says.err)" = 1 ] || { cat /run/says.err; fail "$*: not one line"; }
+	echo "ok refused: $(cat /run/says.err)"
+}
+# verify NODE OPTION…: writes and reads, and what is read is what was written
+verify() {
+	local node=$1
+	shift
+	timeout 300 fio --name=verify --filename="$node" --ioengine=libaio --direct=1 --verify=crc32c --verify_fatal=1 \
+		--rw=randrw --bsrange=4k-64k --iodepth=32 "$@"
+}
