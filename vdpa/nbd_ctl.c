@@ -4,7 +4,6 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <linux/genetlink.h>
 #include <linux/nbd-netlink.h>
 #include <linux/netlink.h>
@@ -15,6 +14,7 @@
 #include <unistd.h>
 
 #include "core/base/cc.h"
+#include "vdpa/hostnode.h"
 
 #define ANSWER_S 30 /* a disconnect waits for what is under way */
 #define ROOM	 4096
@@ -254,34 +254,23 @@ int nbd_ctl_disconnect(unsigned id, struct errbuf *eb)
 	return err ? explain(err, (int)id, eb) : 0;
 }
 
-static int open_node(unsigned id, int flags)
+static void node_path(unsigned id, char path[32])
 {
-	char path[32];
-	int fd;
-
-	snprintf(path, sizeof(path), "/dev/nbd%u", id);
-	fd = open(path, flags | O_CLOEXEC);
-	return fd < 0 ? -errno : fd;
+	snprintf(path, 32, "/dev/nbd%u", id);
 }
 
 int nbd_ctl_sync(unsigned id)
 {
-	int fd = open_node(id, O_RDONLY);
-	int err = 0;
+	char path[32];
 
-	if (fd < 0)
-		return fd;
-	if (fsync(fd))
-		err = -errno;
-	(void)close(fd);
-	return err;
+	node_path(id, path);
+	return hostnode_sync(path);
 }
 
 bool nbd_ctl_is_claimed(unsigned id)
 {
-	int fd = open_node(id, O_RDONLY | O_EXCL);
+	char path[32];
 
-	if (fd >= 0)
-		(void)close(fd);
-	return fd == -EBUSY;
+	node_path(id, path);
+	return hostnode_is_claimed(path);
 }

@@ -12,6 +12,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "vdpa/hostnode.h"
+
 #define NODE_MAX     32
 #define NODE_TRIES   100 /* udev, or whoever fills /dev, may be behind */
 #define NODE_WAIT_NS 20000000
@@ -126,34 +128,23 @@ int ublk_ctl_open_server(unsigned id)
 	return fd < 0 ? -errno : fd;
 }
 
-static int open_node(unsigned id, int flags)
+static void node_path(unsigned id, char path[NODE_MAX])
 {
-	char path[NODE_MAX];
-	int fd;
-
-	snprintf(path, sizeof(path), "/dev/ublkb%u", id);
-	fd = open(path, flags | O_CLOEXEC);
-	return fd < 0 ? -errno : fd;
+	snprintf(path, NODE_MAX, "/dev/ublkb%u", id);
 }
 
 int ublk_ctl_sync(unsigned id)
 {
-	int fd = open_node(id, O_RDONLY);
-	int err = 0;
+	char path[NODE_MAX];
 
-	if (fd < 0)
-		return fd;
-	if (fsync(fd))
-		err = -errno;
-	(void)close(fd);
-	return err;
+	node_path(id, path);
+	return hostnode_sync(path);
 }
 
 bool ublk_ctl_is_claimed(unsigned id)
 {
-	int fd = open_node(id, O_RDONLY | O_EXCL);
+	char path[NODE_MAX];
 
-	if (fd >= 0)
-		(void)close(fd);
-	return fd == -EBUSY;
+	node_path(id, path);
+	return hostnode_is_claimed(path);
 }

@@ -5,7 +5,6 @@
 #include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <json-c/json.h>
 #include <libgen.h>
 #include <stdbool.h>
@@ -16,6 +15,7 @@
 #include <unistd.h>
 
 #include "tools/nvring/jget.h"
+#include "tools/shared/jsonfile.h"
 
 #define FILE_BYTES_MAX (1024 * 1024)
 
@@ -199,52 +199,6 @@ static int check_file(const char *path, struct errbuf *eb)
 	return is_ours ? 0 : errbuf_set(eb, -EEXIST, "%s: is not of kind " CDI_KIND ", left as it is", path);
 }
 
-static int sync_dir(const char *dir)
-{
-	int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC), err = 0;
-
-	if (fd < 0 || fsync(fd))
-		err = -errno;
-	if (fd >= 0)
-		close(fd);
-	return err;
-}
-
-/* Whole and on the disk, as @tmp. */
-static int write_temporary(char *tmp, struct json_object *obj)
-{
-	int fd = mkostemp(tmp, O_CLOEXEC), err = 0;
-
-	if (fd < 0)
-		return -errno;
-	if (json_object_to_fd(fd, obj, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_SPACED | JSON_C_TO_STRING_NOSLASHESCAPE))
-		err = errno ? -errno : -EIO;
-	if (!err && write(fd, "\n", 1) != 1)
-		err = -ENOSPC;
-	if (!err && (fchmod(fd, 0644) || fsync(fd)))
-		err = -errno;
-	close(fd);
-	if (err)
-		unlink(tmp);
-	return err;
-}
-
-int cdi_put_file(const char *dir, const char *path, struct json_object *obj, struct errbuf *eb)
-{
-	char tmp[PATH_MAX + 32];
-	int err;
-
-	snprintf(tmp, sizeof(tmp), "%s/.nvring-cdi-XXXXXX", dir); /* without .json: nobody reads it */
-	err = write_temporary(tmp, obj);
-	if (!err && rename(tmp, path)) {
-		err = -errno;
-		unlink(tmp);
-	}
-	if (!err)
-		err = sync_dir(dir);
-	return err ? errbuf_set(eb, err, "%s: cannot be written: %s", path, strerror(-err)) : 0;
-}
-
 int cdi_write(const char *dir, const struct cdi_device *d, char ret_path[PATH_MAX], struct errbuf *eb)
 {
 	struct json_object *obj;
@@ -258,7 +212,7 @@ int cdi_write(const char *dir, const struct cdi_device *d, char ret_path[PATH_MA
 	if (err && err != -ENOENT)
 		return err;
 	obj = cdi_build(d);
-	err = cdi_put_file(dir, ret_path, obj, eb);
+	err = jsonfile_save(ret_path, obj, 0644, eb);
 	json_object_put(obj);
 	return err;
 }
@@ -273,7 +227,5 @@ int cdi_remove(const char *dir, const char *name, struct errbuf *eb)
 	err = check_file(path, eb);
 	if (err == -ENOENT)
 		return errbuf_set(eb, -ENOENT, "%s: no such file: the device is not known", path);
-	if (!err && unlink(path))
-		err = errbuf_set(eb, -errno, "%s: %s", path, strerror(errno));
-	return err ? err : sync_dir(dir);
+	return err ? err : jsonfile_remove(path, eb);
 }

@@ -40,8 +40,6 @@ struct json_object *cdi_build(const struct cdi_device *d);
 
 /* Either the old or the new file is there, always; a file that is not of our kind stays. 0 or -errno with eb. */
 int cdi_write(const char *dir, const struct cdi_device *d, char ret_path[PATH_MAX], struct errbuf *eb);
-/* @obj as the file @path in @dir: whole, or not. 0 or -errno with eb. */
-int cdi_put_file(const char *dir, const char *path, struct json_object *obj, struct errbuf *eb);
 int cdi_remove(const char *dir, const char *name, struct errbuf *eb);
 
 #endif

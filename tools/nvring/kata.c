@@ -11,6 +11,7 @@
 
 #include "tools/nvring/cdi.h"
 #include "tools/nvring/jget.h"
+#include "tools/shared/jsonfile.h"
 #include "tools/shared/b64.h"
 
 #define VOLUME_TYPE "spdkvol"
@@ -71,7 +72,7 @@ int kata_write(const char *dir, const char *volume, struct json_object *obj, str
 		return err;
 	if (mkdir(folder, 0700) && errno != EEXIST)
 		return errbuf_set(eb, -errno, "%s: cannot be made: %s", folder, strerror(errno));
-	return cdi_put_file(folder, path, obj, eb);
+	return jsonfile_save(path, obj, 0644, eb);
 }
 
 int kata_remove(const char *dir, const char *volume, struct errbuf *eb)

@@ -2,17 +2,14 @@
 /* The configuration back to its file: a JSON value, and a write that survives a crash. */
 #include "tools/nvringd/config.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <json-c/json.h>
 #include <limits.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "tools/shared/diskuri.h"
+#include "tools/shared/jsonfile.h"
 
 /* A relative path is made absolute: the file may be loaded from anywhere. As it was when it gets too long. */
 static struct json_object *absolute_path(const char *path, size_t max)
@@ -156,71 +153,7 @@ struct json_object *config_build(const struct config *c)
 	return top;
 }
 
-static int write_all(int fd, const char *text)
-{
-	size_t left = strlen(text);
-
-	while (left) {
-		ssize_t n = write(fd, text, left);
-
-		if (n < 0 && errno != EINTR)
-			return -errno;
-		if (n > 0) {
-			text += n;
-			left -= (size_t)n;
-		}
-	}
-	return 0;
-}
-
-/* The rename is durable once the folder is. */
-static int sync_folder(const char *path)
-{
-	char dir[PATH_MAX];
-	char *slash;
-	int fd, err = 0;
-
-	snprintf(dir, sizeof(dir), "%s", path);
-	slash = strrchr(dir, '/');
-	if (slash)
-		slash[slash == dir] = '\0';
-	fd = open(slash ? dir : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (fd < 0)
-		return -errno;
-	if (fsync(fd))
-		err = -errno;
-	close(fd);
-	return err;
-}
-
 int config_save(const char *path, struct json_object *json, struct errbuf *eb)
 {
-	const int flags = JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_SPACED |
-			  JSON_C_TO_STRING_NOSLASHESCAPE;
-	char tmp[PATH_MAX];
-	struct stat st;
-	int fd, err;
-
-	if ((size_t)snprintf(tmp, sizeof(tmp), "%s.XXXXXX", path) >= sizeof(tmp))
-		return errbuf_set(eb, -ENAMETOOLONG, "%.200s: the path is too long", path);
-	fd = mkostemp(tmp, O_CLOEXEC);
-	if (fd < 0)
-		return errbuf_set(eb, -errno, "%s: cannot write: %s", path, strerror(errno));
-	err = write_all(fd, json_object_to_json_string_ext(json, flags));
-	if (!err)
-		err = write_all(fd, "\n");
-	if (!err && stat(path, &st) == 0 && fchmod(fd, st.st_mode & 0777))
-		err = -errno;
-	if (!err && fsync(fd))
-		err = -errno;
-	close(fd);
-	if (!err && rename(tmp, path))
-		err = -errno;
-	if (err)
-		unlink(tmp);
-	else
-		err = sync_folder(path);
-	if (err)
-		return errbuf_set(eb, err, "%s: cannot write: %s", path, strerror(-err));
-	return 0;
+	return jsonfile_save(path, json, 0600, eb);
 }

@@ -4,14 +4,13 @@
 
 #include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <json-c/json.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "tools/nvring/jget.h"
+#include "tools/shared/jsonfile.h"
 
 #define SUFFIX ".json"
 #define BOOT_MAX 64
@@ -94,39 +93,16 @@ static struct json_object *state_json(const struct vplug_state *st)
 	return obj;
 }
 
-static int sync_dir(const char *dir)
-{
-	int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC), err = 0;
-
-	if (fd < 0 || fsync(fd))
-		err = -errno;
-	if (fd >= 0)
-		close(fd);
-	return err;
-}
-
 int vplug_state_save(const char *dir, const struct vplug_state *st, struct errbuf *eb)
 {
 	struct json_object *obj = state_json(st);
-	char path[PATH_MAX], tmp[PATH_MAX + 8];
-	int fd, err = state_path(dir, st->name, path, eb);
+	char path[PATH_MAX];
+	int err = state_path(dir, st->name, path, eb);
 
-	if (err) {
-		json_object_put(obj);
-		return err;
-	}
-	snprintf(tmp, sizeof(tmp), "%s.new", path);
-	fd = open(tmp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-	if (fd < 0 || json_object_to_fd(fd, obj, JSON_C_TO_STRING_PRETTY) || fsync(fd))
-		err = errno ? -errno : -EIO;
-	if (fd >= 0)
-		close(fd);
-	json_object_put(obj);
-	if (!err && rename(tmp, path))
-		err = -errno;
 	if (!err)
-		err = sync_dir(dir);
-	return err ? errbuf_set(eb, err, "%s: cannot be written: %s", path, strerror(-err)) : 0;
+		err = jsonfile_save(path, obj, 0600, eb);
+	json_object_put(obj);
+	return err;
 }
 
 int vplug_state_delete(const char *dir, const char *name, struct errbuf *eb)
@@ -134,9 +110,9 @@ int vplug_state_delete(const char *dir, const char *name, struct errbuf *eb)
 	char path[PATH_MAX];
 	int err = state_path(dir, name, path, eb);
 
-	if (!err && unlink(path) && errno != ENOENT)
-		err = errbuf_set(eb, -errno, "%s: %s", path, strerror(errno));
-	return err ? err : sync_dir(dir);
+	if (!err)
+		err = jsonfile_remove(path, eb);
+	return err == -ENOENT ? 0 : err;
 }
 
 int vplug_state_for_each(const char *dir, void (*fn)(void *arg, const char *name), void *arg, struct errbuf *eb)
