@@ -6,6 +6,10 @@
 cp "$NVRINGD" /run/nvringd
 cp "$NVRING" /run/nvring-cli
 NVRINGD=/run/nvringd NVRING=/run/nvring-cli
+# what starts while a clock runs comes from memory, not from the host's folders
+mkdir /run/lib
+ldd $NVRINGD $NVRING "$(command -v dd)" "$(command -v losetup)" | awk '$3 ~ /^\// { print $3 }' | sort -u | xargs cp -t /run/lib
+cp "$(command -v dd)" "$(command -v losetup)" /run
 modules ublk_drv loop brd
 ticks=$(getconf CLK_TCK)
 case $DISK in
@@ -69,17 +73,17 @@ first_byte() {
 	local name=$1 begin attached node
 	shift
 	begin=$(date +%s%N)
-	node=$("$@" 2>/run/first.err) || fail "$*: $(cat /run/first.err)"
+	node=$(LD_LIBRARY_PATH=/run/lib "$@" 2>/run/first.err) || fail "$*: $(cat /run/first.err)"
 	attached=$(since "$begin")
-	dd if="$node" of=/dev/null bs=512 count=1 iflag=direct status=none || fail "dd"
+	LD_LIBRARY_PATH=/run/lib /run/dd if="$node" of=/dev/null bs=512 count=1 iflag=direct status=none || fail "dd"
 	echo "FIGURE name=$name attached_ms=$attached first_byte_ms=$(since "$begin")"
 }
 for _ in $(seq "$ROUNDS"); do
-	first_byte "first byte, losetup" losetup --find --show $image
+	first_byte "first byte, losetup" /run/losetup --find --show $image
 	losetup -D
 	first_byte "first byte, ublk" "$NVRING" attach $image --as ublk
 	check "detach" nvring detach /dev/ublkb0
 	begin=$(date +%s%N)
-	"$NVRING" --version >/run/version
+	LD_LIBRARY_PATH=/run/lib "$NVRING" --version >/run/version
 	echo "FIGURE name=nvring --version ms=$(since "$begin")"
 done
