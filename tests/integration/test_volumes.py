@@ -270,6 +270,9 @@ class Parts(NvmeCase):
             self.refuse("has a partition table that nvring did not make", *command)
         self.refuse("disk all is open on it: delete that first", "pool", "init", "p", "--force")
         self.cli("disk", "delete", "all")
+        self.cli("disk", "create", "below", f"fault:op=read,delay=1ms@{self.uri}") # another spelling is the same namespace
+        self.refuse("disk below is open on it: delete that first", "pool", "init", "p", "--force")
+        self.cli("disk", "delete", "below")
         self.refuse("is not empty: left as it is", "pool", "init", "p")
         daemon.stop()
         self.assertEqual(self.image.read_bytes(), before)

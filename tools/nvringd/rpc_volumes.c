@@ -193,7 +193,7 @@ static void add_devices(struct wiring *w, const struct wiring_disk *d, struct js
 
 static struct json_object *volume_json(struct wiring *w, const struct look_pool *p, const struct pool_volume *v)
 {
-	const struct wiring_disk *d = wiring_volume_disk(w, p->pool, v->name);
+	const struct wiring_disk *d = wiring_pool_volume_disk(w, p->pool, v->name);
 	struct json_object *obj = json_object_new_object();
 	char path[PATH_MAX];
 

@@ -116,18 +116,47 @@ int wiring_pool_volume_uri(const struct wiring_pool *p, const char *name, char u
 	return diskuri_from_path(path, uri, BDEV_URI_MAX);
 }
 
+/* Is @uri on the namespace of @p, however its address is written? */
+static bool is_on(const struct wiring_pool *p, const char *uri)
+{
+	char ours[BDEV_URI_MAX], other[BDEV_URI_MAX];
+	uint32_t our_nsid, other_nsid;
+
+	return config_pool_is_disk(&p->conf) && !diskuri_nvme(p->conf.uri, ours, sizeof(ours), &our_nsid) &&
+	       !diskuri_nvme(uri, other, sizeof(other), &other_nsid) && strcmp(ours, other) == 0 && our_nsid == other_nsid;
+}
+
 struct wiring_disk *wiring_pool_stranger(struct wiring *w, const struct wiring_pool *p)
 {
-	size_t n = strlen(p->conf.uri);
 	struct list *pos;
 
 	list_for_each(pos, &w->disks) {
 		struct wiring_disk *d = list_entry(pos, struct wiring_disk, link);
-		const char *rest = d->conf.uri + n;
 
-		if (!config_pool_is_disk(&p->conf) || strncmp(d->conf.uri, p->conf.uri, n) != 0)
-			continue;
-		if (!rest[0] || (rest[0] == '?' && strncmp(rest, PART_OPTION, strlen(PART_OPTION)) != 0))
+		if (is_on(p, d->conf.uri) && !strstr(d->conf.uri, PART_OPTION))
+			return d;
+	}
+	return NULL;
+}
+
+struct wiring_disk *wiring_pool_volume_disk(struct wiring *w, const struct wiring_pool *p, const char *name)
+{
+	char uri[BDEV_URI_MAX];
+	struct list *pos;
+
+	if (wiring_pool_volume_uri(p, name, uri))
+		return NULL;
+	list_for_each(pos, &w->disks) {
+		struct wiring_disk *d = list_entry(pos, struct wiring_disk, link);
+		const char *at = d->conf.uri, *wanted = uri;
+		size_t n;
+
+		if (is_on(p, at)) { /* by its name there */
+			at = strstr(at, PART_OPTION);
+			wanted = strstr(uri, PART_OPTION);
+		}
+		n = strlen(wanted);
+		if (at && strncmp(at, wanted, n) == 0 && (!at[n] || strchr("?&", at[n])))
 			return d;
 	}
 	return NULL;

@@ -35,6 +35,8 @@ void wiring_pool_init(struct wiring_pool *p, struct wiring *w, bool force, wirin
 int wiring_pool_volume_uri(const struct wiring_pool *p, const char *name, char uri[BDEV_URI_MAX]);
 /* A disk of the daemon on the namespace of @p that is none of its volumes; NULL: there is none. */
 struct wiring_disk *wiring_pool_stranger(struct wiring *w, const struct wiring_pool *p);
+/* The disk that serves volume @name of @p; NULL: it is not open. */
+struct wiring_disk *wiring_pool_volume_disk(struct wiring *w, const struct wiring_pool *p, const char *name);
 
 /*
  * The disk under a pool, wiring_pool_disk.c: its I/O runs on the control reactor, worker threads wait for it

@@ -36,24 +36,6 @@ struct wiring_volume_job {
 	struct errbuf eb;	  /* the worker's while it runs */
 };
 
-struct wiring_disk *wiring_volume_disk(struct wiring *w, const struct wiring_pool *p, const char *name)
-{
-	char uri[BDEV_URI_MAX];
-	struct list *pos;
-	size_t n;
-
-	if (wiring_pool_volume_uri(p, name, uri))
-		return NULL;
-	n = strlen(uri);
-	list_for_each(pos, &w->disks) {
-		struct wiring_disk *d = list_entry(pos, struct wiring_disk, link);
-
-		if (strncmp(d->conf.uri, uri, n) == 0 && (!d->conf.uri[n] || strchr("?&", d->conf.uri[n])))
-			return d;
-	}
-	return NULL;
-}
-
 /*
  * The end of a job
  */
@@ -293,7 +275,7 @@ static void unexported(void *arg, int err, const char *why)
 
 static void unexport_next(struct wiring_volume_job *j)
 {
-	struct wiring_disk *d = wiring_volume_disk(j->w, j->pool, j->ask.name);
+	struct wiring_disk *d = wiring_pool_volume_disk(j->w, j->pool, j->ask.name);
 	struct wiring_export *e = d ? export_of(d) : NULL;
 
 	if (e) {
@@ -414,7 +396,7 @@ static void located(struct worker *worker, int err)
 		job_end(j, err ? err : -ECANCELED, err ? j->eb.text : "nvringd ends");
 		return;
 	}
-	d = wiring_volume_disk(j->w, j->pool, j->ask.name);
+	d = wiring_pool_volume_disk(j->w, j->pool, j->ask.name);
 	if (d)
 		on_open(j, d);
 	else

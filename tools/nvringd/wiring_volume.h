@@ -47,7 +47,4 @@ typedef void (*wiring_volume_done_fn)(void *arg, int err, const char *text);
 void wiring_volume_start(struct wiring *w, enum wiring_volume_op op, const struct wiring_volume_ask *ask,
 			 wiring_volume_done_fn done, void *arg);
 
-/* The disk that serves volume @name of @p; NULL: it is not open. */
-struct wiring_disk *wiring_volume_disk(struct wiring *w, const struct wiring_pool *p, const char *name);
-
 #endif
