@@ -189,6 +189,7 @@ class Life(FuseCase):
         self.refused("/nonexistent/x cannot be made", "attach", "null:1M", "--path", "/nonexistent/x")
         self.refused("a path and a number are one too many", "attach", "null:1M", "--path", "/run/x", "--number", "1")
         self.refused("No such file", "attach", self.folder / "nix.img", "--as", "fuse")
+        self.refused("No such file", "attach", self.folder / "nix.img")
         self.refused("a file has one", "attach", "null:1M", "--as", "fuse", "--queues", "2")
         second = self.attach("null:1M", "--number", "5")
         self.assertEqual(str(second), "/run/nvring/fuse/disk5")

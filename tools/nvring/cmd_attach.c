@@ -81,21 +81,21 @@ static int take_path(struct attach_wish *wish, char path[ATTACHREC_PATH_MAX])
 	return CLI_OK;
 }
 
-static int choose_way(struct attach_wish *wish)
+/* *ret_why is NULL where it is the best way at all. */
+static int choose_way(struct attach_wish *wish, const char **ret_why)
 {
-	const char *why;
+	wish->as = attach_best(ret_why);
+	return wish->as ? CLI_OK :
+			  cli_error(CLI_FAILED, "this kernel has neither ublk nor NBD nor FUSE: modprobe ublk_drv "
+						"(Linux 6.4 or newer), modprobe nbd, or modprobe fuse");
+}
 
-	if (wish->as)
-		return CLI_OK;
-	wish->as = attach_best(&why);
-	if (!wish->as)
-		return cli_error(CLI_FAILED, "this kernel has neither ublk nor NBD nor FUSE: modprobe ublk_drv "
-					     "(Linux 6.4 or newer), modprobe nbd, or modprobe fuse");
+static void tell_way(const char *as, const char *why)
+{
 	if (why)
-		(void)cli_error(CLI_OK, "attached as %s, since %s", wish->as, why);
+		(void)cli_error(CLI_OK, "attached as %s, since %s", as, why);
 	else
-		(void)cli_error(CLI_OK, "attached as %s, the best of this kernel", wish->as);
-	return CLI_OK;
+		(void)cli_error(CLI_OK, "attached as %s, the best of this kernel", as);
 }
 
 static const char *state_of(const struct attachrec *r)
@@ -159,6 +159,8 @@ int cli_attach(struct cli *cli)
 		.read_only = cli_opt(cli, "read-only") != NULL,
 	};
 	char uri[ATTACHREC_URI_MAX], node[ATTACHREC_PATH_MAX], path[ATTACHREC_PATH_MAX];
+	const char *why = NULL;
+	bool is_chosen;
 	int rc;
 
 	attach_clear_left();
@@ -173,15 +175,19 @@ int cli_attach(struct cli *cli)
 		rc = take_uri(cli->args[0], uri);
 	if (!rc)
 		rc = attachrec_for_each(look_for_server, uri);
-	if (!rc)
-		rc = choose_way(&wish);
+	is_chosen = !wish.as;
+	if (!rc && is_chosen)
+		rc = choose_way(&wish, &why);
 	if (rc)
 		return rc;
 	wish.uri = uri;
 	rc = attach_serve(cli, &wish, node);
-	if (!rc)
-		puts(node);
-	return rc;
+	if (rc)
+		return rc;
+	if (is_chosen)
+		tell_way(wish.as, why);
+	puts(node);
+	return CLI_OK;
 }
 
 /*
