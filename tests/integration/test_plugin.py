@@ -321,6 +321,43 @@ class Attach(PluginCase):
         program.write_text(ATTACH)
         self.do("Remove", Name="v")
 
+    def test_ends_in_between(self):
+        """Whatever was done and not written down, or undone by others, is cleared away or taken as it is."""
+        program = self.path("attach")
+        program.write_text(ATTACH)
+        program.chmod(0o755)
+        self.end()
+        self.backend = ["--backend", "attach", "--program", str(program)]
+        self.begin()
+        self.do("Create", Name="v", Opts={"size": "32M"})
+        # the node is written down before anybody is a user: what fails behind it leaves nothing
+        program.write_text(ATTACH.replace("losetup -f", f"cp {self.path('state/v.json')} {self.path('seen')}; losetup -f"))
+        point = self.do("Mount", Name="v", ID="one")["Mountpoint"]
+        self.assertEqual(json.loads(self.path("seen").read_text())["users"], [])
+        self.end_in_between("v", users=[])
+        self.assertEqual((self.mounts(), self.loops()), ([], []))
+        # attached, and not mounted
+        self.do("Mount", Name="v", ID="one")
+        subprocess.run(["umount", point], check=True)
+        self.end_in_between("v", users=[])
+        self.assertEqual(self.loops(), [])
+        # detached by others
+        self.end_in_between("v", users=["one"], node="/dev/no-such-node")
+        self.do("Unmount", Name="v", ID="one")
+        self.assertEqual(self.do("Get", Name="v")["Volume"]["Status"]["users"], 0)
+        # it cannot be mounted: neither user nor node stays
+        subprocess.run(["wipefs", "-qa", self.path("pool/v/disk.img")], check=True)
+        self.refuse("cannot be mounted", "Mount", Name="v", ID="one")
+        self.assertEqual((json.loads(self.path("state/v.json").read_text())["node"], self.loops()), ("", []))
+        self.do("Remove", Name="v")
+
+    def end_in_between(self, name, **members):
+        self.plugin.kill()
+        self.plugin.communicate(timeout=PATIENCE)
+        state = self.path(f"state/{name}.json")
+        state.write_text(json.dumps({**json.loads(state.read_text()), **members}))
+        self.begin()
+
 
 class Podman(PluginCase):
     def test_create_write_remove_run_again(self):

@@ -93,6 +93,12 @@ static int node_open(struct vplug *v, struct json_object *vol, struct vplug_stat
 	return err;
 }
 
+/* Before anything that would wait for a server that has died. 0 or -errno with eb; -ENODEV: nothing will. */
+static int node_revive(struct vplug *v, const struct vplug_state *st, struct errbuf *eb)
+{
+	return st->node[0] && v->backend->revive ? v->backend->revive(v->program, st->node, eb) : 0;
+}
+
 static int node_detach(struct vplug *v, struct vplug_state *st, struct errbuf *eb)
 {
 	int err = st->node[0] && v->backend->detach ? v->backend->detach(v->program, st->node, eb) : 0;
@@ -254,7 +260,10 @@ static int do_remove(struct vplug *v, const char *name, struct errbuf *eb)
 static int unmount(struct vplug *v, struct vplug_state *st, struct errbuf *eb)
 {
 	char path[PATH_MAX];
+	int err = node_revive(v, st, eb);
 
+	if (err && err != -ENODEV)
+		return err;
 	mountpoint_of(v, st->name, path);
 	while (vplug_is_mounted(path)) {
 		if (umount2(path, UMOUNT_NOFOLLOW))
@@ -271,6 +280,11 @@ static int mount_node(struct vplug *v, struct json_object *vol, struct vplug_sta
 
 	if (err)
 		return err;
+	err = vplug_state_save(v->state_dir, st, eb); /* before the mount: the next life knows what to detach */
+	if (err) {
+		node_close(v, st, fd);
+		return err;
+	}
 	if ((mkdir(path, 0755) && errno != EEXIST) || mount(st->node, path, st->fstype, MS_NOSUID | MS_NODEV, NULL)) {
 		err = errbuf_set(eb, -errno, "%s: cannot be mounted on %s: %s", st->node, path, strerror(errno));
 		node_close(v, st, fd);
@@ -288,7 +302,7 @@ static int make_mounted(struct vplug *v, struct vplug_state *st, const char *pat
 	int err;
 
 	if (vplug_is_mounted(path))
-		return 0;
+		return node_revive(v, st, eb);
 	err = find_volume(v, st->name, &vol, eb);
 	if (!err && !vol)
 		err = errbuf_set(eb, -ENOENT, "%s is no longer in any pool of nvringd", st->name);
@@ -305,21 +319,25 @@ static int do_mount(struct vplug *v, const struct vplug_request *r, struct json_
 	struct vplug_state st;
 	struct errbuf why;
 	char path[PATH_MAX];
+	bool is_first;
 	int err = load(v, r->name, &st, eb);
 
-	if (!err && vplug_state_add_user(&st, r->id))
-		err = errbuf_set(eb, -ENOSPC, "%s is mounted for %d users already", r->name, VPLUG_USERS_MAX);
 	if (err)
 		return err;
+	is_first = st.nusers == 0;
 	mountpoint_of(v, r->name, path);
 	err = make_mounted(v, &st, path, eb);
+	if (!err && vplug_state_add_user(&st, r->id))
+		err = errbuf_set(eb, -ENOSPC, "%s is mounted for %d users already", r->name, VPLUG_USERS_MAX);
 	if (!err)
 		err = vplug_state_save(v->state_dir, &st, eb);
-	if (err) {
-		if (st.nusers == 1 && unmount(v, &st, &why))
+	if (err && is_first) {
+		st.nusers = 0;
+		if (unmount(v, &st, &why) || vplug_state_save(v->state_dir, &st, &why))
 			log_warn("%s: %s", st.name, why.text);
-		return err;
 	}
+	if (err)
+		return err;
 	json_object_object_add(answer, "Mountpoint", json_object_new_string(path));
 	return 0;
 }
@@ -475,7 +493,7 @@ int vplug_do(struct vplug *v, const struct vplug_request *r, struct json_object 
 	return 0;
 }
 
-/* Mounted without a user: the last life ended between the two steps. */
+/* Mounted without a user: the last life ended between the two steps. With users: it may have taken servers with it. */
 static void recover_one(void *arg, const char *name)
 {
 	struct vplug *v = arg;
@@ -490,6 +508,8 @@ static void recover_one(void *arg, const char *name)
 		err = unmount(v, &st, &eb);
 		if (!err)
 			err = vplug_state_save(v->state_dir, &st, &eb);
+	} else if (!err) {
+		err = node_revive(v, &st, &eb);
 	}
 	if (err)
 		log_warn("%s: %s", name, eb.text);

@@ -13,6 +13,8 @@
 #include <unistd.h>
 
 #include "core/base/cc.h"
+#include "tools/shared/attachrec.h"
+#include "tools/shared/diskuri.h"
 #include "tools/volume/vplug_run.h"
 
 #define LOOP_TRIES 64 /* others take loop devices at the same time */
@@ -28,10 +30,35 @@ static const char *attach_lacks(void)
 	return "neither /dev/ublk-control nor /dev/nbd0 (modprobe ublk_drv, or nbd)";
 }
 
-static int attach_open(const char *program, const char *image, char node[VPLUG_NODE_MAX], int *ret_fd,
-		       struct errbuf *eb)
+/* The URI that `nvring attach` makes of @image. */
+static int uri_of(const char *image, char uri[ATTACHREC_URI_MAX], struct errbuf *eb)
 {
-	char verb[] = "attach", *argv[] = { (char *)(uintptr_t)program, verb, (char *)(uintptr_t)image, NULL };
+	char text[ATTACHREC_URI_MAX];
+
+	if (diskuri_from_path(image, text, sizeof(text)))
+		return errbuf_set(eb, -ENAMETOOLONG, "%.200s: the path is too long", image);
+	diskuri_absolute(text, uri, ATTACHREC_URI_MAX);
+	return 0;
+}
+
+/* A block device that is there, whether it is served or waits for a server. */
+static int is_device_of(void *arg, const struct attachrec *r)
+{
+	struct attachrec *found = arg;
+
+	if (strcmp(r->uri, found->uri) != 0 || strcmp(r->type, "fuse") == 0 || r->seq != attachrec_seq(r->node))
+		return 0;
+	*found = *r;
+	return 1;
+}
+
+/* The way of @type: a device that waits comes back by that alone. NULL: the best of this host. */
+static int attach_run(const char *program, const char *uri, const char *type, char node[VPLUG_NODE_MAX],
+		      struct errbuf *eb)
+{
+	char verb[] = "attach", as[] = "--as";
+	char *argv[] = { (char *)(uintptr_t)program, verb, (char *)(uintptr_t)uri, type ? as : NULL,
+			 (char *)(uintptr_t)type, NULL };
 	struct stat st;
 	int err = vplug_run(argv, node, VPLUG_NODE_MAX, eb);
 
@@ -39,14 +66,52 @@ static int attach_open(const char *program, const char *image, char node[VPLUG_N
 		return err;
 	if (stat(node, &st) || !S_ISBLK(st.st_mode))
 		return errbuf_set(eb, -EIO, "%s attach: \"%s\" is no block device", program, node);
-	*ret_fd = -1;
 	return 0;
+}
+
+/* Whoever was killed between the two steps has attached it, and not written down that it has. */
+static int attach_open(const char *program, const char *image, char node[VPLUG_NODE_MAX], int *ret_fd,
+		       struct errbuf *eb)
+{
+	struct attachrec r;
+	int err = uri_of(image, r.uri, eb);
+
+	if (err)
+		return err;
+	if (!attachrec_for_each(is_device_of, &r))
+		err = attach_run(program, image, NULL, node, eb);
+	else if (attachrec_is_served(&r))
+		snprintf(node, VPLUG_NODE_MAX, "%.*s", VPLUG_NODE_MAX - 1, r.node);
+	else
+		err = attach_run(program, image, r.type, node, eb);
+	if (!err)
+		*ret_fd = -1;
+	return err;
+}
+
+static int attach_revive(const char *program, const char *node, struct errbuf *eb)
+{
+	char now[VPLUG_NODE_MAX];
+	struct attachrec r;
+	int err;
+
+	if (attachrec_find_node(node, &r) || attachrec_is_served(&r))
+		return 0;
+	if (r.seq != attachrec_seq(node))
+		return errbuf_set(eb, -ENODEV, "%s has gone while it was mounted", node);
+	err = attach_run(program, r.uri, r.type, now, eb);
+	if (!err && strcmp(now, node) != 0)
+		err = errbuf_set(eb, -EIO, "%s: its server was started again, as %s", node, now);
+	return err;
 }
 
 static int attach_detach(const char *program, const char *node, struct errbuf *eb)
 {
 	char verb[] = "detach", *argv[] = { (char *)(uintptr_t)program, verb, (char *)(uintptr_t)node, NULL };
+	struct attachrec r;
 
+	if (access(node, F_OK) && attachrec_find_node(node, &r))
+		return 0; /* detached behind our back */
 	return vplug_run(argv, NULL, 0, eb);
 }
 
@@ -102,7 +167,8 @@ static int loop_open(const char *program, const char *image, char node[VPLUG_NOD
 }
 
 static const struct vplug_backend backends[] = {
-	{ .name = "attach", .lacks = attach_lacks, .open = attach_open, .detach = attach_detach },
+	{ .name = "attach", .lacks = attach_lacks, .open = attach_open, .revive = attach_revive,
+	  .detach = attach_detach },
 	{ .name = "loop", .lacks = loop_lacks, .open = loop_open },
 };
 

@@ -19,6 +19,11 @@ struct vplug_backend {
 	const char *(*lacks)(void);
 	/* The node of @image into @node; *ret_fd: what keeps it alive until it is mounted, or -1. 0 or -errno with eb. */
 	int (*open)(const char *program, const char *image, char node[VPLUG_NODE_MAX], int *ret_fd, struct errbuf *eb);
+	/*
+	 * A server of @node again, if the last one has died: until then its I/O waits. NULL: it has none.
+	 * 0; -ENODEV: the device is gone; -errno. With eb.
+	 */
+	int (*revive)(const char *program, const char *node, struct errbuf *eb);
 	/* NULL: it goes by itself. */
 	int (*detach)(const char *program, const char *node, struct errbuf *eb);
 };
