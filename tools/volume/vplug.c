@@ -87,6 +87,9 @@ static int node_open(struct vplug *v, struct json_object *vol, struct vplug_stat
 	if (jget(vol, "disk"))
 		return errbuf_set(eb, -EBUSY, "%s is served by nvringd as disk %s: end that first (nvring volume unexport)",
 				  st->name, jget_text(vol, "disk"));
+	if (!jget_text(vol, "path")[0])
+		return errbuf_set(eb, -ENOTSUP, "%s is in pool %s, which is no folder: this plugin takes images only",
+				  st->name, jget_text(vol, "pool"));
 	err = v->backend->open(v->program, jget_text(vol, "path"), node, ret_fd, eb);
 	if (!err)
 		memcpy(st->node, node, sizeof(node));
