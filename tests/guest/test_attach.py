@@ -11,9 +11,11 @@ from lib.errors import Unavailable
 # some I/O lags behind what came later: what is under way at a kill is never just the newest
 LAGGARDS = "fault:p=0.1,delay=50ms@file:/run/vol0.img"
 
+SSD = "0000:00:10.0"
+
 
 class Attach(case.GuestCase):
-    def guest(self, script, environment=None, cpus=2, **options):
+    def guest(self, script, environment=None, cpus=2, ssd=(), **options):
         programs = {name: os.environ.get(name) for name in ("NVRINGD", "NVRING")}
         if not all(programs.values()):
             raise Unavailable("NVRINGD and NVRING do not name the programs")
@@ -21,6 +23,8 @@ class Attach(case.GuestCase):
                         **options)
         for shared in ("daemon.sh", "attach-daemon.sh"):
             shutil.copy(case.SCRIPTS / shared, vm.share)
+        if ssd:
+            vm.add_nvme("n0", *ssd, addr="0x10")
         return vm.start()
 
     def test_ublk_ram(self):
@@ -51,6 +55,19 @@ class Attach(case.GuestCase):
 
     def test_command(self):
         self.guest("attach-command.sh").finish(600, io_errors=True)
+
+    def plugin(self):
+        programs = {name: os.environ.get(name) for name in ("NVRING_VOLUME", "HTTP_POST")}
+        if not all(programs.values()):
+            raise Unavailable("NVRING_VOLUME and HTTP_POST do not name the programs")
+        return programs
+
+    def test_volume_plugin(self):
+        self.guest("volume-plugin.sh", self.plugin()).finish(600, io_errors=True)
+
+    def test_volume_ssd(self):
+        ssd = [self.image(40)]
+        self.guest("volume-ssd.sh", {**self.plugin(), "SSD": SSD}, ssd=ssd, iommu_bits=48).finish(600)
 
 
 if __name__ == "__main__":
