@@ -370,8 +370,11 @@ int ublk_remove(unsigned id, struct errbuf *eb)
 	if (err)
 		goto out;
 	err = call(ctl, UBLK_CTL_STOP, id, 0);
-	if (!err)
-		err = call(ctl, UBLK_CTL_DEL, id, 0);
+	if (!err) {
+		err = call(ctl, UBLK_CTL_DEL_ASYNC, id, 0);
+		if (err && err != -ENODEV) /* an older kernel: until it is unmounted */
+			err = call(ctl, UBLK_CTL_DEL, id, 0);
+	}
 	if (err)
 		errbuf_write(eb, "/dev/ublkb%u does not go: %s", id, strerror(-err));
 out:

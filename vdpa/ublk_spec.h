@@ -98,6 +98,7 @@ static_assert(offsetof(struct ublk_params, discard) == 40, "as the kernel has it
 #define UBLK_CTL_RECOVER_BEGIN UBLK_CTL_W(0x10)
 #define UBLK_CTL_RECOVER_END   UBLK_CTL_W(0x11)
 #define UBLK_CTL_GET_FEATURES  UBLK_CTL_R(0x13)
+#define UBLK_CTL_DEL_ASYNC     UBLK_CTL_R(0x14) /* Linux 6.9; does not wait for whoever has the node open */
 #define UBLK_CTL_UPDATE_SIZE   UBLK_CTL_W(0x15)
 static_assert(UBLK_CTL_ADD == 0xc0207504 && UBLK_CTL_GET_INFO == 0x80207502, "as the kernel has it");
 

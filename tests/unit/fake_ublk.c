@@ -197,6 +197,7 @@ static int carry_out(struct fake_ublk *k, uint32_t op, const struct ublk_ctl_cmd
 	case UBLK_CTL_STOP:
 		return stop(k);
 	case UBLK_CTL_DEL:
+	case UBLK_CTL_DEL_ASYNC:
 		k->violations += k->opened; /* it would wait for the server's end */
 		k->exists = k->used = false;
 		return 0;

@@ -463,6 +463,19 @@ static void orphans_can_be_looked_at_and_removed_but_nothing_else(void **state)
 	fake_ublk.info.state = UBLK_STATE_QUIESCED;
 	assert_int_equal(ublk_remove(3, &eb), 0);
 	assert_false(fake_ublk.exists);
+	assert_int_equal(CALLS(UBLK_CTL_DEL), 0); /* it would wait for whoever has it mounted */
+}
+
+static void an_older_kernel_removes_in_its_own_way(void **state)
+{
+	struct errbuf eb;
+
+	(void)state;
+	fake_ublk_orphan(3, RIG_BYTES, 1, 8);
+	fake_ublk.err[UBLK_CTL_DEL_ASYNC & 0x3f] = -EOPNOTSUPP;
+	assert_int_equal(ublk_remove(3, &eb), 0);
+	assert_false(fake_ublk.exists);
+	assert_int_equal(CALLS(UBLK_CTL_DEL), 1);
 }
 
 int main(void)
@@ -484,6 +497,7 @@ int main(void)
 		TEST(who_cannot_take_it_over_leaves_it),
 		TEST(the_kernel_learns_a_new_size_where_it_can),
 		TEST(orphans_can_be_looked_at_and_removed_but_nothing_else),
+		TEST(an_older_kernel_removes_in_its_own_way),
 	};
 
 	mono_init();

@@ -3,7 +3,7 @@
 # nvring attach, list and detach: the best way, a way by name, a server that dies, and what is refused in one line.
 . /mnt/attach-daemon.sh
 truncate -s 64M /run/a.img
-says "modprobe ublk_drv" nvring attach /run/a.img
+says "modprobe nbd" nvring attach /run/a.img --as nbd
 says "modprobe ublk_drv" nvring attach /run/a.img --as ublk
 same "nothing stays" "$(ls /run/nvring/attach)" ""
 modules nbd
@@ -45,10 +45,12 @@ same "what stays" "$(ls /run/nvring/attach)" ""
 # to give up what waits takes a word
 disk=$(nvring attach /run/a.img --as ublk --number 5)
 same "number" "$disk" /dev/ublkb5
+check "mount" mount "$disk" /run/fs
 kill -9 "$(nvring attach --list | awk '$1 == "/dev/ublkb5" { print $4 }')"
 await 20 eval 'nvring attach --list | grep -q waits'
-check "by force" nvring detach --force "$disk"
+check "by force, though it is mounted" nvring detach --force "$disk"
 [ ! -e "$disk" ] || fail "$disk is still there"
+check "umount" umount /run/fs
 same "what stays" "$(ls /run/nvring/attach)" ""
 # first byte
 start=$(date +%s%N)
