@@ -345,6 +345,14 @@ class Attach(PluginCase):
         self.end_in_between("v", users=["one"], node="/dev/no-such-node")
         self.do("Unmount", Name="v", ID="one")
         self.assertEqual(self.do("Get", Name="v")["Volume"]["Status"]["users"], 0)
+        # another disk has the node since
+        point = self.do("Mount", Name="v", ID="one")["Mountpoint"]
+        node = json.loads(self.path("state/v.json").read_text())["node"]
+        subprocess.run(["umount", point], check=True)
+        self.end_in_between("v", seq=1)
+        self.do("Unmount", Name="v", ID="one")
+        self.assertEqual(len(self.loops()), 1)
+        subprocess.run(["losetup", "-d", node], check=True)
         # it cannot be mounted: neither user nor node stays
         subprocess.run(["wipefs", "-qa", self.path("pool/v/disk.img")], check=True)
         self.refuse("cannot be mounted", "Mount", Name="v", ID="one")

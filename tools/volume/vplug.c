@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "tools/nvring/jget.h"
+#include "tools/shared/attachrec.h"
 #include "tools/shared/rpcclient.h"
 #include "tools/volume/vplug_run.h"
 #include "tools/volume/vplug_state.h"
@@ -91,20 +92,33 @@ static int node_open(struct vplug *v, struct json_object *vol, struct vplug_stat
 		return errbuf_set(eb, -ENOTSUP, "%s is in pool %s, which is no folder: this plugin takes images only",
 				  st->name, jget_text(vol, "pool"));
 	err = v->backend->open(v->program, jget_text(vol, "path"), node, ret_fd, eb);
-	if (!err)
-		memcpy(st->node, node, sizeof(node));
-	return err;
+	if (err)
+		return err;
+	memcpy(st->node, node, sizeof(node));
+	st->seq = attachrec_seq(node);
+	return 0;
+}
+
+/* It was detached behind our back, and the node may be another disk's now. */
+static bool node_has_gone(const struct vplug_state *st)
+{
+	return st->seq && attachrec_seq(st->node) != st->seq;
 }
 
 /* Before anything that would wait for a server that has died. 0 or -errno with eb; -ENODEV: nothing will. */
 static int node_revive(struct vplug *v, const struct vplug_state *st, struct errbuf *eb)
 {
-	return st->node[0] && v->backend->revive ? v->backend->revive(v->program, st->node, eb) : 0;
+	if (!st->node[0] || !v->backend->revive)
+		return 0;
+	if (node_has_gone(st))
+		return errbuf_set(eb, -ENODEV, "%s has gone while it was mounted", st->node);
+	return v->backend->revive(v->program, st->node, eb);
 }
 
 static int node_detach(struct vplug *v, struct vplug_state *st, struct errbuf *eb)
 {
-	int err = st->node[0] && v->backend->detach ? v->backend->detach(v->program, st->node, eb) : 0;
+	bool is_ours = st->node[0] && v->backend->detach && !node_has_gone(st);
+	int err = is_ours ? v->backend->detach(v->program, st->node, eb) : 0;
 
 	if (!err)
 		st->node[0] = '\0';

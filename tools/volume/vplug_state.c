@@ -50,6 +50,7 @@ static int read_state(struct json_object *obj, const char *name, struct vplug_st
 	if (strcmp(boot, jget_text(obj, "boot")) != 0)
 		return 0;
 	snprintf(st->node, sizeof(st->node), "%s", jget_text(obj, "node"));
+	st->seq = jget_number(obj, "seq");
 	for (size_t i = 0; i < jget_count(users, ""); i++) {
 		const char *id = json_object_get_string(json_object_array_get_idx(users, i));
 
@@ -88,6 +89,7 @@ static struct json_object *state_json(const struct vplug_state *st)
 	json_object_object_add(obj, "fstype", json_object_new_string(st->fstype));
 	json_object_object_add(obj, "ready", json_object_new_boolean(st->is_ready));
 	json_object_object_add(obj, "node", json_object_new_string(st->node));
+	json_object_object_add(obj, "seq", json_object_new_uint64(st->seq));
 	json_object_object_add(obj, "boot", json_object_new_string(boot));
 	json_object_object_add(obj, "users", users);
 	return obj;

@@ -9,6 +9,7 @@
 
 #include <limits.h>
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "core/base/errbuf.h"
 #include "tools/volume/vplug_api.h"
@@ -21,6 +22,7 @@ struct vplug_state {
 	char fstype[VPLUG_FSTYPE_MAX];
 	bool is_ready;		    /* it carries its file system */
 	char node[VPLUG_NODE_MAX];  /* to be detached; empty: nothing is, or it goes by itself */
+	uint64_t seq;		    /* the kernel's number of the disk there; 0: unknown */
 	unsigned nusers;
 	char users[VPLUG_USERS_MAX][VPLUG_ID_MAX];
 };
