@@ -30,7 +30,7 @@
 #include "drivers/vfio/vfio_user_wire.h"
 #include "tests/integration/vfio_server.h"
 
-#define SILENT_MS 500 /* enough to give up on a server that says nothing, and for one that speaks on a loaded machine */
+#define SILENT_MS 2000 /* enough to give up on a server that says nothing, and for one that speaks on a loaded machine */
 
 struct rig {
 	struct vs server;
