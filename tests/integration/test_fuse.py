@@ -261,6 +261,18 @@ class Life(FuseCase):
         self.nvring("detach", node)
         self.nothing_is_left()
 
+    def test_a_socket_whose_name_a_uri_reserves(self):
+        sock, log = self.folder / "a?b%41.sock", open(self.folder / "log", "w")
+        daemon = subprocess.Popen([NVRINGD, "--no-rpc", "--disk", f"v=file:{self.image}", "--vhost-user-blk", f"v={sock}"],
+                                  stdin=subprocess.DEVNULL, stderr=log)
+        log.close()
+        self.addCleanup(daemon.wait)
+        self.addCleanup(daemon.kill)
+        wait_for("the socket", sock.exists)
+        path = self.attach(sock)
+        self.assertEqual(path.read_bytes(), self.image.read_bytes())
+        self.nvring("detach", path)
+
     def test_a_running_nvringd(self):
         rpc, log = self.folder / "s.sock", open(self.folder / "log", "w")
         daemon = subprocess.Popen([NVRINGD, "--rpc", rpc, "--disk", f"v=file:{self.image}", "--fuse", f"v=3,path={self.folder}/no",

@@ -23,14 +23,16 @@
 /* A URI, a path, or a vhost-user socket, as a URI that is the same from any folder. */
 static int take_uri(const char *text, char uri[ATTACHREC_URI_MAX])
 {
-	char first[ATTACHREC_URI_MAX];
+	char first[ATTACHREC_URI_MAX], path[ATTACHREC_URI_MAX];
 	struct stat st;
-	int n = 0;
+	int n = ATTACHREC_URI_MAX;
 
-	if (stat(text, &st) == 0 && S_ISSOCK(st.st_mode))
-		n = snprintf(first, sizeof(first), "virtio-user:%s", text);
-	else if (diskuri_from_text(text, first, sizeof(first)))
-		n = ATTACHREC_URI_MAX;
+	if (stat(text, &st) == 0 && S_ISSOCK(st.st_mode)) {
+		if (!diskuri_from_path(text, path, sizeof(path))) /* as of a file: encoded */
+			n = snprintf(first, sizeof(first), "virtio-user:%s", path + strlen("file:"));
+	} else if (!diskuri_from_text(text, first, sizeof(first))) {
+		n = 0;
+	}
 	if (n >= ATTACHREC_URI_MAX)
 		return cli_error(CLI_USAGE, "the name of the disk is too long");
 	diskuri_absolute(first, uri, ATTACHREC_URI_MAX);
