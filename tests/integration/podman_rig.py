@@ -37,7 +37,7 @@ def why_not():
     if os.geteuid() != 0:
         return "containers with devices and mounts need root"
     if subprocess.run(["unshare", "--mount", "true"], stderr=subprocess.DEVNULL, check=False).returncode:
-        return "no mount namespaces here (CAP_SYS_ADMIN is missing)"
+        return "no mount namespaces here (CAP_SYS_ADMIN is missing, or / is no mount point)"
     if not os.access("/dev/loop-control", os.R_OK | os.W_OK):
         return "this kernel has no loop devices"
     return None

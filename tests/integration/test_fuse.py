@@ -301,6 +301,9 @@ def main():
     if os.geteuid() or not os.path.exists("/dev/fuse") or not shutil.which("unshare"):
         print("needs root, /dev/fuse and unshare")
         sys.exit(77)
+    if subprocess.run(["unshare", "--mount", "true"], stderr=subprocess.DEVNULL, check=False).returncode:
+        print("no mount namespaces here (CAP_SYS_ADMIN is missing, or / is no mount point)")
+        sys.exit(77)
     os.environ["NVRING_FUSE_NAMESPACE"] = "1"
     os.execvp("unshare", ["unshare", "--mount", "--propagation", "private", "sh", "-c",
                           'mount -t tmpfs tmpfs /run && exec "$@"', "sh", sys.executable, *sys.argv])
