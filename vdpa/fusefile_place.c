@@ -2,7 +2,6 @@
 /* Mounts on files of our own. */
 #include "vdpa/fusefile_place.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -11,6 +10,8 @@
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include "core/base/holder.h"
 
 #define DYING_TRIES 3
 
@@ -146,90 +147,22 @@ bool fusefile_place_clear(const char *path)
  * Users
  */
 
-/* Does the link, or the file's first line, say @path? */
-static bool line_is(const char *file, const char *path)
+static bool is_backing(void *arg, const char *path)
 {
-	char line[PATH_MAX] = "";
-	FILE *f = fopen(file, "re");
-
-	if (f && !fgets(line, sizeof(line), f))
-		line[0] = '\0';
-	if (f)
-		fclose(f);
-	line[strcspn(line, "\n")] = '\0';
-	return strcmp(line, path) == 0;
-}
-
-static bool find_loop(const char *path, char *buf, size_t len)
-{
-	DIR *dir = opendir("/sys/block");
-	struct dirent *de;
-	bool found = false;
-
-	while (dir && !found && (de = readdir(dir))) {
-		char file[PATH_MAX];
-
-		if (strncmp(de->d_name, "loop", 4) != 0)
-			continue;
-		snprintf(file, sizeof(file), "/sys/block/%s/loop/backing_file", de->d_name);
-		found = line_is(file, path);
-		if (found)
-			snprintf(buf, len, "/dev/%s", de->d_name);
-	}
-	if (dir)
-		closedir(dir);
-	return found;
-}
-
-static bool has_open(const char *pid, const char *path)
-{
-	char file[PATH_MAX], target[PATH_MAX];
-	struct dirent *de;
-	bool found = false;
-	DIR *dir;
-
-	snprintf(file, sizeof(file), "/proc/%s/fd", pid);
-	dir = opendir(file);
-	while (dir && !found && (de = readdir(dir))) {
-		ssize_t n = readlinkat(dirfd(dir), de->d_name, target, sizeof(target) - 1);
-
-		target[n > 0 ? n : 0] = '\0';
-		found = strcmp(target, path) == 0;
-	}
-	if (dir)
-		closedir(dir);
-	return found;
-}
-
-static void tell_process(const char *pid, char *buf, size_t len)
-{
-	char file[64], comm[64] = "?";
-	FILE *f;
-
-	snprintf(file, sizeof(file), "/proc/%.20s/comm", pid);
-	f = fopen(file, "re");
-	if (f && fgets(comm, sizeof(comm), f))
-		comm[strcspn(comm, "\n")] = '\0';
-	if (f)
-		fclose(f);
-	snprintf(buf, len, "process %.20s (%s)", pid, comm);
+	return strcmp(path, arg) == 0;
 }
 
 void fusefile_place_users(const char *path, char *buf, size_t len)
 {
-	DIR *dir;
-	struct dirent *de;
-	bool found = find_loop(path, buf, len);
+	char node[HOLDER_NODE_MAX], program[HOLDER_PROGRAM_MAX];
+	pid_t pid;
 
-	if (found)
-		return;
 	buf[0] = '\0';
-	dir = opendir("/proc");
-	while (dir && !found && (de = readdir(dir))) {
-		found = de->d_name[0] >= '1' && de->d_name[0] <= '9' && has_open(de->d_name, path);
-		if (found)
-			tell_process(de->d_name, buf, len);
+	if (holder_loop(is_backing, (void *)(uintptr_t)path, node)) {
+		snprintf(buf, len, "%s", node);
+		return;
 	}
-	if (dir)
-		closedir(dir);
+	pid = holder_process_of(path);
+	if (pid)
+		snprintf(buf, len, "process %d (%s)", pid, holder_program(pid, program));
 }

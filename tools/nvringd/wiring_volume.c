@@ -13,10 +13,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "core/base/holder.h"
 #include "core/worker.h"
 #include "tools/nvringd/wiring.h"
 #include "tools/nvringd/wiring_pool.h"
-#include "tools/pool/pool_holder.h"
 #include "vhost/user/vu_server.h"
 
 #define LOG_TAG "volume"
@@ -247,13 +247,13 @@ static int check_peers(const struct wiring_disk *d, struct errbuf *eb)
 	list_for_each(pos, &d->w->exports) {
 		struct wiring_export *e = list_entry(pos, struct wiring_export, link);
 		struct vu_session_info info;
-		char program[32];
+		char program[HOLDER_PROGRAM_MAX];
 
 		if (e->disk != d || err || vu_server_get_info(e->server, &info))
 			continue;
 		if (info.connected)
 			err = errbuf_set(eb, -EBUSY, "%s is in use by process %d (%s), connected to %s", d->conf.name,
-					 info.peer_pid, pool_holder_program(info.peer_pid, program),
+					 info.peer_pid, holder_program(info.peer_pid, program),
 					 e->conf.socket[0] ? e->conf.socket : "an inherited socket");
 		vu_session_info_fini(&info);
 	}

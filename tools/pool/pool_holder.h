@@ -8,7 +8,4 @@
 /* @fd: the image, open by the caller, who does not count. 0: nobody that can be seen; -EBUSY: eb names one of them. */
 int pool_holder_find(int fd, struct errbuf *eb);
 
-/* What the kernel lists as the program of process @pid; "?" for one that has gone. Returns @buf. */
-const char *pool_holder_program(int pid, char buf[32]);
-
 #endif
