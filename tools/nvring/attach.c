@@ -183,17 +183,13 @@ static bool ask_node(struct cli *cli, const char *rpc, char node[ATTACHREC_PATH_
 
 static int make_folder(void)
 {
-	char dir[ATTACHREC_PATH_MAX], *slash;
+	char dir[ATTACHREC_PATH_MAX];
+	int err;
 
 	if (attachrec_folder(dir, sizeof(dir)))
 		return cli_error(CLI_FAILED, "XDG_RUNTIME_DIR is not set: there is no place for the server's files");
-	slash = strrchr(dir, '/');
-	*slash = '\0';
-	(void)mkdir(dir, 0755);
-	*slash = '/';
-	if (mkdir(dir, 0700) && errno != EEXIST)
-		return cli_error(CLI_FAILED, "%s: %s", dir, strerror(errno));
-	return CLI_OK;
+	err = attachrec_make_folder();
+	return err ? cli_error(CLI_FAILED, "%s: %s", dir, strerror(-err)) : CLI_OK;
 }
 
 int attach_serve(struct cli *cli, const struct attach_wish *wish, char node[ATTACHREC_PATH_MAX])

@@ -48,7 +48,7 @@ static int file_of(const struct attachrec *r, char *buf, size_t len)
 	return (size_t)snprintf(buf, len, "%s/%s" SUFFIX, dir, name) >= len ? -ENAMETOOLONG : 0;
 }
 
-static int make_folder(void)
+int attachrec_make_folder(void)
 {
 	char dir[ATTACHREC_PATH_MAX], *slash;
 	int err = attachrec_folder(dir, sizeof(dir));
@@ -85,7 +85,7 @@ static int write_file(const char *path, const char *text)
 int attachrec_write(const struct attachrec *r, struct errbuf *eb)
 {
 	char path[2 * ATTACHREC_PATH_MAX], text[TEXT_MAX];
-	int err = make_folder();
+	int err = attachrec_make_folder();
 
 	snprintf(text, sizeof(text),
 		 "node %s\ntype %s\ndisk %s\nuri %s\nrpc %s\nid %u\nseq %" PRIu64 "\npid %d\n", r->node,

@@ -28,6 +28,8 @@ struct attachrec {
 
 /* The folder of these files, /run/nvring/attach for root. 0 or -errno. */
 int attachrec_folder(char *buf, size_t len);
+/* It is there afterwards, ours alone. 0 or -errno. */
+int attachrec_make_folder(void);
 
 /* 0 or -errno with eb. */
 int attachrec_write(const struct attachrec *r, struct errbuf *eb);
