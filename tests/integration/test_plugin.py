@@ -297,13 +297,18 @@ class Driver(PluginCase):
 class Attach(PluginCase):
     """The other back end: a program that attaches and detaches."""
 
-    def test_a_life(self):
+    def attach_by_program(self):
+        """From now on; the program."""
         program = self.path("attach")
         program.write_text(ATTACH)
         program.chmod(0o755)
         self.end()
         self.backend = ["--backend", "attach", "--program", str(program)]
         self.begin()
+        return program
+
+    def test_a_life(self):
+        program = self.attach_by_program()
         self.do("Create", Name="v", Opts={"size": "32M"})
         self.assertEqual(self.loops(), [])
         point = self.do("Mount", Name="v", ID="one")["Mountpoint"]
@@ -323,12 +328,7 @@ class Attach(PluginCase):
 
     def test_ends_in_between(self):
         """Whatever was done and not written down, or undone by others, is cleared away or taken as it is."""
-        program = self.path("attach")
-        program.write_text(ATTACH)
-        program.chmod(0o755)
-        self.end()
-        self.backend = ["--backend", "attach", "--program", str(program)]
-        self.begin()
+        program = self.attach_by_program()
         self.do("Create", Name="v", Opts={"size": "32M"})
         # the node is written down before anybody is a user: what fails behind it leaves nothing
         program.write_text(ATTACH.replace("losetup -f", f"cp {self.path('state/v.json')} {self.path('seen')}; losetup -f"))

@@ -10,6 +10,16 @@ daemon_dies() {
 	wait "$daemon" 2>/dev/null
 	echo "ok nvringd killed"
 }
+# operations NODE: write, write zeroes, flush and discard, each for what it leaves; the pattern stays in /run/pattern
+operations() {
+	dd if=/dev/urandom of=/run/pattern bs=1M count=4 status=none
+	check "write" dd if=/run/pattern of="$1" bs=1M oflag=direct status=none
+	check "zeroes" blkdiscard -z -o 1M -l 1M "$1"
+	check "flush" blockdev --flushbufs "$1"
+	dd if=/dev/zero of=/run/pattern bs=1M count=1 seek=1 conv=notrunc status=none
+	check "and they are zeroes, all else is not" cmp -n $((4 << 20)) /run/pattern "$1"
+	check "discard" blkdiscard -o 2M -l 1M "$1"
+}
 # file_system NODE: ext4 on it, files there and back, discard, and clean afterwards
 file_system() {
 	check "mkfs" mkfs.ext4 -q "$1"

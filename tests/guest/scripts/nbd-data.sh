@@ -13,13 +13,7 @@ same "cache" "$(cat /sys/block/nbd3/queue/write_cache)" "write back"
 says "nbd3 is taken" "$NVRINGD" --no-rpc --log-level error --disk a=ram:8M --nbd a=3
 check "verify" verify $disk --size=64m
 check "verify on both connections" verify $disk --size=24m --numjobs=2 --offset_increment=32m
-dd if=/dev/urandom of=/run/pattern bs=1M count=4 status=none
-check "write" dd if=/run/pattern of=$disk bs=1M oflag=direct status=none
-check "zeroes" blkdiscard -z -o 1M -l 1M $disk
-check "flush" blockdev --flushbufs $disk
-dd if=/dev/zero of=/run/pattern bs=1M count=1 seek=1 conv=notrunc status=none
-check "and they are zeroes, all else is not" cmp -n $((4 << 20)) /run/pattern $disk
-check "discard" blkdiscard -o 2M -l 1M $disk
+operations $disk
 file_system $disk
 quiet
 check "mkfs" mkfs.ext4 -q $disk

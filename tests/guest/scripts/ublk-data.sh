@@ -13,13 +13,7 @@ same "cache" "$(cat /sys/block/ublkb5/queue/write_cache)" "$CACHE"
 check "verify" verify $disk --size=64m --numjobs=1
 check "verify on both queues" verify $disk --size=24m --numjobs=2 --offset_increment=32m
 check "odd sizes" verify $disk --size=8m --bsrange=512-300k --blockalign=512
-dd if=/dev/urandom of=/run/pattern bs=1M count=4 status=none
-check "write" dd if=/run/pattern of=$disk bs=1M oflag=direct status=none
-check "zeroes" blkdiscard -z -o 1M -l 1M $disk
-check "flush" blockdev --flushbufs $disk
-dd if=/dev/zero of=/run/pattern bs=1M count=1 seek=1 conv=notrunc status=none
-check "and they are zeroes, all else is not" cmp -n $((4 << 20)) /run/pattern $disk
-check "discard" blkdiscard -o 2M -l 1M $disk
+operations $disk
 file_system $disk
 check "RPC" nvring rpc ublk_get_disks
 grep -q '"bdev_name": *"vol0"' /run/check.out || fail "ublk_get_disks: $(cat /run/check.out)"
