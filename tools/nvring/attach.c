@@ -22,8 +22,8 @@
 #include "core/base/cc.h"
 #include "core/base/mono.h"
 #include "tools/nvring/client.h"
-#include "tools/nvring/jget.h"
 #include "tools/shared/fuseleft.h"
+#include "tools/shared/jget.h"
 
 #define START_MS 90000 /* a server that adopts may wait for the last one to go */
 #define END_MS	 30000

@@ -14,7 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "tools/nvring/jget.h"
+#include "tools/shared/jget.h"
 #include "tools/shared/jsonfile.h"
 
 #define FILE_BYTES_MAX (1024 * 1024)

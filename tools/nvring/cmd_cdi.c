@@ -7,7 +7,7 @@
 #include "tools/nvring/cdi.h"
 #include "tools/nvring/cli.h"
 #include "tools/nvring/client.h"
-#include "tools/nvring/jget.h"
+#include "tools/shared/jget.h"
 
 static const char *cdi_dir(const struct cli *cli)
 {

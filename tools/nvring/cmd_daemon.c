@@ -11,8 +11,8 @@
 
 #include "tools/nvring/cli.h"
 #include "tools/nvring/client.h"
-#include "tools/nvring/jget.h"
 #include "tools/nvring/show.h"
+#include "tools/shared/jget.h"
 
 /* The calls that make up the status; the keys of its JSON. */
 static const struct {

@@ -13,10 +13,10 @@
 #include "drivers/uri.h"
 #include "tools/nvring/cli.h"
 #include "tools/nvring/client.h"
-#include "tools/nvring/jget.h"
 #include "tools/nvring/show.h"
 #include "tools/nvring/table.h"
 #include "tools/shared/diskuri.h"
+#include "tools/shared/jget.h"
 #include "tools/shared/size.h"
 
 static struct json_object *name_params(const char *name)

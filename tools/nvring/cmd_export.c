@@ -9,9 +9,9 @@
 
 #include "tools/nvring/cli.h"
 #include "tools/nvring/client.h"
-#include "tools/nvring/jget.h"
 #include "tools/nvring/show.h"
 #include "tools/nvring/table.h"
+#include "tools/shared/jget.h"
 #include "tools/shared/size.h"
 
 int cli_export_list(struct cli *cli)

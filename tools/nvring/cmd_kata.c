@@ -6,8 +6,8 @@
 #include "tools/nvring/cdi.h"
 #include "tools/nvring/cli.h"
 #include "tools/nvring/client.h"
-#include "tools/nvring/jget.h"
 #include "tools/nvring/kata.h"
+#include "tools/shared/jget.h"
 
 static const char *kata_dir(const struct cli *cli)
 {

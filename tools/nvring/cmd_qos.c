@@ -8,9 +8,9 @@
 
 #include "tools/nvring/cli.h"
 #include "tools/nvring/client.h"
-#include "tools/nvring/jget.h"
 #include "tools/nvring/show.h"
 #include "tools/nvring/table.h"
+#include "tools/shared/jget.h"
 #include "tools/shared/size.h"
 
 /* The daemon gives up a freeze so long before the command gives up its answer: no disk is left frozen by a failure. */

@@ -22,9 +22,9 @@
 #include "core/base/mono.h"
 #include "tools/nvring/cli.h"
 #include "tools/nvring/client.h"
-#include "tools/nvring/jget.h"
 #include "tools/nvring/show.h"
 #include "tools/nvring/table.h"
+#include "tools/shared/jget.h"
 
 #define BUS	     "/sys/bus/vdpa/devices"
 #define NODE_WAIT_MS 5000 /* for a driver that looks at the device behind our back */

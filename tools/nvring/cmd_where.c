@@ -5,9 +5,9 @@
 #include <stdio.h>
 
 #include "tools/nvring/cli.h"
-#include "tools/nvring/jget.h"
 #include "tools/nvring/show.h"
 #include "tools/nvring/table.h"
+#include "tools/shared/jget.h"
 
 static void show_ios(struct json_object *result)
 {

@@ -21,8 +21,8 @@
 #include "tools/nvring/cli.h"
 #include "tools/nvring/client.h"
 #include "tools/nvring/doctor_priv.h"
-#include "tools/nvring/jget.h"
 #include "tools/nvring/program.h"
+#include "tools/shared/jget.h"
 #include "tools/shared/rundir.h"
 
 #define PROBE_BYTES   4096

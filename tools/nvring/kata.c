@@ -10,9 +10,9 @@
 #include <unistd.h>
 
 #include "tools/nvring/cdi.h"
-#include "tools/nvring/jget.h"
-#include "tools/shared/jsonfile.h"
 #include "tools/shared/b64.h"
+#include "tools/shared/jget.h"
+#include "tools/shared/jsonfile.h"
 
 #define VOLUME_TYPE "spdkvol"
 #define FILE_NAME   "mountInfo.json"

@@ -12,10 +12,10 @@
 #include "drivers/nvme/nvme_probe.h"
 #include "tools/nvring/cli.h"
 #include "tools/nvring/client.h"
-#include "tools/nvring/jget.h"
 #include "tools/nvring/nvt_name.h"
 #include "tools/shared/b64.h"
 #include "tools/shared/diskuri.h"
+#include "tools/shared/jget.h"
 
 struct nvt {
 	struct cli *cli;

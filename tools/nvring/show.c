@@ -9,8 +9,8 @@
 
 #include "tools/nvring/cli.h"
 #include "tools/nvring/client.h"
-#include "tools/nvring/jget.h"
 #include "tools/nvring/table.h"
+#include "tools/shared/jget.h"
 #include "tools/shared/size.h"
 
 const char *show_ns(uint64_t ns, char buf[SHOW_TEXT_MAX])

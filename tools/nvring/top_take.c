@@ -10,8 +10,8 @@
 #include "core/base/mono.h"
 #include "tools/nvring/cli.h"
 #include "tools/nvring/client.h"
-#include "tools/nvring/jget.h"
 #include "tools/nvring/top_rates.h"
+#include "tools/shared/jget.h"
 
 static void text(char buf[TOP_NAME_MAX], struct json_object *obj, const char *key)
 {

@@ -11,8 +11,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "tools/nvring/jget.h"
 #include "tools/shared/attachrec.h"
+#include "tools/shared/jget.h"
 #include "tools/shared/rpcclient.h"
 #include "tools/volume/vplug_run.h"
 #include "tools/volume/vplug_state.h"

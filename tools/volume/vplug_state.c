@@ -9,7 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "tools/nvring/jget.h"
+#include "tools/shared/jget.h"
 #include "tools/shared/jsonfile.h"
 
 #define SUFFIX ".json"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Walks into JSON values by a path. */
-#include "tools/nvring/jget.h"
+#include "tools/shared/jget.h"
 
 #include <json-c/json.h>
 #include <stdlib.h>

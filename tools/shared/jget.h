@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Members of the daemon's answers, with a harmless value where one is missing. */
-#ifndef TOOLS_NVRING_JGET_H
-#define TOOLS_NVRING_JGET_H
+#ifndef TOOLS_SHARED_JGET_H
+#define TOOLS_SHARED_JGET_H
 
 #include <stdbool.h>
 #include <stddef.h>
