@@ -2,8 +2,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The daemon ends in the middle of verified writes, by kill -9 or in good order: it comes back, nothing is lost."""
 
-import time
-
 from lib import case
 
 KILLS = 4
@@ -21,9 +19,8 @@ class Crash(case.GuestCase):
         vm.wait_mark("in use")
         for kill in range(KILLS):
             self.progress(vm)
-            running.kill()
-            time.sleep(0.3 * kill)  # from at once to longer than QEMU's reconnect interval
-            running.start()
+            # from at once to longer than QEMU's reconnect interval
+            self.restart(running.kill, running, vm, away=0.3 * kill)
         self.progress(vm)
         vm.say("stop")
         vm.finish(180)
@@ -36,8 +33,7 @@ class Crash(case.GuestCase):
         vm.wait_mark("in use")
         for _ in range(2):
             self.progress(vm)
-            running.stop()
-            running.start()
+            self.restart(running.stop, running, vm)
         self.progress(vm)
         vm.say("stop")
         vm.finish(180)

@@ -45,10 +45,9 @@ class Memory(case.GuestCase):
         running, vm = self.start(4 * DIMM_MIB, 300, slots=8)
         vm.start().wait_mark("in use")
         for number in range(4):
-            self.progress(vm, 1)  # QEMU 7.2 never comes back to a server that dies while it connects
+            self.progress(vm, 1)
             self.plug(vm, number)
-            running.kill()
-            running.start()
+            self.restart(running.kill, running, vm)
         vm.wait_mark("all memory is here")
         self.end(running, vm)
 

@@ -78,9 +78,8 @@ class SsdDisk(SsdCase):
         vm.wait_mark("in use")
         for kill in range(KILLS):
             self.progress(vm)
-            running.kill()
-            time.sleep(0.3 * kill)  # from at once to longer than QEMU's reconnect interval
-            running.start()
+            # from at once to longer than QEMU's reconnect interval
+            self.restart(running.kill, running, vm, away=0.3 * kill)
         self.progress(vm)
         self.assertEqual(ssd.ctl("counters")["clients"], KILLS + 1)
         vm.say("stop")

@@ -284,9 +284,11 @@ class Relay(VdpaCase):
         vm = self.linux("reset.sh", verifier=True).survive_reset()
         vm.add_disk(doors[1], num_queues=2).start()
         vm.wait_mark("in use")
-        running.kill()
-        self.assertIn("vdpa_nvring0.vol1", self.exports(daemon))
-        running.start()
+
+        def end():
+            running.kill()
+            self.assertIn("vdpa_nvring0.vol1", self.exports(daemon))
+        self.restart(end, running, vm)
         vm.qmp("system_reset")
         vm.finish(120)
         vm.stop()

@@ -141,6 +141,19 @@ class GuestCase(unittest.TestCase):
             console.wait(r"VERIFIER second \d+ ops [1-9]|GUEST-RC", 60, after=seen)
             seen = len(console.lines)
 
+    @staticmethod
+    def restart(end, running, vm, away=0):
+        """END ends the server (its `kill` or `stop`); AWAY seconds later there is a new one, and QEMU is connected to it.
+
+        QEMU 7.2 never comes back to a server that dies while it connects (docs/TESTING.md). Who ends the server more
+        than once has to know that QEMU is through with connecting, and I/O in the guest does not tell.
+        """
+        end()
+        vm.wait_links(False)
+        time.sleep(away)
+        running.start()
+        vm.wait_links(True)
+
     def settle(self, running, *guests):
         """The end of a test that went well: the guests are gone, the daemon ends on SIGTERM."""
         for guest in guests:

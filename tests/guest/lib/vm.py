@@ -51,6 +51,7 @@ class Vm:
         self._memory = (f"{memory_mib}M", memory_extra)
         self._more = []
         self._iommu = []
+        self._links = []
 
     def make_migratable(self):
         """Memory of an odd size, 8 KiB more: QEMU before 9.0 loses writes of an emulated CPU otherwise (docs/TESTING.md)."""
@@ -90,7 +91,24 @@ class Vm:
         """A vhost-user-blk disk behind SOCKET; PROPERTIES as of QEMU's device, with _ for -."""
         device = ",".join([f"vhost-user-blk-pci,id={name},chardev=c-{name}",
                            *_properties(properties)])
+        self._links.append(f"c-{name}")
         return self.add("-chardev", f"socket,id=c-{name},path={socket},reconnect=1", "-device", device)
+
+    def wait_links(self, connected, timeout=60):
+        """Waits until QEMU has its connections to all disks of `add_disk`, and has set them up; or has lost them all.
+
+        QEMU answers from the thread that sets a connection up: there is no half of it to be seen.
+        """
+        deadline = time.monotonic() + timeout
+        while True:
+            seen = {entry["label"]: not entry["filename"].startswith("disconnected:")
+                    for entry in self.qmp("query-chardev") if entry["label"] in self._links}
+            if all(up == connected for up in seen.values()):
+                return
+            if time.monotonic() > deadline:
+                raise GuestError(f"{self.name}: after {timeout} s its disks are not all "
+                                 f"{'connected' if connected else 'disconnected'}: {seen}")
+            time.sleep(0.02)
 
     def boot_shared(self, kernel, initramfs, script, guest_lib, environment=None, append=""):
         """Boots the full guest; the text SCRIPT runs in it, with variables from ENVIRONMENT."""
