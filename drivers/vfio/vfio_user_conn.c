@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "core/base/cc.h"
+#include "core/base/fdmsg.h"
 #include "core/base/log.h"
 #include "core/base/mono.h"
 #include "drivers/vfio/vfio_user_wire.h"
@@ -121,71 +122,32 @@ static int call_send(struct vfio_user_conn *c, const struct vfio_user_call *call
 		{ (void *)(uintptr_t)call->body, call->body_len },
 		{ (void *)(uintptr_t)call->data, call->data_len },
 	};
-	union {
-		struct cmsghdr align;
-		char bytes[CMSG_SPACE(VFIO_USER_FDS_MAX * sizeof(int))];
-	} control = { 0 };
 	struct msghdr mh = { .msg_iov = iov, .msg_iovlen = 3 };
+	struct fdmsg f;
 
 	assert(call->nfds <= VFIO_USER_FDS_MAX);
-	if (call->nfds) {
-		mh.msg_control = control.bytes;
-		mh.msg_controllen = CMSG_SPACE(call->nfds * sizeof(int));
-		CMSG_FIRSTHDR(&mh)->cmsg_level = SOL_SOCKET;
-		CMSG_FIRSTHDR(&mh)->cmsg_type = SCM_RIGHTS;
-		CMSG_FIRSTHDR(&mh)->cmsg_len = CMSG_LEN(call->nfds * sizeof(int));
-		memcpy(CMSG_DATA(CMSG_FIRSTHDR(&mh)), call->fds, call->nfds * sizeof(int));
-	}
+	fdmsg_put(&mh, &f, call->fds, call->nfds);
 	return conn_send(c, &mh, h.bytes, deadline);
-}
-
-/* Takes what fds came. False: more than we have place for. */
-static bool bag_fill(struct fd_bag *bag, struct msghdr *mh)
-{
-	bool fits = !(mh->msg_flags & MSG_CTRUNC);
-
-	for (struct cmsghdr *cm = CMSG_FIRSTHDR(mh); cm; cm = CMSG_NXTHDR(mh, cm)) {
-		size_t n = (cm->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-
-		if (cm->cmsg_level != SOL_SOCKET || cm->cmsg_type != SCM_RIGHTS)
-			continue;
-		for (size_t i = 0; i < n; i++) {
-			int fd;
-
-			memcpy(&fd, CMSG_DATA(cm) + i * sizeof(int), sizeof(fd));
-			if (bag->n < VFIO_USER_FDS_MAX) {
-				bag->fd[bag->n++] = fd;
-			} else {
-				close(fd);
-				fits = false;
-			}
-		}
-	}
-	return fits;
 }
 
 /* Exactly @len bytes, and the fds that come with them. */
 static int conn_receive(struct vfio_user_conn *c, void *buf, size_t len, struct fd_bag *bag,
 			uint64_t deadline)
 {
-	union {
-		struct cmsghdr align;
-		char bytes[CMSG_SPACE(VFIO_USER_FDS_MAX * sizeof(int))];
-	} control;
+	struct fdmsg f;
 	size_t have = 0;
 
 	while (have < len) {
 		struct iovec iov = { (char *)buf + have, len - have };
-		struct msghdr mh = { .msg_iov = &iov,
-				     .msg_iovlen = 1,
-				     .msg_control = control.bytes,
-				     .msg_controllen = sizeof(control) };
-		ssize_t n = recvmsg(c->fd, &mh, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+		struct msghdr mh = { .msg_iov = &iov, .msg_iovlen = 1 };
+		ssize_t n;
 		int err;
 
+		fdmsg_room(&mh, &f, VFIO_USER_FDS_MAX);
+		n = recvmsg(c->fd, &mh, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
 		if (n > 0) {
 			have += (size_t)n;
-			if (!bag_fill(bag, &mh))
+			if (!fdmsg_take(&mh, bag->fd, &bag->n, VFIO_USER_FDS_MAX))
 				return conn_end(c, -EPROTO,
 						"more fds in a message than are allowed");
 			continue;

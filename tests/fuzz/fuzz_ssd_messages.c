@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "core/base/cc.h"
+#include "core/base/fdmsg.h"
 #include "core/base/mono.h"
 #include "core/sigbus.h"
 #include "drivers/nvme/nvme_spec.h"
@@ -87,22 +88,12 @@ static struct ssd *ssd_make(void)
 static bool say(struct ssd *s, int fd, const void *msg, size_t len, int with)
 {
 	struct iovec iov = { (void *)(uintptr_t)msg, len };
-	union {
-		struct cmsghdr align;
-		char bytes[CMSG_SPACE(sizeof(int))];
-	} control = { 0 };
 	struct msghdr mh = { .msg_iov = &iov, .msg_iovlen = 1 };
+	struct fdmsg f;
 	char reply[4096];
 	ssize_t n;
 
-	if (with >= 0) {
-		mh.msg_control = control.bytes;
-		mh.msg_controllen = sizeof(control.bytes);
-		CMSG_FIRSTHDR(&mh)->cmsg_level = SOL_SOCKET;
-		CMSG_FIRSTHDR(&mh)->cmsg_type = SCM_RIGHTS;
-		CMSG_FIRSTHDR(&mh)->cmsg_len = CMSG_LEN(sizeof(int));
-		memcpy(CMSG_DATA(CMSG_FIRSTHDR(&mh)), &with, sizeof(int));
-	}
+	fdmsg_put(&mh, &f, &with, with >= 0);
 	if (sendmsg(fd, &mh, MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
 		return false;
 	for (unsigned i = 0; i < 3; i++)

@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #include "core/base/cc.h"
+#include "core/base/fdmsg.h"
 #include "core/base/log.h"
 #include "core/dma.h"
 #include "core/hugemem.h"
@@ -84,23 +85,13 @@ static void setup(void)
 static void put(int fd, const void *buf, size_t len, unsigned nfds)
 {
 	struct iovec iov = { (void *)(uintptr_t)buf, len };
-	union {
-		struct cmsghdr align;
-		char bytes[CMSG_SPACE(3 * sizeof(int))];
-	} control = { 0 };
 	struct msghdr mh = { .msg_iov = &iov, .msg_iovlen = 1 };
 	const int fds[3] = { memfd, memfd, memfd };
+	struct fdmsg f;
 
 	if (len == 0)
 		return;
-	if (nfds) {
-		mh.msg_control = control.bytes;
-		mh.msg_controllen = CMSG_SPACE(nfds * sizeof(int));
-		CMSG_FIRSTHDR(&mh)->cmsg_level = SOL_SOCKET;
-		CMSG_FIRSTHDR(&mh)->cmsg_type = SCM_RIGHTS;
-		CMSG_FIRSTHDR(&mh)->cmsg_len = CMSG_LEN(nfds * sizeof(int));
-		memcpy(CMSG_DATA(CMSG_FIRSTHDR(&mh)), fds, nfds * sizeof(int));
-	}
+	fdmsg_put(&mh, &f, fds, nfds);
 	(void)sendmsg(fd, &mh, MSG_NOSIGNAL | MSG_DONTWAIT);
 }
 

@@ -27,6 +27,7 @@
 
 #include "core/base/barrier.h"
 #include "core/base/cc.h"
+#include "core/base/fdmsg.h"
 #include "core/base/mono.h"
 #include "vhost/client/virtio_user.h"
 #include "vhost/client/virtio_user_sock.h"
@@ -92,21 +93,13 @@ static void must(bool ok)
 static void put(const void *buf, size_t len, unsigned nfds)
 {
 	struct iovec iov = { (void *)(uintptr_t)buf, len };
-	union {
-		struct cmsghdr align;
-		char bytes[CMSG_SPACE(8 * sizeof(int))];
-	} control = { 0 };
 	struct msghdr mh = { .msg_iov = &iov, .msg_iovlen = 1 };
+	int fds[FDMSG_MAX];
+	struct fdmsg f;
 
-	if (nfds) {
-		mh.msg_control = control.bytes;
-		mh.msg_controllen = CMSG_SPACE(nfds * sizeof(int));
-		CMSG_FIRSTHDR(&mh)->cmsg_level = SOL_SOCKET;
-		CMSG_FIRSTHDR(&mh)->cmsg_type = SCM_RIGHTS;
-		CMSG_FIRSTHDR(&mh)->cmsg_len = CMSG_LEN(nfds * sizeof(int));
-		for (unsigned i = 0; i < nfds; i++)
-			memcpy(CMSG_DATA(CMSG_FIRSTHDR(&mh)) + i * sizeof(int), &server.memfd, sizeof(int));
-	}
+	for (unsigned i = 0; i < nfds; i++)
+		fds[i] = server.memfd;
+	fdmsg_put(&mh, &f, fds, nfds);
 	(void)sendmsg(server.conn, &mh, MSG_NOSIGNAL); /* it may be gone */
 }
 

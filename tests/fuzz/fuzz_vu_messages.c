@@ -22,6 +22,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "core/base/fdmsg.h"
 #include "core/base/log.h"
 #include "core/reactor.h"
 #include "tests/fuzz/fuzz_dev.h"
@@ -115,22 +116,12 @@ static void turn(unsigned n)
 static bool feed(int fd, const void *msg, size_t len, const int *fds, unsigned nfds)
 {
 	struct iovec iov = { (void *)(uintptr_t)msg, len };
-	union {
-		struct cmsghdr align;
-		char bytes[CMSG_SPACE(VU_FDS_MAX * sizeof(int))];
-	} control = { 0 };
 	struct msghdr mh = { .msg_iov = &iov, .msg_iovlen = 1 };
+	struct fdmsg f;
 	char reply[4096];
 	ssize_t n;
 
-	if (nfds) {
-		mh.msg_control = control.bytes;
-		mh.msg_controllen = CMSG_SPACE(nfds * sizeof(int));
-		CMSG_FIRSTHDR(&mh)->cmsg_level = SOL_SOCKET;
-		CMSG_FIRSTHDR(&mh)->cmsg_type = SCM_RIGHTS;
-		CMSG_FIRSTHDR(&mh)->cmsg_len = CMSG_LEN(nfds * sizeof(int));
-		memcpy(CMSG_DATA(CMSG_FIRSTHDR(&mh)), fds, nfds * sizeof(int));
-	}
+	fdmsg_put(&mh, &f, fds, nfds);
 	if (sendmsg(fd, &mh, MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
 		return false;
 	turn(4);

@@ -16,6 +16,7 @@
 #include <cmocka.h>
 
 #include "core/base/cc.h"
+#include "core/base/fdmsg.h"
 #include "drivers/vfio/vfio_user_wire.h"
 
 #define BODY_MAX 16384
@@ -33,49 +34,30 @@ struct message {
 
 static bool receive(int fd, void *buf, size_t len, struct message *m)
 {
-	union {
-		struct cmsghdr align;
-		char bytes[CMSG_SPACE(16 * sizeof(int))];
-	} control;
+	struct fdmsg f;
 
 	for (size_t have = 0; have < len;) {
 		struct iovec iov = { (char *)buf + have, len - have };
-		struct msghdr mh = { .msg_iov = &iov,
-				     .msg_iovlen = 1,
-				     .msg_control = control.bytes,
-				     .msg_controllen = sizeof(control) };
-		ssize_t n = recvmsg(fd, &mh, MSG_CMSG_CLOEXEC);
-		struct cmsghdr *cm;
+		struct msghdr mh = { .msg_iov = &iov, .msg_iovlen = 1 };
+		ssize_t n;
 
+		fdmsg_room(&mh, &f, ARRAY_SIZE(m->fds));
+		n = recvmsg(fd, &mh, MSG_CMSG_CLOEXEC);
 		if (n <= 0)
 			return false;
 		have += (size_t)n;
-		cm = CMSG_FIRSTHDR(&mh);
-		if (cm && cm->cmsg_type == SCM_RIGHTS) {
-			m->nfds = (unsigned)((cm->cmsg_len - CMSG_LEN(0)) / sizeof(int));
-			memcpy(m->fds, CMSG_DATA(cm), m->nfds * sizeof(int));
-		}
+		(void)fdmsg_take(&mh, m->fds, &m->nfds, ARRAY_SIZE(m->fds));
 	}
 	return true;
 }
 
 static void transmit(struct vs *s, const void *buf, size_t len, const int *fds, unsigned nfds)
 {
-	static union {
-		struct cmsghdr align;
-		char bytes[CMSG_SPACE(MANY * sizeof(int))];
-	} control;
 	struct iovec iov = { (void *)(uintptr_t)buf, len };
 	struct msghdr mh = { .msg_iov = &iov, .msg_iovlen = 1 };
+	struct fdmsg f;
 
-	if (nfds) {
-		mh.msg_control = control.bytes;
-		mh.msg_controllen = CMSG_SPACE(nfds * sizeof(int));
-		CMSG_FIRSTHDR(&mh)->cmsg_level = SOL_SOCKET;
-		CMSG_FIRSTHDR(&mh)->cmsg_type = SCM_RIGHTS;
-		CMSG_FIRSTHDR(&mh)->cmsg_len = CMSG_LEN(nfds * sizeof(int));
-		memcpy(CMSG_DATA(CMSG_FIRSTHDR(&mh)), fds, nfds * sizeof(int));
-	}
+	fdmsg_put(&mh, &f, fds, nfds);
 	(void)sendmsg(s->fd, &mh, MSG_NOSIGNAL); /* a client that has gone is seen by receive() */
 }
 

@@ -15,12 +15,12 @@
 #include <unistd.h>
 #include <cmocka.h>
 
+#include "core/base/fdmsg.h"
 #include "tests/integration/vu_rig.h"
 #include "vhost/blk/vblk_spec.h"
 
 #define FE_WAIT_MS    20000
 #define FE_MOMENT_MS  30
-#define FE_FDS_MAX    64
 #define FE_SLOT_BYTES 64
 
 void fe_dial(struct fe *fe, const char *path)
@@ -83,21 +83,10 @@ void fe_close(struct fe *fe)
 bool fe_send_bytes(struct fe *fe, const void *buf, size_t len, const int *fds, unsigned nfds)
 {
 	struct iovec iov = { (void *)(uintptr_t)buf, len };
-	union {
-		struct cmsghdr align;
-		char bytes[CMSG_SPACE(FE_FDS_MAX * sizeof(int))];
-	} control = { 0 };
 	struct msghdr mh = { .msg_iov = &iov, .msg_iovlen = 1 };
+	struct fdmsg f;
 
-	assert_true(nfds <= FE_FDS_MAX);
-	if (nfds) {
-		mh.msg_control = control.bytes;
-		mh.msg_controllen = CMSG_SPACE(nfds * sizeof(int));
-		CMSG_FIRSTHDR(&mh)->cmsg_level = SOL_SOCKET;
-		CMSG_FIRSTHDR(&mh)->cmsg_type = SCM_RIGHTS;
-		CMSG_FIRSTHDR(&mh)->cmsg_len = CMSG_LEN(nfds * sizeof(int));
-		memcpy(CMSG_DATA(CMSG_FIRSTHDR(&mh)), fds, nfds * sizeof(int));
-	}
+	fdmsg_put(&mh, &f, fds, nfds);
 	return sendmsg(fe->fd, &mh, MSG_NOSIGNAL) == (ssize_t)len;
 }
 
@@ -119,25 +108,16 @@ static ssize_t receive(struct fe *fe, void *buf, size_t len, struct vu_msg *m)
 {
 	struct pollfd p = { .fd = fe->fd, .events = POLLIN };
 	struct iovec iov = { buf, len };
-	union {
-		struct cmsghdr align;
-		char bytes[CMSG_SPACE(VU_FDS_MAX * sizeof(int))];
-	} control;
-	struct msghdr mh = { .msg_iov = &iov,
-			     .msg_iovlen = 1,
-			     .msg_control = control.bytes,
-			     .msg_controllen = sizeof(control.bytes) };
-	struct cmsghdr *cm;
+	struct msghdr mh = { .msg_iov = &iov, .msg_iovlen = 1 };
+	struct fdmsg f;
 	ssize_t n;
 
 	if (poll(&p, 1, FE_WAIT_MS) == 0)
 		fail_msg("no answer");
+	fdmsg_room(&mh, &f, VU_FDS_MAX);
 	n = recvmsg(fe->fd, &mh, MSG_CMSG_CLOEXEC);
-	cm = n > 0 ? CMSG_FIRSTHDR(&mh) : NULL;
-	if (cm && cm->cmsg_type == SCM_RIGHTS) {
-		m->nfds = (unsigned)((cm->cmsg_len - CMSG_LEN(0)) / sizeof(int));
-		memcpy(m->fds, CMSG_DATA(cm), m->nfds * sizeof(int));
-	}
+	if (n > 0)
+		assert_true(fdmsg_take(&mh, m->fds, &m->nfds, VU_FDS_MAX));
 	return n;
 }
 

@@ -12,28 +12,25 @@
 #include <cmocka.h>
 
 #include "core/base/cc.h"
+#include "core/base/fdmsg.h"
+#include "tests/unit/leaks.h"
 #include "vhost/user/vu_conn.h"
 
 struct pair {
 	struct vu_conn c;
 	int peer;
-	int first_fd; /* the lowest number free before */
+	int file; /* to send copies of */
+	struct leaks before;
 };
-
-static int lowest_free_fd(void)
-{
-	int fd = open("/dev/null", O_RDONLY);
-
-	close(fd);
-	return fd;
-}
 
 static int setup(void **state)
 {
 	static struct pair p;
 	int fds[2];
 
-	p.first_fd = lowest_free_fd();
+	p.before = leaks_now();
+	p.file = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	assert_true(p.file >= 0);
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
 	vu_conn_init(&p.c, fds[0]);
 	p.peer = fds[1];
@@ -48,27 +45,22 @@ static int teardown(void **state)
 	vu_conn_fini(&p->c);
 	if (p->peer >= 0)
 		close(p->peer);
-	assert_int_equal(lowest_free_fd(), p->first_fd); /* nothing leaked */
+	close(p->file);
+	assert_no_leaks(p->before);
 	return 0;
 }
 
-/* @len bytes with @nfds copies of standard input. */
+/* @len bytes with @nfds copies of the file. */
 static void peer_send(struct pair *p, const void *buf, size_t len, unsigned nfds)
 {
 	struct iovec iov = { (void *)buf, len };
-	union {
-		struct cmsghdr align;
-		char bytes[CMSG_SPACE(64 * sizeof(int))];
-	} control = { 0 };
 	struct msghdr mh = { .msg_iov = &iov, .msg_iovlen = 1 };
+	int fds[FDMSG_MAX];
+	struct fdmsg f;
 
-	if (nfds) {
-		mh.msg_control = control.bytes;
-		mh.msg_controllen = CMSG_SPACE(nfds * sizeof(int));
-		CMSG_FIRSTHDR(&mh)->cmsg_level = SOL_SOCKET;
-		CMSG_FIRSTHDR(&mh)->cmsg_type = SCM_RIGHTS;
-		CMSG_FIRSTHDR(&mh)->cmsg_len = CMSG_LEN(nfds * sizeof(int));
-	}
+	for (unsigned i = 0; i < nfds; i++)
+		fds[i] = p->file;
+	fdmsg_put(&mh, &f, fds, nfds);
 	assert_int_equal(sendmsg(p->peer, &mh, MSG_NOSIGNAL), (ssize_t)len);
 }
 
@@ -207,7 +199,7 @@ static void a_peer_that_does_not_read_is_waited_for(void **state)
 
 	for (;;) {
 		vu_msg_init(&m, VU_GET_CONFIG, VU_FLAG_REPLY, 4000);
-		m.fds[0] = dup(0);
+		m.fds[0] = dup(p->file);
 		m.nfds = 1;
 		rc = vu_conn_send(&p->c, &m);
 		assert_int_equal(m.nfds, 0); /* taken over */

@@ -16,6 +16,7 @@
 #include "tools/ssd/ssd_priv.h"
 
 #define LOG_TAG "ssd"
+#include "core/base/fdmsg.h"
 #include "core/base/log.h"
 
 #define DATA_BYTES_MAX 65536u
@@ -391,11 +392,8 @@ static int handle(struct ssd *s, const struct vfio_user_header *h)
 static bool reply(struct ssd_conn *c, const struct vfio_user_header *h, int err)
 {
 	struct iovec iov = { .iov_base = c->out.bytes };
-	union {
-		struct cmsghdr align;
-		char bytes[CMSG_SPACE(sizeof(int))];
-	} control = { 0 };
 	struct msghdr mh = { .msg_iov = &iov, .msg_iovlen = 1 };
+	struct fdmsg f;
 
 	if (err)
 		c->reply_bytes = 0;
@@ -407,14 +405,7 @@ static bool reply(struct ssd_conn *c, const struct vfio_user_header *h, int err)
 		.flags = VFIO_USER_F_REPLY | (err ? VFIO_USER_F_ERROR : 0),
 		.error = (uint32_t)-err,
 	};
-	if (!err && c->reply_fd >= 0) {
-		mh.msg_control = control.bytes;
-		mh.msg_controllen = sizeof(control.bytes);
-		CMSG_FIRSTHDR(&mh)->cmsg_level = SOL_SOCKET;
-		CMSG_FIRSTHDR(&mh)->cmsg_type = SCM_RIGHTS;
-		CMSG_FIRSTHDR(&mh)->cmsg_len = CMSG_LEN(sizeof(int));
-		memcpy(CMSG_DATA(CMSG_FIRSTHDR(&mh)), &c->reply_fd, sizeof(int));
-	}
+	fdmsg_put(&mh, &f, &c->reply_fd, !err && c->reply_fd >= 0);
 	/* who lets his replies pile up until the socket is full is not waited for */
 	return sendmsg(c->fd, &mh, MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t)iov.iov_len;
 }
@@ -449,50 +440,20 @@ static const char *header_check(const struct vfio_user_header *h)
 	return NULL;
 }
 
-static bool fds_take(struct ssd_conn *c, struct msghdr *mh)
-{
-	bool good = !(mh->msg_flags & MSG_CTRUNC);
-
-	for (struct cmsghdr *cm = CMSG_FIRSTHDR(mh); cm; cm = CMSG_NXTHDR(mh, cm)) {
-		size_t n = (cm->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-
-		if (cm->cmsg_level != SOL_SOCKET || cm->cmsg_type != SCM_RIGHTS)
-			continue;
-		for (size_t i = 0; i < n; i++) {
-			int fd;
-
-			memcpy(&fd, CMSG_DATA(cm) + i * sizeof(int), sizeof(int));
-			if (c->nfds < FDS_MAX) {
-				c->fds[c->nfds++] = fd;
-			} else {
-				close(fd);
-				good = false;
-			}
-		}
-	}
-	return good;
-}
-
 /* Exactly the bytes of one message, so that file descriptors are never the next one's. Bytes, 0:
  * the end, -errno. */
 static ssize_t receive(struct ssd_conn *c, size_t want, bool *ret_fds_good)
 {
 	struct iovec iov = { c->in.bytes + c->have, want - c->have };
-	union {
-		struct cmsghdr align;
-		char bytes[CMSG_SPACE(FDS_MAX * sizeof(int))];
-	} control;
-	struct msghdr mh = {
-		.msg_iov = &iov,
-		.msg_iovlen = 1,
-		.msg_control = control.bytes,
-		.msg_controllen = sizeof(control.bytes),
-	};
-	ssize_t n = recvmsg(c->fd, &mh, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+	struct msghdr mh = { .msg_iov = &iov, .msg_iovlen = 1 };
+	struct fdmsg f;
+	ssize_t n;
 
+	fdmsg_room(&mh, &f, FDS_MAX);
+	n = recvmsg(c->fd, &mh, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
 	if (n < 0)
 		return -errno;
-	*ret_fds_good = fds_take(c, &mh);
+	*ret_fds_good = fdmsg_take(&mh, c->fds, &c->nfds, FDS_MAX);
 	c->have += (size_t)n;
 	return n;
 }

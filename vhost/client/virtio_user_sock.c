@@ -10,7 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "core/base/cc.h"
+#include "core/base/fdmsg.h"
 #include "core/base/mono.h"
 
 #define SEND_MS	 10000 /* a peer that does not read for so long is stuck */
@@ -76,25 +76,16 @@ int virtio_user_sock_send(int sock, const struct vu_msg *m)
 {
 	const char *at;
 	char head[VU_HEADER_BYTES + VU_PAYLOAD_BYTES_MAX];
-	char control[CMSG_SPACE(sizeof(int) * VU_FDS_MAX)] cc_aligned(8) = { 0 };
 	size_t left = VU_HEADER_BYTES + m->h.size;
 	uint64_t end = mono_ns() + SEND_MS * MONO_NS_PER_MS;
 	struct iovec iov;
 	struct msghdr mh = { .msg_iov = &iov, .msg_iovlen = 1 };
+	struct fdmsg f;
 
 	memcpy(head, &m->h, VU_HEADER_BYTES);
 	memcpy(head + VU_HEADER_BYTES, &m->p, m->h.size);
 	at = head;
-	if (m->nfds) {
-		struct cmsghdr *c = (struct cmsghdr *)control;
-
-		c->cmsg_len = CMSG_LEN(sizeof(int) * m->nfds);
-		c->cmsg_level = SOL_SOCKET;
-		c->cmsg_type = SCM_RIGHTS;
-		memcpy(CMSG_DATA(c), m->fds, sizeof(int) * m->nfds);
-		mh.msg_control = control;
-		mh.msg_controllen = CMSG_SPACE(sizeof(int) * m->nfds);
-	}
+	fdmsg_put(&mh, &f, m->fds, m->nfds);
 	while (left) {
 		ssize_t n;
 
@@ -111,48 +102,24 @@ int virtio_user_sock_send(int sock, const struct vu_msg *m)
 		}
 		at += n;
 		left -= (size_t)n;
-		mh.msg_control = NULL;
-		mh.msg_controllen = 0;
+		fdmsg_put(&mh, &f, NULL, 0);
 	}
 	return 0;
 }
 
-/* Takes the fds that came with a piece. More than fit are closed by the kernel, and the message is
- * refused. */
-static int take_fds(struct vu_msg *m, struct msghdr *mh)
-{
-	for (struct cmsghdr *c = CMSG_FIRSTHDR(mh); c; c = CMSG_NXTHDR(mh, c)) {
-		size_t bytes = c->cmsg_len - CMSG_LEN(0);
-
-		if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
-			continue;
-		for (size_t i = 0; i < bytes / sizeof(int); i++) {
-			int fd;
-
-			memcpy(&fd, CMSG_DATA(c) + i * sizeof(int), sizeof(int));
-			if (m->nfds < VU_FDS_MAX)
-				m->fds[m->nfds++] = fd;
-			else
-				close(fd);
-		}
-	}
-	return mh->msg_flags & MSG_CTRUNC ? -EPROTO : 0;
-}
-
 static int recv_bytes(int sock, struct vu_msg *m, void *buf, size_t len, uint64_t end)
 {
-	char control[CMSG_SPACE(sizeof(int) * VU_FDS_MAX)] cc_aligned(8);
+	struct fdmsg f;
 	char *at = buf;
 	int err;
 
 	while (len) {
 		struct iovec iov = { at, len };
-		struct msghdr mh = { .msg_iov = &iov,
-				     .msg_iovlen = 1,
-				     .msg_control = control,
-				     .msg_controllen = sizeof(control) };
-		ssize_t n = recvmsg(sock, &mh, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+		struct msghdr mh = { .msg_iov = &iov, .msg_iovlen = 1 };
+		ssize_t n;
 
+		fdmsg_room(&mh, &f, VU_FDS_MAX);
+		n = recvmsg(sock, &mh, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
 		if (n == 0)
 			return -EPIPE;
 		if (n < 0 && errno != EAGAIN && errno != EINTR)
@@ -163,9 +130,8 @@ static int recv_bytes(int sock, struct vu_msg *m, void *buf, size_t len, uint64_
 				return err;
 			continue;
 		}
-		err = take_fds(m, &mh);
-		if (err)
-			return err;
+		if (!fdmsg_take(&mh, m->fds, &m->nfds, VU_FDS_MAX))
+			return -EPROTO;
 		at += n;
 		len -= (size_t)n;
 	}

@@ -8,8 +8,7 @@
 #include <unistd.h>
 
 #include "core/base/cc.h"
-
-#define VU_CMSG_BYTES CMSG_SPACE(VU_FDS_MAX * sizeof(int))
+#include "core/base/fdmsg.h"
 
 void vu_conn_init(struct vu_conn *c, int fd)
 {
@@ -27,49 +26,16 @@ void vu_conn_fini(struct vu_conn *c)
 	c->fd = -1;
 }
 
-/* Put the fds of one recvmsg to those of the message. The kernel has closed what did not fit
- * (MSG_CTRUNC). */
-static int collect_fds(struct vu_msg *m, struct msghdr *mh)
-{
-	int rc = mh->msg_flags & MSG_CTRUNC ? -EPROTO : 0;
-
-	for (struct cmsghdr *cm = CMSG_FIRSTHDR(mh); cm; cm = CMSG_NXTHDR(mh, cm)) {
-		unsigned n;
-
-		if (cm->cmsg_level != SOL_SOCKET || cm->cmsg_type != SCM_RIGHTS)
-			continue;
-		n = (unsigned)((cm->cmsg_len - CMSG_LEN(0)) / sizeof(int));
-		for (unsigned i = 0; i < n; i++) {
-			int fd;
-
-			memcpy(&fd, CMSG_DATA(cm) + i * sizeof(int), sizeof(fd));
-			if (m->nfds < VU_FDS_MAX) {
-				m->fds[m->nfds++] = fd;
-			} else {
-				close(fd);
-				rc = -EPROTO;
-			}
-		}
-	}
-	return rc;
-}
-
 /* One recvmsg of at most @len bytes: their number, 0: none now, -errno. */
 static int receive_some(struct vu_conn *c, void *buf, size_t len, struct errbuf *eb)
 {
-	union {
-		struct cmsghdr align;
-		char bytes[VU_CMSG_BYTES];
-	} control;
 	struct iovec iov = { buf, len };
-	struct msghdr mh = {
-		.msg_iov = &iov,
-		.msg_iovlen = 1,
-		.msg_control = control.bytes,
-		.msg_controllen = sizeof(control.bytes),
-	};
-	ssize_t n = recvmsg(c->fd, &mh, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+	struct msghdr mh = { .msg_iov = &iov, .msg_iovlen = 1 };
+	struct fdmsg f;
+	ssize_t n;
 
+	fdmsg_room(&mh, &f, VU_FDS_MAX);
+	n = recvmsg(c->fd, &mh, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
 	if (n < 0) {
 		if (errno == EAGAIN || errno == EINTR)
 			return 0;
@@ -77,7 +43,7 @@ static int receive_some(struct vu_conn *c, void *buf, size_t len, struct errbuf 
 		return errbuf_set(eb, errno == ECONNRESET && !c->got ? -EPIPE : -errno,
 				  "cannot read: %s", strerror(errno));
 	}
-	if (collect_fds(&c->in, &mh))
+	if (!fdmsg_take(&mh, c->in.fds, &c->in.nfds, VU_FDS_MAX))
 		return errbuf_set(eb, -EPROTO, "more than %d file descriptors", VU_FDS_MAX);
 	if (n == 0)
 		return c->got ? errbuf_set(eb, -ECONNRESET, "closed inside a message")
@@ -145,25 +111,12 @@ static unsigned unsent(struct vu_conn *c, struct iovec iov[2])
 int vu_conn_flush(struct vu_conn *c)
 {
 	while (c->sending) {
-		union {
-			struct cmsghdr align;
-			char bytes[VU_CMSG_BYTES];
-		} control;
 		struct iovec iov[2];
 		struct msghdr mh = { .msg_iov = iov, .msg_iovlen = unsent(c, iov) };
+		struct fdmsg f;
 		ssize_t n;
 
-		if (c->sent == 0 && c->out.nfds) {
-			size_t bytes = c->out.nfds * sizeof(int);
-
-			memset(&control, 0, sizeof(control));
-			mh.msg_control = control.bytes;
-			mh.msg_controllen = CMSG_SPACE(bytes);
-			CMSG_FIRSTHDR(&mh)->cmsg_level = SOL_SOCKET;
-			CMSG_FIRSTHDR(&mh)->cmsg_type = SCM_RIGHTS;
-			CMSG_FIRSTHDR(&mh)->cmsg_len = CMSG_LEN(bytes);
-			memcpy(CMSG_DATA(CMSG_FIRSTHDR(&mh)), c->out.fds, bytes);
-		}
+		fdmsg_put(&mh, &f, c->out.fds, c->sent == 0 ? c->out.nfds : 0);
 		n = sendmsg(c->fd, &mh, MSG_DONTWAIT | MSG_NOSIGNAL);
 		if (n < 0) {
 			if (errno == EAGAIN || errno == EINTR)
