@@ -372,6 +372,29 @@ static void get_table(struct rig *r, struct pool_gpt *ret)
 	assert_int_equal(pool_gpt_parse(r->bytes + r->block, r->bytes + 2 * r->block, POOL_GPT_PRIMARY, ret, &r->eb), 0);
 }
 
+/* A prefix is another name, in both directions; the longest name fills its place to the last character. */
+static void test_names(void **state)
+{
+	static const uint8_t guid[POOL_GPT_GUID_BYTES] = { 1 };
+	char longest[POOL_GPT_NAME_MAX + 2], got[POOL_GPT_NAME_MAX + 1];
+	struct pool_gpt_part p = { 0 };
+
+	pool_gpt_part_set(&p, "vol1", 34, 40, guid);
+	assert_true(pool_gpt_part_has_name(&p, "vol1"));
+	assert_false(pool_gpt_part_has_name(&p, "vol"));
+	assert_false(pool_gpt_part_has_name(&p, "vol10"));
+	assert_false(pool_gpt_part_has_name(&p, ""));
+	memset(longest, 'x', sizeof(longest));
+	longest[POOL_GPT_NAME_MAX] = '\0';
+	pool_gpt_part_set(&p, longest, 34, 40, guid);
+	pool_gpt_part_get_name(&p, got);
+	assert_string_equal(got, longest);
+	assert_true(pool_gpt_part_has_name(&p, longest));
+	longest[POOL_GPT_NAME_MAX] = 'x';
+	longest[POOL_GPT_NAME_MAX + 1] = '\0';
+	assert_false(pool_gpt_part_has_name(&p, longest));
+}
+
 static void test_another_table(void **state)
 {
 	struct rig *r = *state;
@@ -664,6 +687,7 @@ int main(void)
 		BOTH(test_grown),
 		BOTH(test_one_copy_is_damaged),
 		BOTH(test_left_alone),
+		cmocka_unit_test(test_names),
 		BOTH(test_another_table),
 		BOTH(test_impossible_tables),
 		cmocka_unit_test_setup_teardown(test_headers, setup, teardown),
