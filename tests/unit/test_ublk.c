@@ -237,12 +237,20 @@ static void each_operation_reaches_the_disk(void **state)
 	tag = fake_ublk_io(1, UBLK_OP_READ, 8, 8);
 	assert_int_equal(answer(1, tag), 4096);
 	assert_int_equal(((uint8_t *)fake_ublk_buf(1, tag))[4095], 0x5a);
-	assert_int_equal(answer(0, fake_ublk_io(0, UBLK_OP_FLUSH, 0, 0)), 0);
+	assert_int_equal(answer(0, fake_ublk_io(0, UBLK_OP_WRITE, 24, 8)), 4096);
+	assert_int_equal(answer(0, fake_ublk_io(0, UBLK_OP_FLUSH, 40, 8)), 0);
 	assert_int_equal(answer(0, fake_ublk_io(0, UBLK_OP_DISCARD, 0, 16)), 0);
 	assert_int_equal(answer(1, fake_ublk_io(1, UBLK_OP_WRITE_ZEROES | UBLK_IO_NOUNMAP, 16, 8)), 0);
-	assert_non_null(strstr(rig.fake.trace, "W"));
-	assert_non_null(strstr(rig.fake.trace, "R 4096+4096"));
-	assert_non_null(strstr(rig.fake.trace, "Z~"));
+	assert_int_equal(answer(1, fake_ublk_io(1, UBLK_OP_WRITE_ZEROES | UBLK_IO_FUA, 32, 8)), 0);
+	assert_string_equal(rig.fake.trace, "W 4096+4096\n"
+					    "F 0+0\n" /* the disk has no FUA of its own */
+					    "R 4096+4096\n"
+					    "W 12288+4096\n"
+					    "F 0+0\n"
+					    "D 0+8192\n"
+					    "Z~ 8192+4096\n"
+					    "Z 16384+4096\n"
+					    "F 0+0\n");
 	stop(UBLK_END_REMOVE);
 }
 
