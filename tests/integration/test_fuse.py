@@ -216,6 +216,9 @@ class Life(FuseCase):
 
     def kill_server(self):
         row, = self.listed()
+        ticks = pathlib.Path(f"/proc/{row['pid']}/stat").read_text().rpartition(")")[2].split()[19]
+        record, = pathlib.Path("/run/nvring/attach").glob("*.at")
+        self.assertIn(f"\nstart {ticks}\n", record.read_text())
         os.kill(row["pid"], signal.SIGKILL)
         wait_for("its end", lambda: not os.path.exists(f"/proc/{row['pid']}/exe"))
         wait_for("the mount to be dead", lambda: self.is_dead(row["node"]))

@@ -9,11 +9,13 @@
 #include <fcntl.h>
 #include <json-c/json.h>
 #include <limits.h>
+#include <poll.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/pidfd.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -232,14 +234,15 @@ bool attach_is_own(const struct attachrec *r)
 
 void attach_end_server(const struct attachrec *r)
 {
-	uint64_t limit = mono_ns() + END_MS * MONO_NS_PER_MS;
+	struct pollfd server = { .fd = attachrec_open_server(r), .events = POLLIN };
 	char log[ATTACHREC_PATH_MAX + 8];
 	size_t stem = strlen(r->rpc) - strlen("sock");
 
-	if (attachrec_is_served(r))
-		(void)kill(r->pid, SIGTERM);
-	while (attachrec_is_served(r) && mono_ns() < limit)
-		pause_a_little();
+	if (server.fd >= 0) {
+		(void)pidfd_send_signal(server.fd, SIGTERM, NULL, 0);
+		(void)poll(&server, 1, END_MS);
+		close(server.fd);
+	}
 	snprintf(log, sizeof(log), "%.*slog", (int)stem, r->rpc);
 	(void)unlink(log);
 	(void)unlink(r->rpc);

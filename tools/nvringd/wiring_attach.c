@@ -118,6 +118,7 @@ static int create(struct wiring_attach *a, struct errbuf *eb)
 	diskuri_absolute(a->disk->conf.uri, a->rec.uri, sizeof(a->rec.uri));
 	snprintf(a->rec.rpc, sizeof(a->rec.rpc), "%s", a->w->rpc_path);
 	a->rec.pid = getpid();
+	a->rec.start = attachrec_start_of(a->rec.pid);
 	return a->ops->create(a, a->ops->ends_with_us ? -1 : find_left(a), &a->door, eb);
 }
 

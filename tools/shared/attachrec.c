@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/pidfd.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -88,8 +89,8 @@ int attachrec_write(const struct attachrec *r, struct errbuf *eb)
 	int err = attachrec_make_folder();
 
 	snprintf(text, sizeof(text),
-		 "node %s\ntype %s\ndisk %s\nuri %s\nrpc %s\nid %u\nseq %" PRIu64 "\npid %d\n", r->node,
-		 r->type, r->disk, r->uri, r->rpc, r->id, r->seq, r->pid);
+		 "node %s\ntype %s\ndisk %s\nuri %s\nrpc %s\nid %u\nseq %" PRIu64 "\npid %d\nstart %" PRIu64 "\n",
+		 r->node, r->type, r->disk, r->uri, r->rpc, r->id, r->seq, r->pid, r->start);
 	if (!err)
 		err = file_of(r, path, sizeof(path));
 	if (!err)
@@ -121,7 +122,7 @@ static bool take(const char *line, size_t len, const char *key, char *buf, size_
 int attachrec_parse(const char *text, struct attachrec *ret)
 {
 	struct attachrec r = { .pid = 0 };
-	char id[16] = "", seq[24] = "", pid[16] = "";
+	char id[16] = "", seq[24] = "", pid[16] = "", start[24] = "";
 	struct {
 		const char *key;
 		char *buf;
@@ -139,6 +140,7 @@ int attachrec_parse(const char *text, struct attachrec *ret)
 
 		for (size_t i = 0; i < ARRAY_SIZE(fields); i++)
 			n += take(text, len, fields[i].key, fields[i].buf, fields[i].max);
+		(void)take(text, len, "start", start, sizeof(start)); /* older ones have none */
 		text += len + (text[len] != '\0');
 	}
 	if (n != ARRAY_SIZE(fields) || !r.node[0] || !r.type[0])
@@ -146,6 +148,7 @@ int attachrec_parse(const char *text, struct attachrec *ret)
 	r.id = (unsigned)strtoul(id, NULL, 10);
 	r.seq = strtoull(seq, NULL, 10);
 	r.pid = (pid_t)strtol(pid, NULL, 10);
+	r.start = strtoull(start, NULL, 10);
 	if (r.pid <= 0)
 		return -EINVAL;
 	*ret = r;
@@ -213,16 +216,55 @@ int attachrec_find_node(const char *node, struct attachrec *ret)
 	return attachrec_for_each(is_node, &w) ? 0 : -ENOENT;
 }
 
+/* Field 22 of its stat; the second one, its name in parentheses, may contain anything. */
+uint64_t attachrec_start_of(pid_t pid)
+{
+	char path[32], text[1024];
+	const char *s = NULL;
+	uint64_t start = 0;
+	size_t n;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+	f = fopen(path, "re");
+	if (!f)
+		return 0;
+	n = fread(text, 1, sizeof(text) - 1, f);
+	fclose(f);
+	text[n] = '\0';
+	s = strrchr(text, ')');
+	for (int field = 2; s && field < 22; field++)
+		s = strchr(s + 1, ' ');
+	if (!s || sscanf(s, " %" SCNu64, &start) != 1)
+		return 0;
+	return start;
+}
+
 /* A process that is about to end has no program any more. */
 bool attachrec_is_served(const struct attachrec *r)
 {
 	char path[32], exe[ATTACHREC_PATH_MAX];
 	ssize_t n;
 
+	if (r->start && r->start != attachrec_start_of(r->pid))
+		return false;
 	snprintf(path, sizeof(path), "/proc/%d/exe", r->pid);
 	n = readlink(path, exe, sizeof(exe) - 1);
 	exe[CC_MAX(n, (ssize_t)0)] = '\0';
 	return strstr(exe, "/nvringd") != NULL; /* also with " (deleted)" behind it */
+}
+
+/* First the process, then whether it is the one: the number may have gone to another before, and no more afterwards. */
+int attachrec_open_server(const struct attachrec *r)
+{
+	int fd = pidfd_open(r->pid, 0);
+
+	if (fd < 0)
+		return -errno;
+	if (attachrec_is_served(r))
+		return fd;
+	close(fd);
+	return -ESRCH;
 }
 
 static int is_left(void *arg, const struct attachrec *r)

@@ -24,6 +24,7 @@ struct attachrec {
 	unsigned id;		       /* N of the node */
 	uint64_t seq; /* the kernel's number of the disk, no other has it until the next boot; 0: unknown */
 	pid_t pid;    /* the server */
+	uint64_t start; /* when it began, by attachrec_start_of(); 0: not known, as in records of older nvringds */
 };
 
 /* The folder of these files, /run/nvring/attach for root. 0 or -errno. */
@@ -41,8 +42,12 @@ int attachrec_for_each(attachrec_fn fn, void *arg);
 
 /* That of @node. 0 or -ENOENT. */
 int attachrec_find_node(const char *node, struct attachrec *ret);
-/* Does its server still run? */
+/* Does its server still run? Not another process with its number, whatever the program. */
 bool attachrec_is_served(const struct attachrec *r);
+/* A pidfd of that server, the caller's to close; -ESRCH: it is no more, -errno. */
+int attachrec_open_server(const struct attachrec *r);
+/* When process @pid began, in the kernel's ticks since its boot; 0: there is none. */
+uint64_t attachrec_start_of(pid_t pid);
 /* One of @type and @uri whose server is no more, and whose device is. 0 or -ENOENT. */
 int attachrec_find_left(const char *type, const char *uri, struct attachrec *ret);
 
