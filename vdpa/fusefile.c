@@ -70,7 +70,7 @@ static int check(const struct fusefile_opts *o, struct errbuf *eb)
 		return errbuf_set(eb, -EINVAL, "at most %d I/Os at once", FUSEFILE_DEPTH_LIMIT);
 	if (strlen(o->folder) >= FUSEFILE_PATH_MAX || (o->path && strlen(o->path) >= FUSEFILE_PATH_MAX))
 		return errbuf_set(eb, -ENAMETOOLONG, "the path of a file has at most %d bytes", FUSEFILE_PATH_MAX - 1);
-	return 0;
+	return fusefile_sess_check(eb);
 }
 
 /*

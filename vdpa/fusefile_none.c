@@ -4,11 +4,17 @@
 
 #include <errno.h>
 
+int fusefile_sess_check(struct errbuf *eb)
+{
+	return errbuf_set(eb, -ENOTSUP,
+			  "this nvring was built without libfuse3: attach as ublk or nbd, or build it with libfuse3-dev");
+}
+
 int fusefile_sess_open(struct fusefile_sess *s, int fd, struct errbuf *eb)
 {
 	(void)s;
 	(void)fd;
-	return errbuf_set(eb, -ENOTSUP, "this nvring was built without libfuse3: install libfuse3-dev and build it again");
+	return fusefile_sess_check(eb);
 }
 
 void fusefile_sess_close(struct fusefile_sess *s)

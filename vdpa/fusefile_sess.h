@@ -48,6 +48,9 @@ struct fusefile_sess {
 	struct reactor_msg start_msg, leave_msg, over_msg;
 };
 
+/* Was this nvring built with libfuse? 0, or -ENOTSUP with eb. */
+int fusefile_sess_check(struct errbuf *eb);
+
 /* @fd: of the mount; its end is now fusefile_sess_close()'s. 0 or -errno with eb: it is still the caller's. */
 int fusefile_sess_open(struct fusefile_sess *s, int fd, struct errbuf *eb);
 /* Not started, or over. Whoever still uses the file sees errors. */

@@ -139,7 +139,7 @@ static int spawn(const struct attach_wish *wish, const char *rpc, const char *lo
 /* Without what stands before each line of the server's, and what tells its options, which nobody here has written. */
 static const char *without_head(const char *text)
 {
-	static const char *const heads[] = { "nvring: error: ", "nvringd: ", "--disk", "--ublk ", "--nbd ", "uri: " };
+	static const char *const heads[] = { "nvring: error: ", "nvringd: ", "--disk", "--ublk ", "--nbd ", "--fuse ", "uri: " };
 	const char *behind;
 
 	for (size_t i = 0; i < ARRAY_SIZE(heads); i++) {

@@ -87,9 +87,13 @@ static int take_path(struct attach_wish *wish, char path[ATTACHREC_PATH_MAX])
 static int choose_way(struct attach_wish *wish, const char **ret_why)
 {
 	wish->as = attach_best(ret_why);
-	return wish->as ? CLI_OK :
-			  cli_error(CLI_FAILED, "this kernel has neither ublk nor NBD nor FUSE: modprobe ublk_drv "
-						"(Linux 6.4 or newer), modprobe nbd, or modprobe fuse");
+	if (wish->as)
+		return CLI_OK;
+	if (!NVRING_HAS_FUSE)
+		return cli_error(CLI_FAILED, "this kernel has neither ublk nor NBD: modprobe ublk_drv (Linux 6.4 or newer) or "
+					     "modprobe nbd (this nvring was built without FUSE)");
+	return cli_error(CLI_FAILED, "this kernel has neither ublk nor NBD nor FUSE: modprobe ublk_drv (Linux 6.4 or newer), "
+				     "modprobe nbd, or modprobe fuse");
 }
 
 static void tell_way(const char *as, const char *why)
