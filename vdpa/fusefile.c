@@ -2,9 +2,9 @@
 /*
  * The life of a disk as a file, on the control thread; workers mount and unmount.
  *
- *   NEW ─ fusefile_start ─► MOUNTING ─ ok ─► LIVE ─ fusefile_stop ─► UNMOUNTING ─► LEAVING ─► ENDED
- *                              │ fails                                                        ▲
- *                              └──────────────────────────────────────────────────────────────┘
+ *   NEW ─ door_start ─► MOUNTING ─ ok ─► LIVE ─ door_stop ─► UNMOUNTING ─► LEAVING ─► ENDED
+ *                          │ fails                                                    ▲
+ *                          └──────────────────────────────────────────────────────────┘
  */
 #include "vdpa/fusefile.h"
 
@@ -41,6 +41,7 @@ enum fusefile_state {
 
 /* Control thread's, but for what the worker works on. */
 struct fusefile {
+	struct door door;
 	char name[NAME_MAX_BYTES], folder[FUSEFILE_PATH_MAX], path[FUSEFILE_PATH_MAX];
 	struct bdev *bdev;
 	enum fusefile_state state;
@@ -52,9 +53,14 @@ struct fusefile {
 	struct hugemem mem;
 	struct worker worker;
 	struct errbuf why;
-	fusefile_done_fn done;
+	door_done_fn done;
 	void *done_arg;
 };
+
+static struct fusefile *fusefile_of(const struct door *d)
+{
+	return container_of(d, struct fusefile, door);
+}
 
 static void set_state(struct fusefile *f, enum fusefile_state state)
 {
@@ -62,7 +68,7 @@ static void set_state(struct fusefile *f, enum fusefile_state state)
 	f->state = state;
 }
 
-static int check(const struct fusefile_opts *o, struct errbuf *eb)
+static int check(const struct door_opts *o, struct errbuf *eb)
 {
 	if (o->id > FUSEFILE_ID_MAX)
 		return errbuf_set(eb, -EINVAL, "files have numbers from 0 to %d", FUSEFILE_ID_MAX);
@@ -105,10 +111,10 @@ static int make_slots(struct fusefile *f)
 }
 static_assert(FUSEFILE_HEAD_BYTES <= PAGE_BYTES && FUSEFILE_SPARE_BYTES <= 2 * PAGE_BYTES, "the room of a slot");
 
-void fusefile_destroy(struct fusefile *f)
+static void fusefile_destroy(struct door *d)
 {
-	if (!f)
-		return;
+	struct fusefile *f = fusefile_of(d);
+
 	assert(f->state == FUSEFILE_NEW || f->state == FUSEFILE_ENDED);
 	free(f->sess.slots);
 	if (f->mem.va)
@@ -119,7 +125,7 @@ void fusefile_destroy(struct fusefile *f)
 
 static void sess_over(struct fusefile_sess *s);
 
-int fusefile_create(const struct fusefile_opts *opts, struct fusefile **ret, struct errbuf *eb)
+static int fusefile_create(const struct door_opts *opts, struct door **ret, struct errbuf *eb)
 {
 	int err = check(opts, eb);
 	struct fusefile *f;
@@ -129,6 +135,7 @@ int fusefile_create(const struct fusefile_opts *opts, struct fusefile **ret, str
 	f = calloc(1, sizeof(*f));
 	if (!f)
 		return errbuf_set(eb, -ENOMEM, "out of memory");
+	f->door.ops = &fusefile_door;
 	snprintf(f->name, sizeof(f->name), "%s", opts->name);
 	snprintf(f->folder, sizeof(f->folder), "%s", opts->folder);
 	snprintf(f->path, sizeof(f->path), "%s", opts->path ? opts->path : "");
@@ -137,7 +144,7 @@ int fusefile_create(const struct fusefile_opts *opts, struct fusefile **ret, str
 	f->mem.fd = -1;
 	f->sess = (struct fusefile_sess){
 		.name = f->name,
-		.reactor = opts->reactor,
+		.reactor = opts->reactors[0],
 		.control = opts->control,
 		.bdev = opts->bdev,
 		.nslots = opts->depth ? opts->depth : FUSEFILE_DEPTH_DEFAULT,
@@ -148,16 +155,16 @@ int fusefile_create(const struct fusefile_opts *opts, struct fusefile **ret, str
 	};
 	err = make_slots(f);
 	if (err) {
-		fusefile_destroy(f);
+		fusefile_destroy(&f->door);
 		return errbuf_set(eb, err, "no memory for the I/O of a file: %s", strerror(-err));
 	}
-	*ret = f;
+	*ret = &f->door;
 	return 0;
 }
 
 static void answer(struct fusefile *f, int err)
 {
-	fusefile_done_fn done = f->done;
+	door_done_fn done = f->done;
 	struct errbuf why = f->why;
 
 	f->done = NULL;
@@ -192,8 +199,11 @@ static void unmount_done(struct worker *w, int err)
 	fusefile_sess_leave(&f->sess);
 }
 
-void fusefile_stop(struct fusefile *f, fusefile_done_fn done, void *arg)
+static void fusefile_stop(struct door *d, enum door_end how, door_done_fn done, void *arg)
 {
+	struct fusefile *f = fusefile_of(d);
+
+	(void)how; /* nothing outlives its server */
 	set_state(f, FUSEFILE_UNMOUNTING);
 	f->done = done;
 	f->done_arg = arg;
@@ -251,8 +261,9 @@ static void mount_done(struct worker *w, int err)
 	answer(f, 0);
 }
 
-void fusefile_start(struct fusefile *f, fusefile_done_fn done, void *arg)
+static void fusefile_start(struct door *d, door_done_fn done, void *arg)
 {
+	struct fusefile *f = fusefile_of(d);
 	int err;
 
 	set_state(f, FUSEFILE_MOUNTING);
@@ -265,24 +276,45 @@ void fusefile_start(struct fusefile *f, fusefile_done_fn done, void *arg)
 	mount_done(&f->worker, err);
 }
 
-void fusefile_get_info(const struct fusefile *f, struct fusefile_info *ret)
+static void fusefile_get_info(const struct door *d, struct door_info *ret)
 {
-	*ret = (struct fusefile_info){
-		.path = f->place.path,
+	const struct fusefile *f = fusefile_of(d);
+
+	*ret = (struct door_info){
 		.id = f->id,
+		.queues = 1,
 		.depth = f->sess.nslots,
 		.live = f->state == FUSEFILE_LIVE,
 		.read_only = f->sess.read_only,
 		.ios = counter_get(f->sess.ios),
 		.errors = counter_get(f->sess.errors),
 	};
+	snprintf(ret->node, sizeof(ret->node), "%s", f->place.path);
 }
 
-bool fusefile_is_open(const struct fusefile *f)
+static bool fusefile_is_open(const struct door *d)
 {
+	const struct fusefile *f = fusefile_of(d);
 	const struct timespec pause = { .tv_nsec = RELEASE_NS };
 
 	for (unsigned i = 0; i < RELEASE_TRIES && counter_get(f->sess.nopen); i++)
 		(void)nanosleep(&pause, NULL);
 	return counter_get(f->sess.nopen);
 }
+
+static void fusefile_tell_user(const struct door *d, char *buf, size_t len)
+{
+	fusefile_place_users(fusefile_of(d)->place.path, buf, len);
+}
+
+const struct door_ops fusefile_door = {
+	.as = "fuse",
+	.ends_with_us = true,
+	.create = fusefile_create,
+	.start = fusefile_start,
+	.stop = fusefile_stop,
+	.destroy = fusefile_destroy,
+	.get_info = fusefile_get_info,
+	.is_claimed = fusefile_is_open,
+	.tell_user = fusefile_tell_user,
+};

@@ -2,9 +2,9 @@
 /*
  * The life of an NBD device, on the control thread; workers speak to the kernel.
  *
- *   NEW ─ nbd_start ─► CONNECTING ─ ok ─► LIVE ─ nbd_stop ─► STOPPING ─► LEAVING ─► ENDED
- *                          │ fails                                          ▲
- *                          └────────────────────────────────────────────────┘
+ *   NEW ─ door_start ─► CONNECTING ─ ok ─► LIVE ─ door_stop ─► STOPPING ─► LEAVING ─► ENDED
+ *                           │ fails                                           ▲
+ *                           └─────────────────────────────────────────────────┘
  */
 #include "vdpa/nbd.h"
 
@@ -41,6 +41,7 @@ enum nbd_state { NBD_NEW, NBD_CONNECTING, NBD_LIVE, NBD_STOPPING, NBD_LEAVING, N
 
 /* Control thread's, but for what the worker works on. */
 struct nbd {
+	struct door door;
 	char name[NAME_MAX_BYTES], backend[BACKEND_MAX];
 	struct bdev *bdev;
 	struct reactor *control;
@@ -55,9 +56,14 @@ struct nbd {
 	struct worker worker;
 	struct bdev_listener listener;
 	struct errbuf why;
-	nbd_done_fn done;
+	door_done_fn done;
 	void *done_arg;
 };
+
+static struct nbd *nbd_of(const struct door *d)
+{
+	return container_of(d, struct nbd, door);
+}
 
 static void set_state(struct nbd *n, enum nbd_state state)
 {
@@ -65,15 +71,15 @@ static void set_state(struct nbd *n, enum nbd_state state)
 	n->state = state;
 }
 
-static int check(const struct nbd_opts *o, struct errbuf *eb)
+static int check(const struct door_opts *o, struct errbuf *eb)
 {
 	if (o->bdev->lim.block_bytes > 4096)
 		return errbuf_set(eb, -EINVAL,
 				  "a block of the disk has %u bytes, a block device of the kernel at most 4096",
 				  o->bdev->lim.block_bytes);
-	if (o->id < NBD_ID_NONE || o->id > NBD_ID_MAX)
+	if (o->id < DOOR_ID_NONE || o->id > NBD_ID_MAX)
 		return errbuf_set(eb, -EINVAL, "NBD devices have numbers from 0 to %d", NBD_ID_MAX);
-	if (o->conns > NBD_CONNS_LIMIT)
+	if (o->queues > NBD_CONNS_LIMIT)
 		return errbuf_set(eb, -EINVAL, "at most %d connections", NBD_CONNS_LIMIT);
 	return 0;
 }
@@ -104,7 +110,7 @@ static int make_conn(struct nbd *n, unsigned i, struct reactor *r)
 	return fcntl(c->fd, F_SETFL, O_NONBLOCK) ? -errno : 0;
 }
 
-static int make_conns(struct nbd *n, const struct nbd_opts *opts)
+static int make_conns(struct nbd *n, const struct door_opts *opts)
 {
 	int err = hugemem_alloc(&n->mem, (size_t)n->nconns * NBD_DEPTH * NBD_BUF_BYTES, "nvring-nbd");
 
@@ -134,10 +140,10 @@ static void close_kernel_fds(struct nbd *n)
 	}
 }
 
-void nbd_destroy(struct nbd *n)
+static void nbd_destroy(struct door *d)
 {
-	if (!n)
-		return;
+	struct nbd *n = nbd_of(d);
+
 	assert(n->state == NBD_NEW || n->state == NBD_ENDED);
 	close_kernel_fds(n);
 	for (unsigned i = 0; n->conns && i < n->nconns; i++) {
@@ -152,7 +158,7 @@ void nbd_destroy(struct nbd *n)
 	free(n);
 }
 
-int nbd_create(const struct nbd_opts *opts, struct nbd **ret, struct errbuf *eb)
+static int nbd_create(const struct door_opts *opts, struct door **ret, struct errbuf *eb)
 {
 	int err = check(opts, eb);
 	struct nbd *n;
@@ -162,30 +168,31 @@ int nbd_create(const struct nbd_opts *opts, struct nbd **ret, struct errbuf *eb)
 	n = calloc(1, sizeof(*n));
 	if (!n)
 		return errbuf_set(eb, -ENOMEM, "out of memory");
+	n->door.ops = &nbd_door;
 	snprintf(n->name, sizeof(n->name), "%s", opts->name);
 	snprintf(n->backend, sizeof(n->backend), "nvring %s", opts->backend);
 	n->bdev = opts->bdev;
 	n->control = opts->control;
 	n->want_id = opts->id;
 	n->adopt = opts->adopt;
-	n->nconns = opts->conns ? opts->conns : 1;
+	n->nconns = opts->queues ? opts->queues : 1;
 	n->read_only = opts->read_only || opts->bdev->lim.read_only;
 	n->mem.fd = -1;
 	for (unsigned i = 0; i < NBD_CONNS_LIMIT; i++)
 		n->kernel_fds[i] = -1;
 	err = make_conns(n, opts);
 	if (err) {
-		nbd_destroy(n);
+		nbd_destroy(&n->door);
 		return errbuf_set(eb, err, "no memory or sockets for %u NBD connections: %s",
-				  opts->conns ? opts->conns : 1, strerror(-err));
+				  opts->queues ? opts->queues : 1, strerror(-err));
 	}
-	*ret = n;
+	*ret = &n->door;
 	return 0;
 }
 
 static void answer(struct nbd *n, int err)
 {
-	nbd_done_fn done = n->done;
+	door_done_fn done = n->done;
 	struct errbuf why = n->why;
 
 	n->done = NULL;
@@ -239,15 +246,17 @@ static void stopping_done(struct worker *w, int err)
 	leave(n);
 }
 
-void nbd_stop(struct nbd *n, bool leaves, nbd_done_fn done, void *arg)
+static void nbd_stop(struct door *d, enum door_end how, door_done_fn done, void *arg)
 {
+	struct nbd *n = nbd_of(d);
+
 	assert(n->state == NBD_LIVE && !n->done);
 	bdev_listener_del(&n->listener);
-	n->leaves = leaves;
+	n->leaves = how == DOOR_END_LEAVE;
 	n->done = done;
 	n->done_arg = arg;
 	set_state(n, NBD_STOPPING);
-	if (leaves || worker_start(&n->worker, stopping_work, stopping_done))
+	if (n->leaves || worker_start(&n->worker, stopping_work, stopping_done))
 		leave(n);
 }
 
@@ -303,7 +312,7 @@ static int connect_work(struct worker *w)
 	};
 	int err = -ENODEV;
 
-	if (n->adopt != NBD_ID_NONE) {
+	if (n->adopt != DOOR_ID_NONE) {
 		while ((err = nbd_ctl_take_over(&conf, &n->why)) == -EAGAIN && mono_ns() < limit)
 			pause_a_little();
 		n->id = (unsigned)n->adopt;
@@ -332,8 +341,9 @@ static void connect_done(struct worker *w, int err)
 	answer(n, 0);
 }
 
-void nbd_start(struct nbd *n, nbd_done_fn done, void *arg)
+static void nbd_start(struct door *d, door_done_fn done, void *arg)
 {
+	struct nbd *n = nbd_of(d);
 	int err = 0;
 
 	set_state(n, NBD_CONNECTING);
@@ -357,25 +367,39 @@ void nbd_start(struct nbd *n, nbd_done_fn done, void *arg)
 	}
 }
 
-void nbd_get_info(const struct nbd *n, struct nbd_info *ret)
+static void nbd_get_info(const struct door *d, struct door_info *ret)
 {
-	*ret = (struct nbd_info){
+	const struct nbd *n = nbd_of(d);
+
+	*ret = (struct door_info){
 		.id = n->id,
-		.conns = n->nconns,
+		.queues = n->nconns,
+		.depth = NBD_DEPTH,
 		.live = n->state == NBD_LIVE,
 		.read_only = n->read_only,
 		.adopted = n->adopted,
 	};
+	snprintf(ret->node, sizeof(ret->node), "/dev/nbd%u", n->id);
 	for (unsigned i = 0; i < n->nconns; i++) {
 		ret->ios += counter_get(n->conns[i].ios);
 		ret->errors += counter_get(n->conns[i].errors);
 	}
 }
 
-bool nbd_is_claimed(const struct nbd *n)
+static bool nbd_is_claimed(const struct door *d)
 {
-	return nbd_ctl_is_claimed(n->id);
+	return nbd_ctl_is_claimed(nbd_of(d)->id);
 }
+
+const struct door_ops nbd_door = {
+	.as = "nbd",
+	.create = nbd_create,
+	.start = nbd_start,
+	.stop = nbd_stop,
+	.destroy = nbd_destroy,
+	.get_info = nbd_get_info,
+	.is_claimed = nbd_is_claimed,
+};
 
 int nbd_remove(unsigned id, struct errbuf *eb)
 {

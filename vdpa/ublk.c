@@ -18,6 +18,11 @@
 /* The kernel has their memory until this process ends. Control thread. */
 static struct ublk *left;
 
+static struct ublk *ublk_of(const struct door *d)
+{
+	return container_of(d, struct ublk, door);
+}
+
 static void set_state(struct ublk *u, enum ublk_state state)
 {
 	static const char *const names[] = { "new",  "adding",	 "starting", "live",
@@ -32,14 +37,14 @@ static void set_state(struct ublk *u, enum ublk_state state)
 /* Whoever waits; he may destroy us. */
 static void answer(struct ublk *u, int err)
 {
-	ublk_done_fn done = u->done;
+	door_done_fn done = u->done;
 	struct errbuf why = u->why;
 
 	u->done = NULL;
 	done(u->done_arg, err, err ? why.text : "");
 }
 
-static int reactors_copy(struct ublk *u, const struct ublk_opts *opts)
+static int reactors_copy(struct ublk *u, const struct door_opts *opts)
 {
 	u->reactors = calloc(opts->nreactors, sizeof(*u->reactors));
 	if (!u->reactors)
@@ -49,13 +54,13 @@ static int reactors_copy(struct ublk *u, const struct ublk_opts *opts)
 	return 0;
 }
 
-static int check(const struct ublk_opts *o, struct errbuf *eb)
+static int check(const struct door_opts *o, struct errbuf *eb)
 {
 	if (o->bdev->lim.block_bytes > 4096)
 		return errbuf_set(eb, -EINVAL,
 				  "a block of the disk has %u bytes, a block device of the kernel at most 4096",
 				  o->bdev->lim.block_bytes);
-	if (o->id < UBLK_ID_NONE || o->id > UBLK_ID_MAX)
+	if (o->id < DOOR_ID_NONE || o->id > UBLK_ID_MAX)
 		return errbuf_set(eb, -EINVAL, "ublk devices have numbers from 0 to %d", UBLK_ID_MAX);
 	if (o->queues > UBLK_QUEUES_LIMIT)
 		return errbuf_set(eb, -EINVAL, "at most %d queues", UBLK_QUEUES_LIMIT);
@@ -64,7 +69,7 @@ static int check(const struct ublk_opts *o, struct errbuf *eb)
 	return 0;
 }
 
-int ublk_create(const struct ublk_opts *opts, struct ublk **ret, struct errbuf *eb)
+static int ublk_create(const struct door_opts *opts, struct door **ret, struct errbuf *eb)
 {
 	int err = check(opts, eb);
 	struct ublk *u;
@@ -76,6 +81,7 @@ int ublk_create(const struct ublk_opts *opts, struct ublk **ret, struct errbuf *
 		free(u);
 		return errbuf_set(eb, -ENOMEM, "out of memory");
 	}
+	u->door.ops = &ublk_door;
 	snprintf(u->name, sizeof(u->name), "%s", opts->name);
 	u->bdev = opts->bdev;
 	u->control = opts->control;
@@ -87,14 +93,14 @@ int ublk_create(const struct ublk_opts *opts, struct ublk **ret, struct errbuf *
 	u->depth = opts->depth ? opts->depth : UBLK_DEPTH_DEFAULT;
 	u->read_only = opts->read_only || opts->bdev->lim.read_only;
 	u->bytes = bdev_bytes(opts->bdev);
-	*ret = u;
+	*ret = &u->door;
 	return 0;
 }
 
-void ublk_destroy(struct ublk *u)
+static void ublk_destroy(struct door *d)
 {
-	if (!u)
-		return;
+	struct ublk *u = ublk_of(d);
+
 	assert(u->state == UBLK_NEW || u->state == UBLK_ENDED);
 	if (u->queues) {
 		u->next_left = left;
@@ -136,7 +142,7 @@ static void going_done(struct worker *w, int err)
 static void go(struct ublk *u)
 {
 	put_chans(u);
-	if (u->how == UBLK_END_LEAVE) {
+	if (u->how == DOOR_END_LEAVE) {
 		set_state(u, UBLK_ENDED);
 		answer(u, u->err);
 		return;
@@ -173,12 +179,12 @@ static void stopping_done(struct worker *w, int err)
 static void stop(struct ublk *u)
 {
 	set_state(u, UBLK_STOPPING);
-	if (u->how == UBLK_END_LEAVE) {
+	if (u->how == DOOR_END_LEAVE) {
 		for (unsigned i = 0; i < u->nqueues; i++)
 			ublk_queue_leave(&u->queues[i]);
 	} else if (worker_start(&u->worker, stopping_work, stopping_done)) {
 		log_error("%s: no thread to stop it", u->name);
-		u->how = UBLK_END_LEAVE;
+		u->how = DOOR_END_LEAVE;
 		for (unsigned i = 0; i < u->nqueues; i++)
 			ublk_queue_leave(&u->queues[i]);
 	}
@@ -239,7 +245,7 @@ static void disk_resized(struct bdev_listener *l)
 static void fail(struct ublk *u, int err)
 {
 	u->err = err;
-	u->how = u->adopted ? UBLK_END_LEAVE : UBLK_END_REMOVE;
+	u->how = u->adopted ? DOOR_END_LEAVE : DOOR_END_REMOVE;
 	stop(u);
 }
 
@@ -314,8 +320,9 @@ static int adding_work(struct worker *w)
 	return ublk_setup_add(container_of(w, struct ublk, worker));
 }
 
-void ublk_start(struct ublk *u, ublk_done_fn done, void *arg)
+static void ublk_start(struct door *d, door_done_fn done, void *arg)
 {
+	struct ublk *u = ublk_of(d);
 	int err;
 
 	set_state(u, UBLK_ADDING);
@@ -329,8 +336,10 @@ void ublk_start(struct ublk *u, ublk_done_fn done, void *arg)
 	answer(u, err);
 }
 
-void ublk_stop(struct ublk *u, enum ublk_end how, ublk_done_fn done, void *arg)
+static void ublk_stop(struct door *d, enum door_end how, door_done_fn done, void *arg)
 {
+	struct ublk *u = ublk_of(d);
+
 	assert(u->state == UBLK_LIVE && !u->done);
 	bdev_listener_del(&u->listener);
 	u->how = how;
@@ -340,9 +349,11 @@ void ublk_stop(struct ublk *u, enum ublk_end how, ublk_done_fn done, void *arg)
 		stop(u);
 }
 
-void ublk_get_info(const struct ublk *u, struct ublk_info *ret)
+static void ublk_get_info(const struct door *d, struct door_info *ret)
 {
-	*ret = (struct ublk_info){
+	const struct ublk *u = ublk_of(d);
+
+	*ret = (struct door_info){
 		.id = u->id,
 		.queues = u->nqueues,
 		.depth = u->depth,
@@ -350,13 +361,24 @@ void ublk_get_info(const struct ublk *u, struct ublk_info *ret)
 		.read_only = u->read_only,
 		.adopted = u->adopted,
 	};
+	snprintf(ret->node, sizeof(ret->node), "/dev/ublkb%u", u->id);
 	for (unsigned i = 0; u->queues && i < u->nqueues; i++) {
 		ret->ios += counter_get(u->queues[i].ios);
 		ret->errors += counter_get(u->queues[i].errors);
 	}
 }
 
-bool ublk_is_claimed(const struct ublk *u)
+static bool ublk_is_claimed(const struct door *d)
 {
-	return ublk_ctl_is_claimed(u->id);
+	return ublk_ctl_is_claimed(ublk_of(d)->id);
 }
+
+const struct door_ops ublk_door = {
+	.as = "ublk",
+	.create = ublk_create,
+	.start = ublk_start,
+	.stop = ublk_stop,
+	.destroy = ublk_destroy,
+	.get_info = ublk_get_info,
+	.is_claimed = ublk_is_claimed,
+};

@@ -54,6 +54,7 @@ enum ublk_state {
 
 /* Control thread's, but for what the worker works on in ADDING, STARTING, STOPPING and GOING. */
 struct ublk {
+	struct door door;
 	char name[UBLK_NAME_MAX];
 	struct bdev *bdev;
 	struct reactor *control;
@@ -72,8 +73,8 @@ struct ublk {
 	struct worker worker;
 	struct bdev_listener listener;
 	bool resizing, resize_again;
-	enum ublk_end how;
-	ublk_done_fn done;
+	enum door_end how;
+	door_done_fn done;
 	void *done_arg;
 	struct ublk *next_left; /* those that were left until this process ends */
 	int err; /* why it ends */

@@ -92,7 +92,7 @@ static int add_new(struct ublk *u)
 		.nqueues = (uint16_t)u->nqueues,
 		.depth = (uint16_t)u->depth,
 		.buf_bytes_max = UBLK_BUF_BYTES,
-		.dev_id = u->want_id == UBLK_ID_NONE ? UINT32_MAX : (uint32_t)u->want_id,
+		.dev_id = u->want_id == DOOR_ID_NONE ? UINT32_MAX : (uint32_t)u->want_id,
 		.server_pid = getpid(),
 		.flags = UBLK_FEAT_RECOVERY | UBLK_FEAT_REISSUE | UBLK_FEAT_IOCTL_ENCODE,
 	};
@@ -254,7 +254,7 @@ int ublk_setup_remove(struct ublk *u)
 
 static int add(struct ublk *u)
 {
-	int err = u->adopt == UBLK_ID_NONE ? -ENODEV : adopt(u);
+	int err = u->adopt == DOOR_ID_NONE ? -ENODEV : adopt(u);
 
 	if (err == -ENODEV)
 		err = add_new(u);

@@ -20,7 +20,7 @@
 
 #define CALLS(op) fake_ublk.calls[(op) & 0x3f]
 
-static struct ublk *u;
+static struct door *u;
 
 static struct {
 	unsigned calls;
@@ -51,51 +51,51 @@ static void turns(void)
 		reactor_turn(rig.r);
 }
 
-static struct ublk_opts opts(void)
+static struct door_opts opts(void)
 {
-	return (struct ublk_opts){
+	return (struct door_opts){
 		.name = "vol0",
 		.bdev = &rig.fake.bdev,
 		.control = rig.r,
 		.reactors = &rig.r,
 		.nreactors = 1,
-		.id = UBLK_ID_NONE,
-		.adopt = UBLK_ID_NONE,
+		.id = DOOR_ID_NONE,
+		.adopt = DOOR_ID_NONE,
 		.queues = 2,
 		.depth = DEPTH,
 	};
 }
 
-static int start_with(const struct ublk_opts *o)
+static int start_with(const struct door_opts *o)
 {
 	struct errbuf eb;
 	int err;
 
 	memset(&done, 0, sizeof(done));
-	err = ublk_create(o, &u, &eb);
+	err = door_create(&ublk_door, o, &u, &eb);
 	if (err) {
 		snprintf(done.why, sizeof(done.why), "%s", eb.text);
 		return err;
 	}
-	ublk_start(u, on_done, NULL);
+	door_start(u, on_done, NULL);
 	turn_until_done(1);
 	return done.err;
 }
 
 static void start(void)
 {
-	struct ublk_opts o = opts();
+	struct door_opts o = opts();
 
 	assert_int_equal(start_with(&o), 0);
 }
 
-static void stop(enum ublk_end how)
+static void stop(enum door_end how)
 {
 	memset(&done, 0, sizeof(done));
-	ublk_stop(u, how, on_done, NULL);
+	door_stop(u, how, on_done, NULL);
 	turn_until_done(1);
 	assert_int_equal(done.err, 0);
-	ublk_destroy(u);
+	door_destroy(u);
 }
 
 static int answer(unsigned queue, int tag)
@@ -133,7 +133,7 @@ static int tear_down(void **state)
 static void it_is_made_as_the_kernel_wants_it(void **state)
 {
 	const struct ublk_param_basic *p = &fake_ublk.params.basic;
-	struct ublk_info info;
+	struct door_info info;
 
 	(void)state;
 	start();
@@ -149,29 +149,29 @@ static void it_is_made_as_the_kernel_wants_it(void **state)
 	assert_int_equal(fake_ublk.params.types, UBLK_PARAMS_BASIC | UBLK_PARAMS_DISCARD);
 	assert_int_equal(fake_ublk.params.discard.max_sectors, 2048);
 	assert_int_equal(fake_ublk.params.discard.segments_max, 1);
-	ublk_get_info(u, &info);
+	door_get_info(u, &info);
 	assert_int_equal(info.queues, 2);
 	assert_true(info.live);
 	assert_false(info.adopted);
-	stop(UBLK_END_REMOVE);
+	stop(DOOR_END_REMOVE);
 	assert_false(fake_ublk.exists);
 	assert_int_equal(fake_ublk.nsyncs, 1);
 }
 
 static void it_has_as_many_queues_as_the_kernel_gives(void **state)
 {
-	struct ublk_opts o = opts();
-	struct ublk_info info;
+	struct door_opts o = opts();
+	struct door_info info;
 
 	(void)state;
 	fake_ublk.cpus = 1;
 	o.read_only = true;
 	assert_int_equal(start_with(&o), 0);
-	ublk_get_info(u, &info);
+	door_get_info(u, &info);
 	assert_int_equal(info.queues, 1);
 	assert_true(fake_ublk.params.basic.attrs & UBLK_ATTR_READ_ONLY);
 	assert_int_equal(fake_ublk.params.types, UBLK_PARAMS_BASIC);
-	stop(UBLK_END_REMOVE);
+	stop(DOOR_END_REMOVE);
 }
 
 static void what_cannot_be_made_is_told_and_nothing_stays(void **state)
@@ -188,7 +188,7 @@ static void what_cannot_be_made_is_told_and_nothing_stays(void **state)
 		{ UBLK_CTL_SET_PARAMS, -EINVAL, "does not take the disk" },
 		{ UBLK_CTL_START, -EINTR, "does not start" },
 	};
-	struct ublk_opts o = opts();
+	struct door_opts o = opts();
 
 	(void)state;
 	o.id = 7;
@@ -198,17 +198,17 @@ static void what_cannot_be_made_is_told_and_nothing_stays(void **state)
 		assert_non_null(strstr(done.why, rows[i].why));
 		assert_false(fake_ublk.exists);
 		assert_int_equal(fake_ublk.nopen, 0);
-		ublk_destroy(u);
+		door_destroy(u);
 		fake_ublk.err[rows[i].op & 0x3f] = 0;
 	}
 	fake_ublk.open_err = -ENOENT;
 	assert_int_equal(start_with(&o), -ENOENT);
-	ublk_destroy(u);
+	door_destroy(u);
 }
 
 static void what_makes_no_sense_is_refused(void **state)
 {
-	struct ublk_opts o = opts();
+	struct door_opts o = opts();
 
 	(void)state;
 	o.queues = UBLK_QUEUES_LIMIT + 1;
@@ -251,12 +251,12 @@ static void each_operation_reaches_the_disk(void **state)
 					    "Z~ 8192+4096\n"
 					    "Z 16384+4096\n"
 					    "F 0+0\n");
-	stop(UBLK_END_REMOVE);
+	stop(DOOR_END_REMOVE);
 }
 
 static void what_fails_is_answered_with_its_error(void **state)
 {
-	struct ublk_info info;
+	struct door_info info;
 
 	(void)state;
 	start();
@@ -265,9 +265,9 @@ static void what_fails_is_answered_with_its_error(void **state)
 	assert_int_equal(answer(0, fake_ublk_io(0, UBLK_OP_READ, SECTORS, 8)), -EINVAL);
 	rig.fake.fail_with = -EIO;
 	assert_int_equal(answer(0, fake_ublk_io(0, UBLK_OP_READ, 0, 8)), -EIO);
-	ublk_get_info(u, &info);
+	door_get_info(u, &info);
 	assert_int_equal(info.errors, 4);
-	stop(UBLK_END_REMOVE);
+	stop(DOOR_END_REMOVE);
 }
 
 static void all_of_its_depth_is_under_way_at_once(void **state)
@@ -286,7 +286,7 @@ static void all_of_its_depth_is_under_way_at_once(void **state)
 	turns();
 	for (int i = 0; i < DEPTH; i++)
 		assert_true(fake_ublk_has_result(0, i, &result));
-	stop(UBLK_END_REMOVE);
+	stop(DOOR_END_REMOVE);
 }
 
 /*
@@ -302,7 +302,7 @@ static void a_stop_waits_for_io(void **state)
 	tag = fake_ublk_io(1, UBLK_OP_READ, 0, 8);
 	turns();
 	memset(&done, 0, sizeof(done));
-	ublk_stop(u, UBLK_END_REMOVE, on_done, NULL);
+	door_stop(u, DOOR_END_REMOVE, on_done, NULL);
 	turns();
 	assert_int_equal(done.calls, 0);
 	assert_true(fake_ublk.exists);
@@ -311,7 +311,7 @@ static void a_stop_waits_for_io(void **state)
 	assert_true(fake_ublk_has_result(1, tag, &result));
 	turn_until_done(1);
 	assert_false(fake_ublk.exists);
-	ublk_destroy(u);
+	door_destroy(u);
 }
 
 static void who_leaves_ends_what_it_has_and_takes_nothing_new(void **state)
@@ -324,7 +324,7 @@ static void who_leaves_ends_what_it_has_and_takes_nothing_new(void **state)
 	first = fake_ublk_io(0, UBLK_OP_READ, 0, 8);
 	turns();
 	memset(&done, 0, sizeof(done));
-	ublk_stop(u, UBLK_END_LEAVE, on_done, NULL);
+	door_stop(u, DOOR_END_LEAVE, on_done, NULL);
 	turns();
 	second = fake_ublk_io(0, UBLK_OP_READ, 8, 8);
 	turns();
@@ -337,7 +337,7 @@ static void who_leaves_ends_what_it_has_and_takes_nothing_new(void **state)
 	assert_false(fake_ublk_has_result(0, second, &result));
 	assert_true(fake_ublk.exists);
 	assert_int_equal(CALLS(UBLK_CTL_STOP), 0);
-	ublk_destroy(u); /* until the process ends the kernel has its memory */
+	door_destroy(u); /* until the process ends the kernel has its memory */
 	fake_ublk.nopen = 0;
 }
 
@@ -346,8 +346,8 @@ static void who_leaves_ends_what_it_has_and_takes_nothing_new(void **state)
  */
 static void what_a_dead_server_left_is_taken_over(void **state)
 {
-	struct ublk_opts o = opts();
-	struct ublk_info info;
+	struct door_opts o = opts();
+	struct door_info info;
 
 	(void)state;
 	fake_ublk_orphan(3, RIG_BYTES, 1, 8);
@@ -355,21 +355,22 @@ static void what_a_dead_server_left_is_taken_over(void **state)
 	fake_ublk.times[UBLK_CTL_RECOVER_BEGIN & 0x3f] = 2;
 	o.adopt = 3;
 	assert_int_equal(start_with(&o), 0);
-	ublk_get_info(u, &info);
+	door_get_info(u, &info);
 	assert_true(info.adopted);
 	assert_int_equal(info.id, 3);
+	assert_string_equal(info.node, "/dev/ublkb3");
 	assert_int_equal(info.queues, 1);
 	assert_int_equal(info.depth, 8);
 	assert_int_equal(CALLS(UBLK_CTL_RECOVER_BEGIN), 3);
 	assert_int_equal(CALLS(UBLK_CTL_ADD), 0);
 	assert_int_equal(answer(0, fake_ublk_io(0, UBLK_OP_READ, 0, 8)), 4096);
-	stop(UBLK_END_REMOVE);
+	stop(DOOR_END_REMOVE);
 	assert_false(fake_ublk.exists);
 }
 
 static void another_disk_is_not_put_under_it(void **state)
 {
-	struct ublk_opts o = opts();
+	struct door_opts o = opts();
 
 	(void)state;
 	fake_ublk_orphan(3, 2 * RIG_BYTES, 1, 8);
@@ -379,23 +380,23 @@ static void another_disk_is_not_put_under_it(void **state)
 	assert_int_equal(CALLS(UBLK_CTL_RECOVER_BEGIN), 0);
 	assert_true(fake_ublk.exists);
 	assert_int_equal(fake_ublk.info.state, UBLK_STATE_QUIESCED);
-	ublk_destroy(u);
+	door_destroy(u);
 }
 
 static void what_is_gone_is_made_anew(void **state)
 {
-	struct ublk_opts o = opts();
+	struct door_opts o = opts();
 
 	(void)state;
 	o.adopt = 3;
 	assert_int_equal(start_with(&o), 0);
 	assert_int_equal(CALLS(UBLK_CTL_ADD), 1);
-	stop(UBLK_END_REMOVE);
+	stop(DOOR_END_REMOVE);
 }
 
 static void who_cannot_take_it_over_leaves_it(void **state)
 {
-	struct ublk_opts o = opts();
+	struct door_opts o = opts();
 
 	(void)state;
 	fake_ublk_orphan(3, RIG_BYTES, 1, 8);
@@ -404,7 +405,7 @@ static void who_cannot_take_it_over_leaves_it(void **state)
 	assert_int_equal(start_with(&o), -EINTR);
 	assert_int_equal(CALLS(UBLK_CTL_STOP), 0);
 	assert_int_equal(CALLS(UBLK_CTL_DEL), 0);
-	ublk_destroy(u);
+	door_destroy(u);
 	fake_ublk.nopen = 0; /* as above */
 }
 
@@ -440,14 +441,14 @@ static void the_kernel_learns_a_new_size_where_it_can(void **state)
 	start();
 	resize_to(RIG_BYTES / 2);
 	assert_int_equal(fake_ublk.params.basic.sectors, SECTORS / 2);
-	stop(UBLK_END_REMOVE);
+	stop(DOOR_END_REMOVE);
 	fake_ublk.features &= ~UBLK_FEAT_UPDATE_SIZE;
 	start();
 	resize_to(RIG_BYTES / 4);
 	turns();
 	assert_int_equal(fake_ublk.params.basic.sectors, SECTORS / 2);
 	assert_int_equal(CALLS(UBLK_CTL_UPDATE_SIZE), 1);
-	stop(UBLK_END_REMOVE);
+	stop(DOOR_END_REMOVE);
 }
 
 /*

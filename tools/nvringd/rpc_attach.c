@@ -135,10 +135,10 @@ static void fuse_stop_disk(struct rpc_call *call, const void *params)
 static struct json_object *attach_json(const struct wiring_attach *a)
 {
 	struct json_object *obj = json_object_new_object();
-	struct wiring_attach_info info;
+	struct door_info info;
 	char key[24];
 
-	wiring_attach_get_info(a, &info);
+	door_get_info(a->door, &info);
 	snprintf(key, sizeof(key), "%s_device", a->conf.as);
 	json_object_object_add(obj, key, json_object_new_string(info.node));
 	json_object_object_add(obj, "as", json_object_new_string(a->conf.as));

@@ -175,11 +175,11 @@ static void add_devices(struct wiring *w, const struct wiring_disk *d, struct js
 
 	list_for_each(pos, &w->attachs) {
 		const struct wiring_attach *a = list_entry(pos, struct wiring_attach, link);
-		struct wiring_attach_info info;
+		struct door_info info;
 
 		if (!d || a->disk != d)
 			continue;
-		wiring_attach_get_info(a, &info);
+		door_get_info(a->door, &info);
 		json_object_array_add(arr, json_object_new_string(info.node));
 	}
 	list_for_each(pos, &w->vduses) {

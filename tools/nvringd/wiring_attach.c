@@ -13,15 +13,19 @@
 #include <unistd.h>
 
 #include "tools/shared/diskuri.h"
+#include "tools/shared/fuseleft.h"
+#include "vdpa/fusefile.h"
+#include "vdpa/nbd.h"
+#include "vdpa/ublk.h"
 
 #define LOG_TAG "attach"
 #include "core/base/log.h"
 
 #define TURN_NS 500000 /* between two turns while nvringd starts */
 
-static const struct wiring_door_ops *const doors[] = { &wiring_door_ublk, &wiring_door_nbd, &wiring_door_fuse };
+static const struct door_ops *const doors[] = { &ublk_door, &nbd_door, &fusefile_door };
 
-static const struct wiring_door_ops *door_ops(const char *as)
+static const struct door_ops *door_ops(const char *as)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(doors); i++) {
 		if (strcmp(doors[i]->as, as) == 0)
@@ -40,17 +44,17 @@ static bool forgets(const struct bdev *bdev)
 	return false;
 }
 
-/* The device that an earlier server of this disk left, or -1. */
+/* The device that an earlier server of this disk left, or DOOR_ID_NONE. */
 static int find_left(const struct wiring_attach *a)
 {
 	struct attachrec left;
 
 	if (forgets(a->disk->bdev) || attachrec_find_left(a->conf.as, a->rec.uri, &left))
-		return -1;
+		return DOOR_ID_NONE;
 	if (a->conf.id != CONFIG_ATTACH_ANY && a->conf.id != left.id) {
 		log_warn("%s: %s still waits for this disk: nvring detach --force %s", a->conf.disk,
 			 left.node, left.node);
-		return -1;
+		return DOOR_ID_NONE;
 	}
 	return (int)left.id;
 }
@@ -66,10 +70,10 @@ static void choose_reactors(struct wiring_attach *a)
 
 static void record(struct wiring_attach *a)
 {
-	struct wiring_attach_info info;
+	struct door_info info;
 	struct errbuf eb;
 
-	a->ops->get_info(a->door, &info);
+	door_get_info(a->door, &info);
 	snprintf(a->rec.node, sizeof(a->rec.node), "%s", info.node);
 	a->rec.id = info.id;
 	a->rec.seq = attachrec_seq(info.node);
@@ -83,7 +87,7 @@ static void attach_free(struct wiring_attach *a)
 
 	list_del(&a->link);
 	w->nattachs--;
-	a->ops->destroy(a->door);
+	door_destroy(a->door);
 	free(a);
 }
 
@@ -107,19 +111,60 @@ static void started(void *arg, int err, const char *why)
 	wiring_step(w);
 }
 
-static int create(struct wiring_attach *a, struct errbuf *eb)
+static void told(void *arg, const char *path)
 {
-	a->ops = door_ops(a->conf.as);
-	if (!a->ops)
-		return errbuf_set(eb, -EINVAL, "a disk cannot be attached as \"%s\"", a->conf.as);
-	choose_reactors(a);
+	(void)arg;
+	log_notice("%s, whose server is gone, was cleared away", path);
+}
+
+/* Where files are, without what dead servers have left there. */
+static int prepare_folder(char folder[FUSEFILE_PATH_MAX], struct errbuf *eb)
+{
+	if (fuseleft_folder(folder, FUSEFILE_PATH_MAX))
+		return errbuf_set(eb, -ENOENT, "XDG_RUNTIME_DIR is not set: there is no place for a file");
+	fuseleft_clear(told, NULL);
+	return 0;
+}
+
+static void fill_record(struct wiring_attach *a)
+{
 	snprintf(a->rec.type, sizeof(a->rec.type), "%s", a->conf.as);
 	snprintf(a->rec.disk, sizeof(a->rec.disk), "%s", a->conf.disk);
 	diskuri_absolute(a->disk->conf.uri, a->rec.uri, sizeof(a->rec.uri));
 	snprintf(a->rec.rpc, sizeof(a->rec.rpc), "%s", a->w->rpc_path);
 	a->rec.pid = getpid();
 	a->rec.start = attachrec_start_of(a->rec.pid);
-	return a->ops->create(a, a->ops->ends_with_us ? -1 : find_left(a), &a->door, eb);
+}
+
+static int create(struct wiring_attach *a, struct errbuf *eb)
+{
+	const struct door_ops *ops = door_ops(a->conf.as);
+	char folder[FUSEFILE_PATH_MAX];
+	struct door_opts opts = {
+		.name = a->conf.disk,
+		.backend = a->rec.uri,
+		.bdev = a->disk->bdev,
+		.control = a->w->control,
+		.reactors = a->reactors,
+		.id = a->conf.id == CONFIG_ATTACH_ANY ? DOOR_ID_NONE : (int)a->conf.id,
+		.adopt = DOOR_ID_NONE,
+		.queues = a->conf.queues,
+		.depth = a->conf.depth,
+		.folder = folder,
+		.path = a->conf.path[0] ? a->conf.path : NULL,
+		.read_only = a->conf.read_only,
+	};
+	int err;
+
+	if (!ops)
+		return errbuf_set(eb, -EINVAL, "a disk cannot be attached as \"%s\"", a->conf.as);
+	choose_reactors(a);
+	opts.nreactors = a->nreactors;
+	fill_record(a);
+	if (!ops->ends_with_us)
+		opts.adopt = find_left(a);
+	err = ops == &fusefile_door ? prepare_folder(folder, eb) : 0;
+	return err ? err : door_create(ops, &opts, &a->door, eb);
 }
 
 void wiring_attach_create(struct wiring *w, const struct config_attach *conf, wiring_done_fn done,
@@ -157,7 +202,7 @@ void wiring_attach_create(struct wiring *w, const struct config_attach *conf, wi
 	list_add_tail(&w->attachs, &a->link);
 	w->nattachs++;
 	w->busy++;
-	a->ops->start(a->door, started, a);
+	door_start(a->door, started, a);
 }
 
 /*
@@ -267,15 +312,14 @@ static void end(struct wiring_attach *a, bool leave, wiring_done_fn done, void *
 	a->done_arg = arg;
 	wiring_disk_force_thaw(a->disk, "it is detached");
 	bdev_drain_begin(a->disk->bdev);
-	a->ops->stop(a->door, leave, stopped, a);
+	door_stop(a->door, leave ? DOOR_END_LEAVE : DOOR_END_REMOVE, stopped, a);
 }
 
 static void explain_claim(const struct wiring_attach *a, struct errbuf *why)
 {
-	char user[64] = "";
+	char user[64];
 
-	if (a->ops->tell_user)
-		a->ops->tell_user(a->door, user, sizeof(user));
+	door_tell_user(a->door, user, sizeof(user));
 	if (user[0])
 		errbuf_write(why, "%s is in use by %s: end that first, or detach it by force", a->rec.node, user);
 	else
@@ -289,7 +333,7 @@ void wiring_attach_delete(struct wiring_attach *a, bool force, wiring_done_fn do
 
 	if (!a->live || a->ending) {
 		done(arg, -EBUSY, a->ending ? "it is being detached" : "it is still being attached");
-	} else if (!force && a->ops->is_claimed(a->door)) {
+	} else if (!force && door_is_claimed(a->door)) {
 		explain_claim(a, &why);
 		done(arg, -EBUSY, why.text);
 	} else {
@@ -308,10 +352,10 @@ void wiring_attachs_end(struct wiring *w)
 
 		if (!a->live || a->ending)
 			continue;
-		is_claimed = a->ops->is_claimed(a->door);
-		if (is_claimed && a->ops->ends_with_us)
+		is_claimed = door_is_claimed(a->door);
+		if (is_claimed && a->door->ops->ends_with_us)
 			log_warn("%s goes while it is in use", a->rec.node);
-		end(a, is_claimed && !a->ops->ends_with_us, NULL, NULL);
+		end(a, is_claimed && !a->door->ops->ends_with_us, NULL, NULL);
 	}
 }
 
@@ -326,9 +370,4 @@ struct wiring_attach *wiring_find_attach(struct wiring *w, const char *as, unsig
 			return a;
 	}
 	return NULL;
-}
-
-void wiring_attach_get_info(const struct wiring_attach *a, struct wiring_attach_info *ret)
-{
-	a->ops->get_info(a->door, ret);
 }
