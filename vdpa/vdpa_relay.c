@@ -14,7 +14,7 @@
 
 #include "core/base/cc.h"
 #include "core/base/cpulist.h"
-#include "vdpa/vdpa_rpc.h"
+#include "core/rpc/rpcclient.h"
 #include "vhost/client/virtio_user_sock.h"
 #include "vhost/user/vu_server.h"
 
@@ -43,7 +43,12 @@ bool vdpa_relay_is_meant(const char *backend)
 static int relay_call(struct vdpa_relay *r, const char *method, struct json_object *params,
 		      struct json_object **ret, struct errbuf *eb)
 {
-	return vdpa_rpc_call(r->rpc, r->rpc_ms, method, params, ret, eb);
+	struct errbuf why;
+	int err = rpcclient_call(r->rpc, r->rpc_ms, method, params, ret, &why);
+
+	if (!err)
+		return 0;
+	return errbuf_set(eb, err, "%s%.400s", err == -EREMOTEIO ? "nvringd: " : "", why.text);
 }
 
 static int socket_take(struct vdpa_relay *r, struct json_object *text, struct errbuf *eb)

@@ -300,7 +300,7 @@ class Relay(VdpaCase):
         ssd, daemon, running, _ = self.doors()
         for number, (words, says) in enumerate((
                 (f"backend=nvringd:{daemon.rpc_path}/nosuch", 'no disk named "nosuch"'),
-                (f"backend=nvringd:{self.folder}/nobody/vol0", "no nvringd answers there"),
+                (f"backend=nvringd:{self.folder}/nobody/vol0", "cannot reach nvringd on"),
                 (f"backend=nvringd:{daemon.rpc_path}/vol0,iops=10", "limits of nvringd's disks are set there"),
                 ("backend=nvringd:vol0", "is no nvringd:CONTROL-SOCKET/DISK"))):
             class Bad(server.DpdkVdpa):

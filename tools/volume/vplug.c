@@ -11,16 +11,16 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "core/rpc/rpcclient.h"
 #include "tools/shared/attachrec.h"
 #include "tools/shared/jget.h"
-#include "tools/shared/rpcclient.h"
 #include "tools/volume/vplug_run.h"
 #include "tools/volume/vplug_state.h"
 
 #define LOG_TAG "volume"
 #include "core/base/log.h"
 
-#define RPC_TIMEOUT_S 60
+#define RPC_TIMEOUT_MS 60000
 
 /*
  * nvringd
@@ -30,7 +30,7 @@
 static int find_volume(struct vplug *v, const char *name, struct json_object **ret, struct errbuf *eb)
 {
 	struct json_object *all;
-	int err = rpcclient_call(v->rpc, RPC_TIMEOUT_S, "volume_list", NULL, &all, eb);
+	int err = rpcclient_call(v->rpc, RPC_TIMEOUT_MS, "volume_list", NULL, &all, eb);
 
 	if (err)
 		return err;
@@ -54,7 +54,7 @@ static int create_volume(struct vplug *v, const struct vplug_request *r, struct 
 	json_object_object_add(params, "size", json_object_new_uint64(r->bytes));
 	if (r->pool[0])
 		json_object_object_add(params, "pool", json_object_new_string(r->pool));
-	err = rpcclient_call(v->rpc, RPC_TIMEOUT_S, "volume_create", params, &result, eb);
+	err = rpcclient_call(v->rpc, RPC_TIMEOUT_MS, "volume_create", params, &result, eb);
 	json_object_put(result);
 	return err;
 }
@@ -65,7 +65,7 @@ static int remove_volume(struct vplug *v, const char *name, struct errbuf *eb)
 	int err;
 
 	json_object_object_add(params, "name", json_object_new_string(name));
-	err = rpcclient_call(v->rpc, RPC_TIMEOUT_S, "volume_remove", params, &result, eb);
+	err = rpcclient_call(v->rpc, RPC_TIMEOUT_MS, "volume_remove", params, &result, eb);
 	json_object_put(result);
 	return err;
 }
@@ -434,7 +434,7 @@ static void list_one(void *arg, const char *name)
 static int do_list(struct vplug *v, struct json_object *answer, struct errbuf *eb)
 {
 	struct listing l = { .v = v };
-	int err = rpcclient_call(v->rpc, RPC_TIMEOUT_S, "volume_list", NULL, &l.all, eb);
+	int err = rpcclient_call(v->rpc, RPC_TIMEOUT_MS, "volume_list", NULL, &l.all, eb);
 
 	if (err)
 		return err;
