@@ -6,6 +6,7 @@ import http.client
 import json
 import os
 import pathlib
+import shutil
 import signal
 import socket
 import stat
@@ -22,6 +23,32 @@ ATTACH = """#!/bin/sh
 case $1 in
 attach) echo "attached as this" >&2; losetup -f --show "$2" ;;
 detach) losetup -d "$2" ;;
+esac
+"""
+
+# The same, with a server and its record, as the real one has them; a disk that is there gets another server.
+SERVED = """#!/bin/sh
+image=${{2#file:}}
+case $1 in
+attach)
+    echo "$@" >>{folder}/attached
+    test -e {folder}/broken && {{ echo "nvring: broken" >&2; exit 1; }}
+    node=$(losetup -n -O NAME -j "$image")
+    test "$node" || node=$(losetup -f --show "$image")
+    {folder}/nvringd 1000 </dev/null >/dev/null 2>&1 &
+    echo $! >>{folder}/pids
+    until readlink /proc/$!/exe | grep -q nvringd; do :; done
+    mkdir -p /run/nvring/attach
+    name=${{node#/dev/}}
+    {{ printf 'node %s\\ntype ublk\\ndisk v\\nuri file:%s\\nrpc \\nid 0\\n' "$node" "$image"
+      printf 'seq %s\\npid %s\\nstart %s\\n' "$(cat /sys/block/$name/diskseq)" $! "$(awk '{{print $22}}' /proc/$!/stat)"
+    }} >/run/nvring/attach/$name.new
+    mv /run/nvring/attach/$name.new /run/nvring/attach/$name.at
+    echo "$node" ;;
+detach)
+    kill $(sed -n 's/^pid //p' /run/nvring/attach/${{2#/dev/}}.at)
+    rm /run/nvring/attach/${{2#/dev/}}.at
+    losetup -d "$2" ;;
 esac
 """
 
@@ -357,6 +384,65 @@ class Attach(PluginCase):
         subprocess.run(["wipefs", "-qa", self.path("pool/v/disk.img")], check=True)
         self.refuse("cannot be mounted", "Mount", Name="v", ID="one")
         self.assertEqual((json.loads(self.path("state/v.json").read_text())["node"], self.loops()), ("", []))
+        self.do("Remove", Name="v")
+
+    def server(self):
+        """The process of the only record; None while there is none."""
+        record, = pathlib.Path("/run/nvring/attach").glob("*.at")
+        pid = int(record.read_text().split("\npid ")[1].split()[0])
+        try:
+            return pid if "nvringd" in os.readlink(f"/proc/{pid}/exe") else None
+        except OSError:
+            return None
+
+    def kill_server(self):
+        before = self.server()
+        os.kill(before, signal.SIGKILL)
+        return before
+
+    def kill_servers(self):
+        for pid in self.path("pids").read_text().split():
+            if os.path.exists(f"/proc/{pid}/exe") and os.readlink(f"/proc/{pid}/exe").startswith(str(self.folder)):
+                os.kill(int(pid), signal.SIGKILL)
+
+    def attached(self):
+        return self.path("attached").read_text().splitlines()
+
+    def test_a_server_that_dies_is_followed_by_another(self):
+        program = self.attach_by_program()
+        program.write_text(SERVED.format(folder=self.folder))
+        shutil.copy("/bin/sleep", self.path("nvringd"))
+        self.path("pids").touch()
+        self.addCleanup(self.kill_servers)
+        self.do("Create", Name="v", Opts={"size": "32M"})
+        point = self.do("Mount", Name="v", ID="one")["Mountpoint"]
+        pathlib.Path(point, "file").write_text("precious")
+        count = len(self.attached())
+        before = self.kill_server()
+        after = wait_for("another server", lambda: self.server() not in (None, before) and self.server())
+        self.assertEqual((len(self.attached()), self.attached()[-1]),
+                         (count + 1, f"attach file:{self.path('pool/v/disk.img')} --as ublk"))
+        # once more, and the next one does not start: tried again, after pauses
+        self.path("broken").touch()
+        os.kill(after, signal.SIGKILL)
+        wait_for("two attempts", lambda: len(self.attached()) == count + 3)
+        self.assertIsNone(self.server())
+        self.path("broken").unlink()
+        wait_for("a server in the end", self.server)
+        self.assertEqual(len(self.attached()), count + 4)
+        # what was unmounted is nobody's to start again
+        server = self.server()
+        self.do("Unmount", Name="v", ID="one")
+        self.assertEqual((self.mounts(), self.loops()), ([], []))
+        wait_for("its end", lambda: not os.path.exists(f"/proc/{server}/exe"))
+        self.do("List")
+        self.assertEqual(len(self.attached()), count + 4)
+        self.plugin.terminate()
+        said = [line for line in self.plugin.communicate(timeout=PATIENCE)[1].splitlines() if "has died" in line]
+        self.assertEqual([line.rpartition(" has died")[2] for line in said],
+                         [", another goes on", *(f", and no other starts, tried again in {s} s: {program} failed: nvring: broken"
+                                                 for s in (2, 4)), ", another goes on"])
+        self.begin()
         self.do("Remove", Name="v")
 
     def end_in_between(self, name, **members):

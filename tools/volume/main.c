@@ -7,7 +7,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/file.h>
+#include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -15,6 +17,7 @@
 #include "tools/shared/rundir.h"
 #include "tools/volume/vplug.h"
 #include "tools/volume/vplug_http.h"
+#include "tools/volume/vplug_watch.h"
 
 #define LOG_TAG "nvring-volume"
 #include "core/base/log.h"
@@ -119,18 +122,25 @@ static int prepare(const struct options *o, struct vplug *v, struct errbuf *eb)
 
 static int serve(const struct options *o)
 {
-	static struct vplug v;
+	static struct vplug v = { .lock = PTHREAD_MUTEX_INITIALIZER };
+	struct signalfd_siginfo info;
 	struct vplug_http *http = NULL;
 	struct errbuf eb;
 	sigset_t set;
 	char dir[PATH_MAX];
-	int err, sig;
+	int err, signals;
 
 	sigemptyset(&set);
 	sigaddset(&set, SIGTERM);
 	sigaddset(&set, SIGINT);
 	sigprocmask(SIG_BLOCK, &set, NULL); /* before the server's thread is made */
 	signal(SIGPIPE, SIG_IGN);
+	signals = signalfd(-1, &set, SFD_CLOEXEC);
+	v.changed = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (signals < 0 || v.changed < 0) {
+		log_error("no file descriptors: %s", strerror(errno));
+		return 1;
+	}
 	snprintf(dir, sizeof(dir), "%s", o->listen);
 	if (strrchr(dir, '/'))
 		*strrchr(dir, '/') = '\0';
@@ -144,8 +154,9 @@ static int serve(const struct options *o)
 		return 1;
 	}
 	log_notice("%s: plugin on %s, back end %s", NVRING_VERSION, o->listen, v.backend->name);
-	if (sigwait(&set, &sig) == 0)
-		log_notice("%s, ending; what is mounted stays", strsignal(sig));
+	vplug_watch_run(&v, signals);
+	if (read(signals, &info, sizeof(info)) == sizeof(info))
+		log_notice("%s, ending; what is mounted stays", strsignal((int)info.ssi_signo));
 	vplug_http_stop(http);
 	return 0;
 }

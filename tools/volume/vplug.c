@@ -91,7 +91,9 @@ static int node_open(struct vplug *v, struct json_object *vol, struct vplug_stat
 	if (!jget_text(vol, "path")[0])
 		return errbuf_set(eb, -ENOTSUP, "%s is in pool %s, which is no folder: this plugin takes images only",
 				  st->name, jget_text(vol, "pool"));
+	pthread_mutex_lock(&v->lock);
 	err = v->backend->open(v->program, jget_text(vol, "path"), node, ret_fd, eb);
+	pthread_mutex_unlock(&v->lock);
 	if (err)
 		return err;
 	memcpy(st->node, node, sizeof(node));
@@ -99,27 +101,30 @@ static int node_open(struct vplug *v, struct json_object *vol, struct vplug_stat
 	return 0;
 }
 
-/* It was detached behind our back, and the node may be another disk's now. */
-static bool node_has_gone(const struct vplug_state *st)
-{
-	return st->seq && attachrec_seq(st->node) != st->seq;
-}
-
 /* Before anything that would wait for a server that has died. 0 or -errno with eb; -ENODEV: nothing will. */
 static int node_revive(struct vplug *v, const struct vplug_state *st, struct errbuf *eb)
 {
+	int err;
+
 	if (!st->node[0] || !v->backend->revive)
 		return 0;
-	if (node_has_gone(st))
+	if (vplug_node_has_gone(st))
 		return errbuf_set(eb, -ENODEV, "%s has gone while it was mounted", st->node);
-	return v->backend->revive(v->program, st->node, eb);
+	pthread_mutex_lock(&v->lock);
+	err = v->backend->revive(v->program, st->node, eb);
+	pthread_mutex_unlock(&v->lock);
+	return err;
 }
 
 static int node_detach(struct vplug *v, struct vplug_state *st, struct errbuf *eb)
 {
-	bool is_ours = st->node[0] && v->backend->detach && !node_has_gone(st);
-	int err = is_ours ? v->backend->detach(v->program, st->node, eb) : 0;
+	bool is_ours = st->node[0] && v->backend->detach && !vplug_node_has_gone(st);
+	int err = 0;
 
+	pthread_mutex_lock(&v->lock);
+	if (is_ours)
+		err = v->backend->detach(v->program, st->node, eb);
+	pthread_mutex_unlock(&v->lock);
 	if (!err)
 		st->node[0] = '\0';
 	return err;
@@ -500,8 +505,11 @@ static int dispatch(struct vplug *v, const struct vplug_request *r, struct json_
 int vplug_do(struct vplug *v, const struct vplug_request *r, struct json_object **ret, struct errbuf *eb)
 {
 	struct json_object *answer = vplug_answer();
+	const uint64_t one = 1;
 	int err = dispatch(v, r, answer, eb);
 
+	if (write(v->changed, &one, sizeof(one)) < 0)
+		log_debug("it has been told already: %s", strerror(errno));
 	if (err) {
 		json_object_put(answer);
 		return err;

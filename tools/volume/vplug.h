@@ -6,13 +6,14 @@
  *                                                             ├─► state files (vplug_state)
  *                                                             └─► block device (vplug_node), mkfs, mount
  *
- * One thread, one request at a time. Whatever is done is done so that a crash anywhere can be gone on from: the state
- * says what was intended, the host says what is mounted.
+ * One thread, one request at a time; another (vplug_watch) sees to servers that die. Whatever is done is done so that a crash
+ * anywhere can be gone on from: the state says what was intended, the host says what is mounted.
  */
 #ifndef TOOLS_VOLUME_VPLUG_H
 #define TOOLS_VOLUME_VPLUG_H
 
 #include <limits.h>
+#include <pthread.h>
 
 #include "core/base/errbuf.h"
 #include "tools/volume/vplug_api.h"
@@ -26,6 +27,8 @@ struct vplug {
 	char mount_dir[PATH_MAX / 2];
 	char program[PATH_MAX]; /* of `attach` */
 	const struct vplug_backend *backend;
+	pthread_mutex_t lock; /* attaching and detaching: not what may itself wait for a server, such as umount(2) */
+	int changed;	      /* eventfd: a request was answered */
 };
 
 /* *ret: the answer, the caller's. 0, or -errno with eb. */

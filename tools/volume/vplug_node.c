@@ -105,6 +105,15 @@ static int attach_revive(const char *program, const char *node, struct errbuf *e
 	return err;
 }
 
+static int attach_watch(const char *node)
+{
+	struct attachrec r;
+
+	if (attachrec_find_node(node, &r) || r.seq != attachrec_seq(node))
+		return -ENOENT;
+	return attachrec_open_server(&r);
+}
+
 static int attach_detach(const char *program, const char *node, struct errbuf *eb)
 {
 	char verb[] = "detach", *argv[] = { (char *)(uintptr_t)program, verb, (char *)(uintptr_t)node, NULL };
@@ -168,7 +177,7 @@ static int loop_open(const char *program, const char *image, char node[VPLUG_NOD
 
 static const struct vplug_backend backends[] = {
 	{ .name = "attach", .lacks = attach_lacks, .open = attach_open, .revive = attach_revive,
-	  .detach = attach_detach },
+	  .watch = attach_watch, .detach = attach_detach },
 	{ .name = "loop", .lacks = loop_lacks, .open = loop_open },
 };
 
@@ -213,6 +222,11 @@ int vplug_node_probe(const char *node, char fstype[VPLUG_FSTYPE_MAX], struct err
 	if (rc == -1)
 		return errbuf_set(eb, -EIO, "%s: cannot be read", node);
 	return errbuf_set(eb, -EIO, "it carries something that is no file system");
+}
+
+bool vplug_node_has_gone(const struct vplug_state *st)
+{
+	return st->seq && attachrec_seq(st->node) != st->seq;
 }
 
 bool vplug_is_mounted(const char *path)

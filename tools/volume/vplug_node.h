@@ -24,6 +24,8 @@ struct vplug_backend {
 	 * 0; -ENODEV: the device is gone; -errno. With eb.
 	 */
 	int (*revive)(const char *program, const char *node, struct errbuf *eb);
+	/* With .revive. A pidfd of that server, the caller's; -ESRCH: it has died; -errno: nobody is to be started again. */
+	int (*watch)(const char *node);
 	/* NULL: it goes by itself. */
 	int (*detach)(const char *program, const char *node, struct errbuf *eb);
 };
@@ -33,6 +35,9 @@ const struct vplug_backend *vplug_backend_choose(const char *name, struct errbuf
 
 /* The file system on @node into @fstype: "" for none, and for a blank device. 0; -EIO: it carries something else. With eb. */
 int vplug_node_probe(const char *node, char fstype[VPLUG_FSTYPE_MAX], struct errbuf *eb);
+
+/* It was detached behind our back, and the node may be another disk's now. */
+bool vplug_node_has_gone(const struct vplug_state *st);
 
 /* Is something mounted on @path? */
 bool vplug_is_mounted(const char *path);
