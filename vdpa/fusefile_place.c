@@ -162,7 +162,7 @@ void fusefile_place_users(const char *path, char *buf, size_t len)
 		snprintf(buf, len, "%s", node);
 		return;
 	}
-	pid = holder_process_of(path);
+	pid = holder_process_of_mount(path);
 	if (pid)
 		snprintf(buf, len, "process %d (%s)", pid, holder_program(pid, program));
 }

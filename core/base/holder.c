@@ -11,6 +11,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#define DEV_MAX 24 /* of "major:minor" */
+
 static bool has_open(pid_t pid, holder_file_fn is_it, void *arg)
 {
 	struct dirent *entry;
@@ -44,19 +46,88 @@ pid_t holder_process(holder_file_fn is_it, void *arg)
 	return found;
 }
 
-static bool is_path(void *arg, pid_t pid, int dir, const char *fd)
+/* Spaces and the like are \ooo in the kernel's tables. In place. */
+static void unescape(char *text)
 {
+	char *to = text;
+
+	for (const char *at = text; *at; to++) {
+		unsigned byte;
+
+		if (sscanf(at, "\\%3o", &byte) == 1) {
+			*to = (char)byte;
+			at += 4;
+		} else {
+			*to = *at++;
+		}
+	}
+	*to = '\0';
+}
+
+/* "Major:minor" of a mount as @pid ("self") sees mounts: of number @id, or of the last one at @path. */
+static bool mount_dev(const char *pid, int id, const char *path, char ret_dev[DEV_MAX])
+{
+	char name[64], point[PATH_MAX], dev[DEV_MAX], *line = NULL;
+	size_t size = 0;
+	bool found = false;
+	int number;
+	FILE *f;
+
+	snprintf(name, sizeof(name), "/proc/%s/mountinfo", pid);
+	f = fopen(name, "re");
+	while (f && getline(&line, &size, f) > 0) {
+		if (sscanf(line, "%d %*d %23s %*s %4095s", &number, dev, point) != 3)
+			continue;
+		unescape(point);
+		if (path ? strcmp(point, path) == 0 : number == id) {
+			memcpy(ret_dev, dev, sizeof(dev));
+			found = true;
+		}
+	}
+	free(line);
+	if (f)
+		fclose(f);
+	return found;
+}
+
+/* Is @fd of @pid on that device? Another mount namespace may have another file of the same path. */
+static bool is_on(const char *dev, pid_t pid, const char *fd)
+{
+	char name[64], text[16], line[64], its[DEV_MAX];
+	int id = -1;
+	FILE *f;
+
+	snprintf(name, sizeof(name), "/proc/%d/fdinfo/%.20s", pid, fd);
+	f = fopen(name, "re");
+	while (f && id < 0 && fgets(line, sizeof(line), f))
+		(void)sscanf(line, "mnt_id: %d", &id);
+	if (f)
+		fclose(f);
+	snprintf(text, sizeof(text), "%d", pid);
+	return id < 0 || !mount_dev(text, id, NULL, its) || strcmp(its, dev) == 0;
+}
+
+struct mounted {
+	const char *path;
+	char dev[DEV_MAX]; /* "": not known */
+};
+
+static bool is_mounted(void *arg, pid_t pid, int dir, const char *fd)
+{
+	const struct mounted *m = arg;
 	char target[PATH_MAX];
 	ssize_t n = readlinkat(dir, fd, target, sizeof(target) - 1);
 
-	(void)pid;
 	target[n > 0 ? n : 0] = '\0';
-	return strcmp(target, arg) == 0;
+	return strcmp(target, m->path) == 0 && (!m->dev[0] || is_on(m->dev, pid, fd));
 }
 
-pid_t holder_process_of(const char *path)
+pid_t holder_process_of_mount(const char *path)
 {
-	return holder_process(is_path, (void *)(uintptr_t)path);
+	struct mounted m = { .path = path };
+
+	(void)mount_dev("self", 0, path, m.dev);
+	return holder_process(is_mounted, &m);
 }
 
 /* Its first line, without the end. */

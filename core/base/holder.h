@@ -13,8 +13,8 @@
 typedef bool (*holder_file_fn)(void *arg, pid_t pid, int dir, const char *fd);
 /* The first process that has such a file open; 0: none that can be seen. */
 pid_t holder_process(holder_file_fn is_it, void *arg);
-/* The same for the file that /proc calls @path. Nobody is asked for the file itself, which may be the caller's to serve. */
-pid_t holder_process_of(const char *path);
+/* The same for a file that is mounted at @path. Nobody is asked for the file itself, which may be the caller's to serve. */
+pid_t holder_process_of_mount(const char *path);
 
 /* What the kernel lists as the program of @pid; "?" for one that has gone. Returns @buf. */
 const char *holder_program(pid_t pid, char buf[HOLDER_PROGRAM_MAX]);

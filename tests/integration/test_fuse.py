@@ -172,6 +172,37 @@ class Life(FuseCase):
         self.nvring("detach", node)
         self.nothing_is_left()
 
+    def shell(self, script, *prefix):
+        """A shell that does SCRIPT with what is written to it, and has said so."""
+        process = subprocess.Popen([*prefix, "sh", "-c", f"read -r node && {script} && echo done && read -r _"],
+                                   stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.addCleanup(self.end_shell, process)
+        return process
+
+    @staticmethod
+    def end_shell(process):
+        process.stdin.close()
+        process.wait(PATIENCE)
+        process.stdout.close()
+
+    def hears(self, process, node):
+        process.stdin.write(f"{node}\n")
+        process.stdin.flush()
+        self.assertEqual(process.stdout.readline(), "done\n")
+
+    def test_who_has_another_of_that_path_open(self):
+        """A process that sees other mounts, and another file of the same path there, is not the one."""
+        other = self.shell('mount -t tmpfs none "${node%/*}" && exec 3>"$node"', "unshare", "-m")
+        wait_for("its mounts", lambda: os.readlink(f"/proc/{other.pid}/ns/mnt") != os.readlink("/proc/self/ns/mnt"))
+        holder = self.shell('exec 3<"$node"')  # comes behind it in /proc
+        node = self.attach(self.image)
+        self.hears(other, node)
+        self.hears(holder, node)
+        self.refused(f"{node} is in use by process {holder.pid} (sh)", "detach", node)
+        self.end_shell(holder)
+        self.nvring("detach", node)
+        self.nothing_is_left()
+
     def test_by_force(self):
         node = self.attach(self.image)
         with open(node, "rb") as held:
