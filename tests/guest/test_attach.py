@@ -28,33 +28,33 @@ class Attach(case.GuestCase):
         return vm.start()
 
     def test_ublk_ram(self):
-        self.guest("ublk-data.sh", {"BACKEND": "ram:96M", "CACHE": "write through"}).finish(400, io_errors=True)
+        self.guest("ublk-data.sh", {"BACKEND": "ram:96M", "CACHE": "write through"}).finish(io_errors=True)
 
     def test_ublk_file(self):
-        self.guest("ublk-data.sh", {"BACKEND": "file:/run/vol0.img", "CACHE": "write back"}).finish(400, io_errors=True)
+        self.guest("ublk-data.sh", {"BACKEND": "file:/run/vol0.img", "CACHE": "write back"}).finish(io_errors=True)
 
     def crash(self, kind, module, node, nodes, patience, kills):
         vm = self.guest("attach-crash.sh", {"KIND": kind, "MODULE": module, "NODE": node, "NODES": nodes, "KILLS": kills,
                                             "PATIENCE": patience, "BACKEND": LAGGARDS}, verifier=True)
-        vm.finish(800)
+        vm.finish()
 
     def test_ublk_crash(self):
         self.crash("ublk", "ublk_drv", "ublkb", 1, 60, 4)
 
     def test_ublk_life(self):
-        self.guest("ublk-life.sh").finish(600, io_errors=True)
+        self.guest("ublk-life.sh").finish(io_errors=True)
 
     def test_nbd(self):
-        self.guest("nbd-data.sh").finish(600, io_errors=True)
+        self.guest("nbd-data.sh").finish(io_errors=True)
 
     def test_nbd_crash(self):
         self.crash("nbd", "nbd", "nbd", 16, 120, 2)
 
     def test_fuse(self):
-        self.guest("attach-fuse.sh").finish(800, io_errors=True)
+        self.guest("attach-fuse.sh").finish(io_errors=True)
 
     def test_command(self):
-        self.guest("attach-command.sh").finish(600, io_errors=True)
+        self.guest("attach-command.sh").finish(io_errors=True)
 
     def plugin(self):
         programs = {name: os.environ.get(name) for name in ("NVRING_VOLUME", "HTTP_POST")}
@@ -63,11 +63,11 @@ class Attach(case.GuestCase):
         return programs
 
     def test_volume_plugin(self):
-        self.guest("volume-plugin.sh", self.plugin()).finish(600, io_errors=True)
+        self.guest("volume-plugin.sh", self.plugin()).finish(io_errors=True)
 
     def test_volume_ssd(self):
         ssd = [self.image(40)]
-        self.guest("volume-ssd.sh", {**self.plugin(), "SSD": SSD}, ssd=ssd, iommu_bits=48).finish(600)
+        self.guest("volume-ssd.sh", {**self.plugin(), "SSD": SSD}, ssd=ssd, iommu_bits=48).finish()
 
 
 if __name__ == "__main__":

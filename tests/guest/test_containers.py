@@ -86,7 +86,7 @@ class Containers(case.GuestCase):
 
     def test_two_volumes(self):
         vm = self.guest()
-        vm.finish(800)
+        vm.finish()
         limited, free, copy = (Span(vm.share, name) for name in ("limited", "free", "copy"))
         print(limited, free, copy, sep="\n")
         for span in (limited, copy):

@@ -23,7 +23,7 @@ class Crash(case.GuestCase):
             self.restart(running.kill, running, vm, away=0.3 * kill)
         self.progress(vm)
         vm.say("stop")
-        vm.finish(180)
+        vm.finish()
         self.settle(running, vm)
 
     def test_restart_in_good_order(self):
@@ -36,7 +36,7 @@ class Crash(case.GuestCase):
             self.restart(running.stop, running, vm)
         self.progress(vm)
         vm.say("stop")
-        vm.finish(180)
+        vm.finish()
         self.settle(running, vm)
 
     def test_split(self):

@@ -13,7 +13,7 @@ class Disk(case.GuestCase):
         serial = "vol0" if "serial" in self.server_class.abilities else ""
         vm = self.linux("disk.sh", {"QUEUES": cpus, "PACKED": int(packed), "SERIAL": serial}, cpus=cpus)
         vm.add_disk(socket, num_queues=cpus, packed="on" if packed else "off").start()
-        vm.finish(240)
+        vm.finish()
         self.settle(running, vm)
 
     def test_one_cpu_split(self):

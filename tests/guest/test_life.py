@@ -21,7 +21,7 @@ class Life(case.GuestCase):
         for size in sizes:
             vm.wait_mark(f"want {size}")
             running.resize("vol0", size)
-        vm.finish(120)
+        vm.finish()
         self.settle(running, vm)
         self.assertEqual(os.path.getsize(self.folder / "disk.img"), sizes[-1])
 
@@ -31,7 +31,7 @@ class Life(case.GuestCase):
         vm.add_disk(socket, num_queues=1).start()
         vm.wait_mark("in use")
         vm.qmp("system_reset")
-        vm.finish(120)
+        vm.finish()
         self.assertEqual(len(vm.console.find("GUEST-UP")), 2, "the guest has booted twice")
         self.settle(running, vm)
 
@@ -47,7 +47,7 @@ class Life(case.GuestCase):
         vm = self.linux("reset.sh", name="third", verifier=True)
         (vm.share / "random").write_bytes((self.folder / "second.share" / "random").read_bytes())
         vm.add_disk(socket, num_queues=1).start()
-        vm.finish(120)
+        vm.finish()
         self.settle(running, vm)
 
     def test_it_is_read_only(self):
@@ -58,7 +58,7 @@ class Life(case.GuestCase):
         running = self.serve(server.Export("vol0", image, [socket], read_only=True))
         vm = self.linux("readonly.sh", {"SUM": hashlib.sha256(content).hexdigest()})
         vm.add_disk(socket, num_queues=1).start()
-        vm.finish(120)
+        vm.finish()
         self.settle(running, vm)
         self.assertEqual(image.read_bytes(), content)
 
@@ -69,7 +69,7 @@ class Life(case.GuestCase):
         vm = self.linux("two.sh", {"SIZES": f"{64 * MIB} {128 * MIB}"}, cpus=2, verifier=True)
         for number, export in enumerate(exports):
             vm.add_disk(export.sockets[0], f"d{number}", num_queues=2)
-        vm.start().finish(120)
+        vm.start().finish()
         self.settle(running, vm)
 
 

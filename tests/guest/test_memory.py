@@ -6,6 +6,7 @@ import time
 
 from lib import case
 from lib.errors import GuestError
+from lib.vm import PATIENCE
 
 DIMM_MIB = 128  # the least that a Linux guest takes
 
@@ -29,7 +30,7 @@ class Memory(case.GuestCase):
     def end(self, running, vm):
         vm.wait_mark("memory may go")
         vm.say("stop")
-        vm.finish(120)
+        vm.finish()
         self.settle(running, vm)
 
     def test_four_dimms_and_buffers_across_their_borders(self):
@@ -37,7 +38,7 @@ class Memory(case.GuestCase):
         vm.start().wait_mark("in use")
         for number in range(4):
             self.plug(vm, number)
-            time.sleep(0.5)
+            self.progress(vm, 1)
         vm.wait_mark("all memory is here")
         self.end(running, vm)
 
@@ -71,14 +72,14 @@ class Memory(case.GuestCase):
         vm.wait_mark("memory may go")
         self.request(vm, 0)
         vm.say("stop")
-        vm.finish(120)
+        vm.finish()
         self.settle(running, vm)
 
     @staticmethod
     def request(vm, size):
         where = "/machine/peripheral/vm0"
         vm.qmp("qom-set", {"path": where, "property": "requested-size", "value": size})
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + PATIENCE
         while (got := vm.qmp("qom-get", {"path": where, "property": "size"})) != size:
             if time.monotonic() > deadline:
                 raise GuestError(f"virtio-mem stays at {got >> 20} MiB, wanted {size >> 20} MiB")

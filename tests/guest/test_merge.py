@@ -14,7 +14,7 @@ class Merge(case.GuestCase):
         running = self.serve(server.Export("vol0", image, [socket], uri=f"file:{image}?merge=1"))
         vm = self.linux("merge.sh")
         vm.add_disk(socket).start()
-        vm.finish(240)
+        vm.finish()
         stats = running.rpc("bdev_get_iostat", name="vol0")["bdevs"][0]
         self.assertGreater(stats["merged"], 0)
         self.assertEqual(stats["operations"]["write"]["errors"] + stats["operations"]["read"]["errors"], 0)

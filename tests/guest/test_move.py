@@ -34,7 +34,7 @@ class Move(case.GuestCase):
             self.assertEqual(after, {queue: (reactor + 1) % reactors for queue, reactor in before.items()})
         self.progress(vm)
         vm.say("stop")
-        vm.finish(180)
+        vm.finish()
         self.settle(running, vm)
 
     def test_split(self):

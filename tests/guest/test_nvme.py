@@ -18,11 +18,11 @@ class Nvme(case.GuestCase):
         vm = self.linux("nvme.sh", {"DISK": disk, "SSD": SSD}, iommu_bits=bits)
         vm.add_slot("slot0", 1).add_nvme("n0", self.image(64, "n0.img"), bus="slot0")
         vm.start()
-        vm.wait_mark("unplug", 600)
+        vm.wait_mark("unplug")
         vm.qmp("device_del", {"id": "n0"})
         vm.qmp.event("DEVICE_DELETED", 60, lambda data: data.get("device") == "n0")
         vm.say("stop")
-        vm.finish(120)
+        vm.finish()
 
     def test_39_bits(self):
         self.use(39)

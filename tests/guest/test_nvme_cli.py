@@ -27,7 +27,7 @@ class NvmeCli(case.GuestCase):
         vm = self.linux("nvme-cli.sh", {"NVRING": nvring, "BDF": BDF}, iommu_bits=39)
         vm.add_slot("slot0", 1).add_nvme("n0", self.image(64, "n0.img"), self.image(32, "n1.img"), bus="slot0")
         vm.start()
-        vm.finish(400)
+        vm.finish()
         self.share = vm.share
         for by in ("nvring", "exec"):
             for page in PAGES:

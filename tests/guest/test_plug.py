@@ -23,7 +23,7 @@ class Plug(case.GuestCase):
             vm.qmp.event("DEVICE_DELETED", match=lambda data: data.get("device") == "d0")
             vm.qmp("chardev-remove", {"id": "c0"})
         vm.say("end")
-        vm.finish(60)
+        vm.finish()
         self.settle(running, vm)
 
 

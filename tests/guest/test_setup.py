@@ -40,7 +40,7 @@ class Setup(case.GuestCase):
         vm.add_nvme("S1", partitioned(self.image(64, "used.img")), addr="0x11")
         vm.add_nvme("S2", self.image(64, "shared.img"), addr="0x12.0", multifunction="on")
         vm.add("-device", "virtio-rng-pci,addr=0x12.1").start()
-        vm.finish(240)
+        vm.finish()
 
         before = self.read(vm, "before")
         self.assertEqual(sorted(before), ["0000:00:10.0", "0000:00:11.0", "0000:00:12.0"])
@@ -60,7 +60,7 @@ class Setup(case.GuestCase):
     def test_without_an_iommu(self):
         vm = self.linux("setup-no-iommu.sh", self.variables())
         vm.add_nvme("S0", self.image(64), addr="0x10").start()
-        vm.finish(120)
+        vm.finish()
         found = {f["check"]: f["result"] for f in json.loads((vm.share / "doctor.json").read_text())}
         self.assertEqual([found[check] for check in ("NVMe", "IOMMU", "VFIO")], ["PASS", "FAIL", "PASS"])
 

@@ -6,6 +6,7 @@ import time
 
 from lib import case, server
 from lib.errors import GuestError
+from lib.vm import PATIENCE
 
 MIB = 1 << 20
 KILLS = 4
@@ -23,14 +24,14 @@ class SsdCase(case.GuestCase):
 
     def wait_log(self, running, words):
         """Until the daemon has said WORDS."""
-        end = time.monotonic() + 60
+        end = time.monotonic() + PATIENCE
         while words not in running.log.read_text(errors="replace"):
             if time.monotonic() > end:
                 raise GuestError(f"the daemon does not say '{words}':\n{running.tail()}")
             time.sleep(0.02)
 
     def wait_fired(self, ssd, rule):
-        end = time.monotonic() + 60
+        end = time.monotonic() + PATIENCE
         while not ssd.fired(rule):
             if time.monotonic() > end:
                 raise GuestError(f"fault rule {rule} does not fire: {ssd.ctl('faults')}")
@@ -42,7 +43,7 @@ class SsdDisk(SsdCase):
         ssd, running, socket = self.serve_ssd(256, ssd_options=ssd_options)
         vm = self.linux("disk.sh", {"QUEUES": cpus, "PACKED": int(packed), "SERIAL": "vol0"}, cpus=cpus)
         vm.add_disk(socket, num_queues=cpus, packed="on" if packed else "off").start()
-        vm.finish(240)
+        vm.finish()
         counters = ssd.ctl("counters")
         busy = [queue["id"] for queue in counters["queues"] if queue["id"] and queue["commands"] > 8]
         self.assertEqual(len(busy), min(cpus, len(running.rpc("framework_get_reactors")["reactors"])), counters["queues"])
@@ -66,7 +67,7 @@ class SsdDisk(SsdCase):
         for size in sizes:
             vm.wait_mark(f"want {size}")
             ssd.ctl("resize", 1, size)
-        vm.finish(120)
+        vm.finish()
         self.settle(running, vm)
         ssd.stop()
 
@@ -83,7 +84,7 @@ class SsdDisk(SsdCase):
         self.progress(vm)
         self.assertEqual(ssd.ctl("counters")["clients"], KILLS + 1)
         vm.say("stop")
-        vm.finish(180)
+        vm.finish()
         self.settle(running, vm)
         ssd.stop()
 
@@ -103,7 +104,7 @@ class SsdFaults(SsdCase):
             self.wait_fired(ssd, ssd.fault(rule))
         self.progress(vm)
         vm.say("stop")
-        vm.finish(180)
+        vm.finish()
         log = running.log.read_text()
         for words in ("takes longer than", "reset: commands do not end", "reset: it reports a fatal error"):
             self.assertIn(words, log)
@@ -117,7 +118,7 @@ class SsdFaults(SsdCase):
         vm.wait_mark("in use")
         self.wait_fired(ssd, ssd.fault(rule))
         self.wait_log(running, "its I/O ends with errors")
-        vm.finish(120, io_errors=True)
+        vm.finish(io_errors=True)
         return vm
 
     def test_what_the_guest_is_told(self):
@@ -155,10 +156,10 @@ class SsdFaults(SsdCase):
         running.rpc("framework_get_reactors")
         vm.say("stop")
         vm.say("end")
-        vm.finish(120, io_errors=True)
+        vm.finish(io_errors=True)
         second = self.linux("ssd-failed.sh", name="second")
         second.add_disk(self.folder / "vol0.sock", num_queues=1).start()
-        second.finish(120, io_errors=True)
+        second.finish(io_errors=True)
         self.settle(running, vm, second)
         for ssd in ssds:
             ssd.stop()
@@ -177,7 +178,7 @@ class SsdFaults(SsdCase):
         vm.say("back")
         vm.wait_mark("works again")
         vm.say("end")
-        vm.finish(120, io_errors=True)
+        vm.finish(io_errors=True)
         self.settle(running, vm)
         for ssd in ssds:
             ssd.stop()

@@ -25,7 +25,7 @@ class Vduse(case.GuestCase):
 
     def data(self, **environment):
         vm = self.guest("vduse-data.sh", environment, cpus=4)
-        vm.finish(400)
+        vm.finish()
 
     def test_ram_packed(self):
         self.data(BACKEND="ram:96M", OPTIONS="", LAYOUT="packed", MEMLOCK="unlimited", UMEM="true")
@@ -42,11 +42,11 @@ class Vduse(case.GuestCase):
         if not os.environ.get("VDPA_PROBE"):
             raise Unavailable("VDPA_PROBE does not name the program")
         vm = self.guest("vduse-vhost.sh", {"VDPA_PROBE": os.environ["VDPA_PROBE"]})
-        vm.finish(300)
+        vm.finish()
 
     def crash(self, **environment):
         vm = self.guest("vduse-crash.sh", {"ENDS": "KILL TERM KILL KILL TERM KILL", **environment}, verifier=True)
-        vm.finish(600)
+        vm.finish()
 
     def test_crash_packed(self):
         self.crash(BACKEND=LAGGARDS, OPTIONS="", MEMLOCK="unlimited", UMEM="true")
@@ -59,11 +59,11 @@ class Vduse(case.GuestCase):
 
     def test_refusals(self):
         vm = self.guest("vduse-refuse.sh")
-        vm.finish(400, io_errors=True)
+        vm.finish(io_errors=True)
 
     def test_life(self):
         vm = self.guest("vduse-life.sh", verifier=True)
-        vm.finish(600, io_errors=True)
+        vm.finish(io_errors=True)
 
 
 if __name__ == "__main__":

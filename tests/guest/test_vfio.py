@@ -25,10 +25,10 @@ class Vfio(case.GuestCase):
 
     def use(self, bits):
         vm = self.guest("vfio.sh", bits)
-        vm.wait_mark("unplug", 300)
+        vm.wait_mark("unplug")
         vm.qmp("device_del", {"id": "n0"})
         vm.qmp.event("DEVICE_DELETED", 60, lambda data: data.get("device") == "n0")
-        vm.finish(60)
+        vm.finish()
 
     def test_39_bits(self):
         self.use(39)
@@ -37,7 +37,7 @@ class Vfio(case.GuestCase):
         self.use(48)
 
     def test_no_iommu(self):
-        self.guest("vfio-no-iommu.sh", 0).finish(120)
+        self.guest("vfio-no-iommu.sh", 0).finish()
 
 
 if __name__ == "__main__":

@@ -29,7 +29,7 @@ class VfioDaemon(case.GuestCase):
 
     def there_and_back(self, bits):
         vm = self.guest("vfio-data.sh", bits)
-        vm.finish(400)
+        vm.finish()
         *kernel, model, firmware = (vm.share / "kernel.txt").read_text().splitlines()
         disks = json.loads((vm.share / "disks.json").read_text())
         ours = [f"{disk['block_size']} {disk['size_bytes']} {serial}" for disk, serial in zip(disks, ("n0", "n0", "n1"))]
@@ -45,11 +45,11 @@ class VfioDaemon(case.GuestCase):
 
     def test_life(self):
         vm = self.guest("vfio-life.sh", 48)
-        vm.wait_mark("unplug", 300)
+        vm.wait_mark("unplug")
         vm.qmp("device_del", {"id": "n0"})
         vm.qmp.event("DEVICE_DELETED", 60, lambda data: data.get("device") == "n0")
         vm.say("unplugged")
-        vm.finish(120)
+        vm.finish()
         before, after = (json.loads((vm.share / f"{name}.json").read_text())["reactors"] for name in ("before", "after"))
         self.assertGreater(sum(new["sleeps"] for new in after), sum(old["sleeps"] for old in before))
         for old, new in zip(before, after):

@@ -33,7 +33,7 @@ class ZeroCopy(case.GuestCase):
         running = self.serve(server.Export("vol0", None, [socket], uri=ssd.uri(1)))
         vm = self.linux("zero-copy.sh", cpus=2)
         vm.add_disk(socket, num_queues=2).start()
-        vm.finish(300)
+        vm.finish()
         self.assertEqual(self.check_uncopied(running, 200)["fixed"], 0)
         self.settle(running, vm)
         ssd.stop()
@@ -54,7 +54,7 @@ class ZeroCopy(case.GuestCase):
             vm.qmp("device_add", {"driver": "pc-dimm", "id": f"dimm{number}", "memdev": f"m{number}"})
         vm.wait_mark("memory may go")
         vm.say("stop")
-        vm.finish(120)
+        vm.finish()
         disk = self.check_uncopied(running, 100)
         # all but the first of each region, and segments that do not touch
         self.assertGreater(disk["fixed"], (disk["num_read_ops"] + disk["num_write_ops"]) // 2)
@@ -68,7 +68,7 @@ class ZeroCopy(case.GuestCase):
         running, socket = self.serve_one(64)
         vm = self.linux("fixed-old.sh", {"URING_FIXED": program}, memory_mib=768)
         vm.add_disk(socket).start()
-        vm.finish(500)
+        vm.finish()
         self.settle(running, vm)
 
 

@@ -13,7 +13,7 @@ import unittest
 
 from . import accel, cache, compiled, debian, initramfs, server
 from .errors import GuestError, Unavailable
-from .vm import Vm
+from .vm import PATIENCE, Vm
 
 GUESTS_AT_ONCE = 2
 SKIPPED = 77
@@ -133,12 +133,15 @@ class GuestCase(unittest.TestCase):
         return made
 
     @staticmethod
-    def progress(vm, seconds=2):
-        """The guest's verifier completes I/O from now on: so many more seconds with some."""
+    def progress(vm, ticks=2):
+        """The guest's verifier completes I/O from now on: so many more of its lines that count some.
+
+        The first line is not one of them: it may count what was done before.
+        """
         console = vm.console
         seen = len(console.lines)
-        for _ in range(seconds):
-            console.wait(r"VERIFIER second \d+ ops [1-9]|GUEST-RC", 60, after=seen)
+        for pattern in (r"VERIFIER tick", *[r"VERIFIER tick \d+ ops [1-9]"] * ticks):
+            console.wait(rf"{pattern}|GUEST-RC", PATIENCE, after=seen)
             seen = len(console.lines)
 
     @staticmethod

@@ -66,7 +66,7 @@ class Qmp:
                     return event.get("data", {})
             if time.monotonic() > deadline:
                 raise GuestError(f"no QMP event {name} within {timeout} s")
-            time.sleep(0.1)
+            time.sleep(0.02)
             self("query-status")  # an answer brings the events before it
 
     def close(self):

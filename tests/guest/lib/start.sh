@@ -32,18 +32,17 @@ refuse() {
 }
 # same WHAT GOT WANTED
 same() { [ "$2" = "$3" ] || fail "$1: got '$2', want '$3'"; echo "ok $1 = $2"; }
-# await SECONDS COMMAND…: until the command succeeds
+# await COMMAND…: until the command succeeds. The limit ends what hangs: ten minutes, or more where the machine is slow
 await() {
-	local left=$(($1 * 5))
-	shift
+	local left=6000
 	until "$@" >/dev/null 2>&1; do
 		left=$((left - 1))
 		[ $left -gt 0 ] || fail "waited in vain for: $*"
-		sleep 0.2
+		sleep 0.1
 	done
 }
-# hear NAME [SECONDS]: until the host has said NAME (a file in the share)
-hear() { await "${2:-60}" test -e "/mnt/say-$1"; }
+# hear NAME: until the host has said NAME (a file in the share)
+hear() { await test -e "/mnt/say-$1"; }
 # modules NAME…: loads them and what they need from the kernel's package
 modules() { check "modules $*" modprobe -d "$KERNEL_TREE" -a "$@"; }
 # pci_driver BDF DRIVER: the PCI function is DRIVER's from now on (vfio-pci, nvme), or nobody's (-)

@@ -18,7 +18,7 @@ QEMU = "qemu-system-x86_64"
 # nohz=off: without it some two-CPU guests die early in boot under TCG
 APPEND = ("console=ttyS0 panic=-1 quiet mitigations=off tsc=reliable no_timer_check nohz=off audit=0 "
           "memhp_default_state=online")
-BOOT_SECONDS = 120  # a few under TCG; the rest is for a machine that does other things too
+PATIENCE = 600  # seconds of every wait: they end what hangs, and judge nobody's speed
 MEMORY_MIB = 512
 SECURITY = "security_model=none"
 
@@ -94,7 +94,7 @@ class Vm:
         self._links.append(f"c-{name}")
         return self.add("-chardev", f"socket,id=c-{name},path={socket},reconnect=1", "-device", device)
 
-    def wait_links(self, connected, timeout=60):
+    def wait_links(self, connected, timeout=PATIENCE):
         """Waits until QEMU has its connections to all disks of `add_disk`, and has set them up; or has lost them all.
 
         QEMU answers from the thread that sets a connection up: there is no half of it to be seen.
@@ -199,19 +199,19 @@ class Vm:
         self.process.stdin.write(f"{line}\n".encode())
         self.process.stdin.flush()
 
-    def wait_mark(self, name, timeout=BOOT_SECONDS):
+    def wait_mark(self, name, timeout=PATIENCE):
         """Waits until the guest's script has said `mark NAME`."""
         found = self.console.wait(rf"MARK {name}\b|GUEST-RC \d+", timeout)
         if found[0].startswith("GUEST-RC"):
             raise GuestError(f"the guest's script ended before MARK {name}\n{self.console.tail()}")
 
-    def finish(self, timeout, io_errors=False):
+    def finish(self, timeout=PATIENCE, io_errors=False):
         """Waits for the guest to end by itself; its script must have returned 0, its kernel have seen no errors.
 
         With IO_ERRORS set those of disks are expected.
         """
         self.console.wait(r"GUEST-RC \d+", timeout)
-        process.wait(self.process, "QEMU", 60)
+        process.wait(self.process, "QEMU", PATIENCE)
         self.console.join(10)
         if self.console.result() != 0:
             raise GuestError(f"guest script: exit {self.console.result()}\n{self.console.tail()}")

@@ -30,9 +30,9 @@ dd if=/dev/urandom of=/run/fs/file bs=1M count=8 status=none
 sum=$(md5sum </run/fs/file)
 server=$(nvring attach --list | awk '$1 == "/dev/ublkb0" { print $4 }')
 kill -9 "$server"
-await 20 test ! -e "/proc/$server"
+await test ! -e "/proc/$server"
 waits() { nvring attach --list | grep -q "/dev/ublkb0 *ublk *waits"; }
-await 20 waits
+await waits
 says "waits for the next one" nvring detach "$disk"
 cd / # the name of the disk is the same from anywhere
 same "it goes on" "$(nvring attach run/a.img --as ublk)" /dev/ublkb0
@@ -47,7 +47,7 @@ disk=$(nvring attach /run/a.img --as ublk --number 5)
 same "number" "$disk" /dev/ublkb5
 check "mount" mount "$disk" /run/fs
 kill -9 "$(nvring attach --list | awk '$1 == "/dev/ublkb5" { print $4 }')"
-await 20 eval 'nvring attach --list | grep -q waits'
+await eval 'nvring attach --list | grep -q waits'
 check "by force, though it is mounted" nvring detach --force "$disk"
 [ ! -e "$disk" ] || fail "$disk is still there"
 check "umount" umount /run/fs

@@ -7,18 +7,18 @@ modules "$MODULE"
 truncate -s 96M /run/vol0.img
 daemon --disk vol0="$BACKEND" "--$KIND" vol0
 disk=$(echo /dev/"$NODE"0)
-/run/verifier "$disk" 600 8 4 /run/stop >/run/verifier.out 2>&1 &
+/run/verifier "$disk" 3600 8 4 /run/stop >/run/verifier.out 2>&1 &
 verifier=$!
-# seconds: how many the verifier has counted with some I/O
-seconds() { grep -cE 'VERIFIER second [0-9]+ ops [1-9]' /run/verifier.out; }
-goes_on() { [ "$(seconds)" -ge "$1" ]; }
-await 60 goes_on 2
+# ticks: how many lines of the verifier count some I/O; the first after a start may count what was before
+ticks() { grep -cE 'VERIFIER tick [0-9]+ ops [1-9]' /run/verifier.out; }
+goes_on() { [ "$(ticks)" -ge "$1" ]; }
+await goes_on 2
 for round in $(seq "$KILLS"); do
 	daemon_dies
-	sleep "$((round % 3))"
-	seen=$(seconds)
+	sleep "0.$((round % 3 * 4))"
+	seen=$(ticks)
 	daemon --disk vol0="$BACKEND" "--$KIND" vol0
-	await "$PATIENCE" goes_on "$((seen + 3))"
+	await goes_on "$((seen + 3))"
 done
 touch /run/stop
 wait $verifier || { tail -n 20 /run/verifier.out; fail "verifier"; }

@@ -42,9 +42,9 @@ fio --name=noise --filename="$disk" --ioengine=libaio --direct=1 --rw=randwrite 
 noise=$!
 written() { awk '{ print $7 }' "/sys/block/$(basename "$disk")/stat"; }
 written_since() { [ "$(written)" -gt "$1" ]; }
-await 60 written_since "$(written)"
+await written_since "$(written)"
 says "$file is in use by $disk" nvring detach "$file"
-await 60 written_since "$(written)"
+await written_since "$(written)"
 check "by force" nvring detach --force "$file"
 wait $noise && fail "fio did not notice"
 [ ! -e "$file" ] || fail "$file is still there"
@@ -61,9 +61,9 @@ check "sync" sync -f /run/fs/file
 sum=$(md5sum </run/fs/file)
 server=$(nvring attach --list | awk '$1 == "/run/nvring/fuse/disk0" { print $4 }')
 kill -9 "$server"
-await 20 test ! -e "/proc/$server"
+await test ! -e "/proc/$server"
 dead() { stat "$file" 2>&1 | grep -q "not connected"; }
-await 20 dead
+await dead
 timeout 60 umount /run/fs
 losetup -d "$disk"
 again=$(nvring attach /run/a.img --as fuse 2>/run/attach.err) || fail "attach: $(cat /run/attach.err)"

@@ -9,7 +9,7 @@ nvring() { timeout 120 "$NVRING" -s $rpc "$@"; }
 daemon() {
 	"$NVRINGD" --rpc $rpc --log-level "$level" "$@" >>/mnt/nvringd.log 2>&1 &
 	daemon=$!
-	await 60 nvring status
+	await nvring status
 }
 # daemon_ends: it does so on SIGTERM, and says 0
 daemon_ends() {

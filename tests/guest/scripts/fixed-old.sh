@@ -3,7 +3,7 @@
 # Registered buffers on the kernel of this guest, in which rings cannot share them: the unit tests, on a file system that takes
 # direct I/O. URING_FIXED: the program
 disk=/dev/vda
-await 20 test -b $disk
+await test -b $disk
 check "mkfs.ext4" mkfs.ext4 -q -F $disk
 mkdir /run/m
 check "mount" mount $disk /run/m

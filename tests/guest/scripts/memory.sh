@@ -3,14 +3,14 @@
 # Memory comes and goes under verified I/O. TOTAL_MIB: what the host will plug in the end. BUFFERS_MIB: how much of it
 # to fill with buffers in flight afterwards, so that some of them span two memory regions.
 disk=/dev/vda
-await 20 test -b $disk
+await test -b $disk
 total_mib() { echo $(($(awk "/MemTotal/ {print \$2}" /proc/meminfo) / 1024)); }
-/run/verifier $disk 300 4 8 /mnt/say-stop &
+/run/verifier $disk 3600 4 8 /mnt/say-stop &
 verifier=$!
 before=$(total_mib)
 mark "in use"
 grown() { [ $(($(total_mib) - before)) -ge $((TOTAL_MIB * 9 / 10)) ]; }
-await 120 grown
+await grown
 mark "all memory is here"
 if [ "$BUFFERS_MIB" -gt 0 ]; then
 	# page cache on the old memory drives the buffers to the new
@@ -21,5 +21,5 @@ if [ "$BUFFERS_MIB" -gt 0 ]; then
 	check "buffers of 1 MiB, $BUFFERS_MIB in flight" big
 fi
 mark "memory may go"
-hear stop 200
+hear stop
 wait $verifier || fail "verifier"

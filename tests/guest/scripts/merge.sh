@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # Sequential I/O in small requests, verified: what a disk that merges is for.
 disk=/dev/vda
-await 20 test -b $disk
+await test -b $disk
 fio_verify() {
 	fio --name=seq --filename=$disk --ioengine=libaio --direct=1 --rw=write --bs=4k --size=16M --iodepth=32 \
 		--verify=crc32c --verify_fatal=1 "$@" --minimal

@@ -25,7 +25,7 @@ fio --name=noise --filename=$disk --ioengine=libaio --direct=1 --rw=randwrite --
 noise=$!
 written() { awk '{ print $7 }' "/sys/block/nbd3/stat"; }
 written_since() { [ "$(written)" -gt "$1" ]; }
-await 60 written_since "$(written)"
+await written_since "$(written)"
 check "take it away under I/O" nvring rpc nbd_stop_disk '{"nbd_id": 3}'
 wait $noise && fail "fio did not notice"
 same "node" "$(nvring rpc nbd_start_disk '{"bdev_name": "vol0", "nbd_id": 3}')" '"/dev/nbd3"'

@@ -25,7 +25,7 @@ tell() {
 }
 
 modules nvme vfio_iommu_type1 vfio_pci
-await 30 test -b /dev/nvme0n1
+await test -b /dev/nvme0n1
 tell kernel /dev/nvme0 /dev/nvme0n1 nvme
 smartctl -a -j /dev/nvme0 >/mnt/kernel-smartctl.json || fail "smartctl"
 # an error leaves an entry in the log, and the same words
@@ -44,5 +44,5 @@ refuse "format without consent" "$NVRING" nvme format "$BDF/1"
 check "format" timeout 120 "$NVRING" nvme format "$BDF/1" --block-size 4096 --force
 check "reset" timeout 60 "$NVRING" nvme reset "$BDF" --force
 pci_driver "$BDF" nvme
-await 30 test -b /dev/nvme0n1
+await test -b /dev/nvme0n1
 same "block size afterwards" "$(cat /sys/block/nvme0n1/queue/logical_block_size)" 4096

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # A read-only disk: it can be read, nothing can be written.
 disk=/dev/vda
-await 20 test -b $disk
+await test -b $disk
 same "ro" "$(cat /sys/block/vda/ro)" 1
 same "sum" "$(sha256sum <$disk)" "$SUM  -"
 refuse "write" dd if=/dev/zero of=$disk bs=4k count=1 oflag=direct

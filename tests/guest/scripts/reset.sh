@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # The machine is reset in the middle of I/O; the second boot finds the disk working and what was flushed in place.
 disk=/dev/vda
-await 20 test -b $disk
+await test -b $disk
 if [ ! -e /mnt/random ]; then
 	head -c 4M /dev/urandom >/mnt/random
 	check "write" dd if=/mnt/random of=$disk bs=1M conv=fsync oflag=direct status=none

@@ -2,13 +2,13 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # The disk grows while it is in use, by itself and without a rescan. SIZES: what it must become, in bytes.
 disk=/dev/vda
-await 20 test -b $disk
-/run/verifier $disk 300 2 8 /mnt/say-stop >/run/verifier.out 2>&1 &
+await test -b $disk
+/run/verifier $disk 3600 2 8 /mnt/say-stop >/run/verifier.out 2>&1 &
 verifier=$!
 has_size() { [ "$(blockdev --getsize64 $disk)" = "$1" ]; }
 for size in $SIZES; do
 	mark "want $size"
-	await 30 has_size "$size"
+	await has_size "$size"
 	head -c 1M /dev/urandom >/run/end
 	check "write at the new end" dd if=/run/end of=$disk bs=1M seek=$((size / 1048576 - 1)) oflag=direct status=none
 	check "nothing behind it" sh -c "! dd if=/run/end of=$disk bs=1M seek=$((size / 1048576)) oflag=direct"

@@ -21,11 +21,11 @@ has_disk() { [ -n "$(disk_of "$1")" ] && [ -b "/dev/$(disk_of "$1")" ]; }
 
 modules nvme dm_mod
 for bdf in $free $used $shared; do
-	await 20 has_disk $bdf
+	await has_disk $bdf
 done
 disk=/dev/$(disk_of $free)
 part=/dev/$(disk_of $used)p1
-await 20 test -b "$part"
+await test -b "$part"
 
 refused "driver vfio-pci is not loaded; mend: modprobe vfio-pci" bind $free
 modules vfio_pci vfio_iommu_type1
@@ -42,12 +42,12 @@ refused "$part is mounted on /run/m; mend: umount /run/m" bind $free $used
 umount /run/m
 unshare -m sh -c "mount $part /run/m && : >/run/ready && exec sleep 1000" &
 hidden=$!
-await 20 test -e /run/ready
+await test -e /run/ready
 refused "is in use" bind $free $used
 kill $hidden
 wait $hidden
 check "mkswap" mkswap "$part"
-await 20 swapon "$part"
+await swapon "$part"
 refused "the system swaps on $part; mend: swapoff" bind $free $used
 swapoff "$part"
 check "dm" dmsetup create --noudevsync held --table "0 2048 linear $part 0"
@@ -55,7 +55,7 @@ refused "$part is held by dm-0 (held); mend: dmsetup remove held" bind $free $us
 check "no dm" dmsetup remove --noudevsync held
 sleep 1000 <"$part" &
 holder=$!
-await 20 test -e /proc/$holder/fd/0
+await test -e /proc/$holder/fd/0
 refused "$part is open in sleep (pid $holder)" bind $free $used
 kill $holder
 wait $holder
@@ -81,14 +81,14 @@ same "the other one" "$(driver $used)" nvme
 # And back
 sleep 1000 <>"$group" &
 holder=$!
-await 20 test -e /proc/$holder/fd/0
+await test -e /proc/$holder/fd/0
 "$NVRING" setup unbind $free 2>/run/err && fail "it was taken from its user"
 grep -q "$group is open in sleep (pid $holder)" /run/err || fail "$(cat /run/err)"
 same "driver in use" "$(driver $free)" vfio-pci
 kill $holder
 wait $holder
 same "unbind" "$("$NVRING" setup unbind $free 2>&1)" "$free (1b36 0010): vfio-pci -> nvme"
-await 20 has_disk $free
+await has_disk $free
 disk=/dev/$(disk_of $free)
 check "content" cmp -n 1M /run/random "$disk"
 same "override" "$(cat /sys/bus/pci/devices/$free/driver_override)" "(null)"
@@ -97,8 +97,8 @@ same "override" "$(cat /sys/bus/pci/devices/$free/driver_override)" "(null)"
 PCI_ALLOWED="$free $used" "$NVRING" setup bind >/run/out || fail "bind both"
 same "lines" "$(grep -c ' -> vfio-pci$' /run/out)" 2
 PCI_ALLOWED="$free,$used" "$NVRING" setup unbind >/run/out || fail "unbind both"
-await 20 has_disk $free
-await 20 has_disk $used
+await has_disk $free
+await has_disk $used
 
 # Whom the kernel's driver does not want back: nobody has it, and that is said
 modprobe -d "$KERNEL_TREE" -r nvme || fail "nvme in use"
@@ -106,13 +106,13 @@ same "bind without nvme" "$("$NVRING" setup bind $free 2>&1)" "$free (1b36 0010)
 "$NVRING" setup unbind $free >/run/out 2>/run/err || fail "unbind without nvme"
 grep -q "no driver took it; mend: modprobe nvme" /run/err || fail "$(cat /run/err)"
 modules nvme
-await 20 has_disk $free
+await has_disk $free
 
 [ "$HASDRIVERCTL" = 1 ] || exit 0
 mount -t tmpfs tmpfs /etc/driverctl.d || fail "no /etc/driverctl.d"
 # driverctl finds no module vfio-pci in the host's folders: what was bound goes back
 refused "driverctl set-override $free vfio-pci: exit status 1" bind $free --persist
-await 20 has_disk $free
+await has_disk $free
 export MODPROBE_OPTIONS="-d $KERNEL_TREE"
 "$NVRING" setup bind $free --persist || fail "persist"
 same "driverctl's file" "$(cat /etc/driverctl.d/pci-$free)" vfio-pci

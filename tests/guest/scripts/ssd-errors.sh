@@ -3,7 +3,7 @@
 # A disk with a block (of 4096 bytes) at 48 MiB that cannot be read, and one behind it that cannot be written; then one that
 # has nothing but errors.
 disk=/dev/vda
-await 20 test -b $disk
+await test -b $disk
 bad=12288
 get() { dd if=$disk of=/run/x bs=4k count=1 skip="$1" iflag=direct status=none; }
 put() { dd if=/dev/zero of=$disk bs=4k count=1 seek="$1" oflag=direct status=none; }
@@ -12,7 +12,7 @@ grep -q "Input/output error" /run/check.out || fail "another error: $(cat /run/c
 check "the block behind it" get $((bad + 1))
 refuse "write to a bad block" put $((bad + 1))
 check "the block behind it" put $((bad + 2))
-/run/verifier $disk 300 4 8 >/run/verifier.out 2>&1 &
+/run/verifier $disk 3600 4 8 >/run/verifier.out 2>&1 &
 verifier=$!
 mark "in use"
 wait $verifier && fail "no error: $(tail -n 3 /run/verifier.out)"

@@ -1,12 +1,12 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-3-Clause
 # Verified I/O on two disks; vda goes away under it and may come back, vdb does not notice.
-await 20 test -b /dev/vda -a -b /dev/vdb
-/run/verifier /dev/vda 300 4 8 >/run/vda.out 2>&1 &
+await test -b /dev/vda -a -b /dev/vdb
+/run/verifier /dev/vda 3600 4 8 >/run/vda.out 2>&1 &
 vda=$!
-/run/verifier /dev/vdb 300 4 8 /mnt/say-stop >/run/vdb.out 2>&1 &
+/run/verifier /dev/vdb 3600 4 8 /mnt/say-stop >/run/vdb.out 2>&1 &
 vdb=$!
-await 20 grep -q "ops [1-9]" /run/vda.out
+await grep -q "ops [1-9]" /run/vda.out
 mark "in use"
 wait $vda && fail "no error: $(tail -n 3 /run/vda.out)"
 grep BAD /run/vda.out
@@ -19,10 +19,10 @@ hear stop
 wait $vdb || { tail -n 5 /run/vdb.out; fail "the other disk"; }
 mark "verified"
 heard() { [ -e /mnt/say-back ] || [ -e /mnt/say-end ]; }
-await 60 heard
+await heard
 if [ -e /mnt/say-back ]; then
 	works() { dd if=/dev/vda of=/run/x bs=4k count=1 iflag=direct; }
-	await 60 works
+	await works
 	check "verified" /run/verifier /dev/vda 2 4 8
 	mark "works again"
 fi

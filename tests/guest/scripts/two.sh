@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # Two disks at once: data stays on its own disk. SIZES: of vda and vdb, in bytes.
 set -- $SIZES
-await 20 test -b /dev/vda -a -b /dev/vdb
+await test -b /dev/vda -a -b /dev/vdb
 same "size of vda" "$(blockdev --getsize64 /dev/vda)" "$1"
 same "size of vdb" "$(blockdev --getsize64 /dev/vdb)" "$2"
 for disk in vda vdb; do

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # What the application offers is all there is: no flush, so each write is durable when it is done; no discard; one kind of ring.
 disk=/dev/vda
-await 20 test -b $disk
+await test -b $disk
 queue=/sys/block/vda/queue
 features=$(cat /sys/block/vda/device/features)
 

@@ -7,21 +7,21 @@ ulimit -l "$MEMLOCK"
 truncate -s 96M /run/vol0.img
 daemon --disk vol0="$BACKEND" --vduse "vol0,queues=4$OPTIONS"
 attach vol0
-/run/verifier "$disk" 300 8 4 /run/stop >/run/verifier.out 2>&1 &
+/run/verifier "$disk" 3600 8 4 /run/stop >/run/verifier.out 2>&1 &
 verifier=$!
-# seconds: how many the verifier has counted with some I/O
-seconds() { grep -cE 'VERIFIER second [0-9]+ ops [1-9]' /run/verifier.out; }
-goes_on() { [ "$(seconds)" -ge "$1" ]; }
-await 60 goes_on 2
+# ticks: how many lines of the verifier count some I/O; the first after a start may count what was before
+ticks() { grep -cE 'VERIFIER tick [0-9]+ ops [1-9]' /run/verifier.out; }
+goes_on() { [ "$(ticks)" -ge "$1" ]; }
+await goes_on 2
 round=0
 for end in $ENDS; do
 	kill -"$end" "$daemon"
 	wait "$daemon"
 	echo "ok nvringd ended by $end"
-	sleep "$((round % 3))"
-	seen=$(seconds)
+	sleep "0.$((round % 3 * 4))"
+	seen=$(ticks)
 	daemon --disk vol0="$BACKEND" --vduse "vol0,queues=4$OPTIONS"
-	await 60 goes_on "$((seen + 3))"
+	await goes_on "$((seen + 3))"
 	round=$((round + 1))
 done
 touch /run/stop

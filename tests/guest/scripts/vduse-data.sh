@@ -9,7 +9,7 @@ file:*) truncate -s 96M "${BACKEND#file:}" ;;
 nvme+vfio-user:*)
 	truncate -s 96M /run/ssd.img
 	"$NVRING_SSD" --socket /run/ssd.sock --ns /run/ssd.img >>/mnt/ssd.log 2>&1 &
-	await 20 test -S /run/ssd.sock
+	await test -S /run/ssd.sock
 	;;
 esac
 daemon --disk "vol0=$BACKEND"

@@ -5,11 +5,11 @@
 truncate -s 64M /run/vol0.img
 daemon --disk vol0=file:/run/vol0.img
 attach vol0
-/run/verifier "$disk" 300 4 4 /run/stop >/run/verifier.out 2>&1 &
+/run/verifier "$disk" 3600 4 4 /run/stop >/run/verifier.out 2>&1 &
 verifier=$!
 has_size() { [ "$(blockdev --getsize64 "$disk")" = "$1" ]; }
 check "resize" nvring disk resize vol0 96M
-await 30 has_size $((96 << 20))
+await has_size $((96 << 20))
 check "write at the new end" dd if=/dev/urandom of="$disk" bs=1M seek=95 count=1 oflag=direct status=none
 touch /run/stop
 wait $verifier || { tail -n 5 /run/verifier.out; fail "verifier"; }
@@ -21,7 +21,7 @@ for round in 1 2 3; do
 	fio --name=noise --filename="$disk" --ioengine=libaio --direct=1 --rw=randwrite --bs=4k --iodepth=64 --time_based \
 		--runtime=60 --size=32m >/run/fio.out 2>&1 &
 	noise=$!
-	await 60 written_since "$(written)"
+	await written_since "$(written)"
 	check "take it away under I/O ($round)" nvring vduse detach vol0
 	wait $noise && fail "fio did not notice"
 	[ ! -e "$disk" ] || fail "$disk is still there"

@@ -19,7 +19,7 @@ bench() {
 nbd() {
 	"$NBD_DISK" "/run/$1.sock" "/dev/nbd$2" >"/run/nbd$2.out" 2>&1 &
 	eval "nbd$2=$!"
-	await 20 grep -q ready "/run/nbd$2.out"
+	await grep -q ready "/run/nbd$2.out"
 }
 # nbd_ends N: in good order
 nbd_ends() {

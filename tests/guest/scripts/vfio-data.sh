@@ -7,7 +7,7 @@
 
 for disk in "$ALONE 1" "$ALONE 2" "$OTHER 1"; do
 	# shellcheck disable=SC2086 # two words
-	await 30 has_node $disk
+	await has_node $disk
 done
 a=$(node_of "$ALONE" 1) b=$(node_of "$ALONE" 2) c=$(node_of "$OTHER" 1)
 for node in $a $b $c; do
@@ -68,7 +68,7 @@ check "unbind" "$NVRING" setup unbind "$ALONE" "$OTHER"
 # And by the kernel again
 for disk in "$ALONE 1" "$ALONE 2" "$OTHER 1"; do
 	# shellcheck disable=SC2086
-	await 30 has_node $disk
+	await has_node $disk
 done
 check "bench's stamps" timeout 60 "$NVRING" bench "file:$(node_of "$ALONE" 2)?direct=1" --no-progress --check --verify-state /run/b.state --size 8M
 check "fsck" fsck.ext4 -f -n "$(node_of "$OTHER" 1)"

@@ -27,7 +27,7 @@ limited() {
 }
 
 modules nvme vfio_iommu_type1 vfio_pci
-await 30 test -e /sys/bus/pci/drivers/nvme/"$ALONE"
+await test -e /sys/bus/pci/drivers/nvme/"$ALONE"
 says "not bound" "driver nvme: nvring setup bind $ALONE (EOPNOTSUPP)" "$PROBE" "$ALONE" ids
 pci_driver "$ALONE" -
 says "bound to nobody" "no driver at all.*(EOPNOTSUPP)" "$PROBE" "$ALONE" ids
@@ -56,7 +56,7 @@ echo "ok soft limit raised: $(cat /run/probe.out)"
 mkfifo /run/hold
 "$PROBE" "$ALONE" hold </run/hold >/run/hold.out 2>&1 &
 exec 7>/run/hold
-await 30 grep -q hold /run/hold.out
+await grep -q hold /run/hold.out
 says "held" "/dev/vfio/[0-9]* is held by process $! (vfio_probe).*(EBUSY)" "$PROBE" "$ALONE" ids
 exec 7>&-
 wait $! || fail "the holder"
@@ -71,11 +71,11 @@ pci_driver "$PAIR1" nvme
 
 # asked back: until the function is let go the device stays
 timeout 120 "$PROBE" "$ALONE" registers removal >/run/probe.out 2>&1 &
-await 30 grep -q unplug /run/probe.out
+await grep -q unplug /run/probe.out
 mark unplug
 wait $! || { cat /run/probe.out; fail "removal"; }
 grep -qx removal /run/probe.out || fail "removal: not seen"
-await 30 test ! -e /sys/bus/pci/devices/"$ALONE"
+await test ! -e /sys/bus/pci/devices/"$ALONE"
 if dmesg | grep -i 'DMAR.*fault'; then
 	fail "the IOMMU has seen what it should not"
 fi

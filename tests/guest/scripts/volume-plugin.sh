@@ -25,7 +25,7 @@ plugin_starts() {
 	"$NVRING_VOLUME" --listen $socket -s $rpc --state /run/state --mounts /run/mounts --backend attach \
 		--program "$NVRING" >>/run/plugin.log 2>&1 &
 	plugin=$!
-	await 30 ask Plugin.Activate
+	await ask Plugin.Activate
 }
 plugin_dies() {
 	kill -9 "$plugin"
@@ -40,7 +40,7 @@ server_dies() {
 	local pid
 	pid=$(server)
 	kill -9 "$pid"
-	await 20 one_waits
+	await one_waits
 	echo "ok server $pid killed"
 }
 mounted_from() { awk -v point=$point '$2 == point { print $1 }' /proc/self/mounts; }

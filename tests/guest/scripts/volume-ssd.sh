@@ -30,7 +30,7 @@ check "unexport" nvring volume unexport data
 # Another life of nvringd, which serves the block device itself.
 daemon_ends
 daemon --pool "ssd=nvme:$SSD/1" --disk "data=nvme:$SSD/1?part=name:data" --ublk data=7
-await 30 test -b /dev/ublkb7
+await test -b /dev/ublkb7
 check "mount" mount /dev/ublkb7 /run/fs
 same "the file" "$(md5sum </run/fs/file)" "$sum"
 echo more >/run/fs/more
@@ -40,7 +40,7 @@ check "umount" umount /run/fs
 "$NVRING_VOLUME" --listen /run/plugin.sock -s $rpc --state /run/state --mounts /run/mounts --backend attach \
 	--program "$NVRING" 2>/run/plugin.log &
 plugin=$!
-await 30 "$HTTP_POST" /run/plugin.sock /Plugin.Activate ""
+await "$HTTP_POST" /run/plugin.sock /Plugin.Activate ""
 refuse "plugin" "$HTTP_POST" /run/plugin.sock /VolumeDriver.Create '{"Name": "third", "Opts": {"size": "4M"}}'
 grep -q "third is in pool ssd, which is no folder" /run/check.out || fail "$(cat /run/check.out)"
 same "volumes" "$(nvring volume list | awk 'NR > 1 { print $1 }' | sort | xargs)" "data other"
@@ -51,7 +51,7 @@ daemon_ends
 quiet
 ! dmesg | grep 'DMAR.*fault' || fail "the kernel complains"
 check "unbind" "$NVRING" setup unbind "$SSD"
-await 30 test -b /dev/nvme0n1p2
+await test -b /dev/nvme0n1p2
 check "mount" mount /dev/nvme0n1p1 /run/fs
 same "the file" "$(md5sum </run/fs/file)" "$sum"
 same "the other" "$(cat /run/fs/more)" more

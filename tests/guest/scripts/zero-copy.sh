@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # Direct I/O of many sizes, verified. The host looks at its counters.
 disk=/dev/vda
-await 20 test -b $disk
+await test -b $disk
 mix() {
 	fio --name=mix --filename=$disk --ioengine=libaio --direct=1 --rw=randrw --bsrange="$1" --size="$2" --iodepth=16 \
 		--verify=crc32c --verify_fatal=1 --minimal
