@@ -19,7 +19,7 @@ class Boot(case.GuestCase):
         vm = self.vm(memory_mib=64)
         vm.add_disk(socket, bootindex=0, **properties)
         vm.add("-device", "isa-debug-exit,iobase=0xf4,iosize=4").start()
-        code = process.wait(vm.process, "the boot sector", 60)
+        code = process.wait(vm.process, "the boot sector")
         vm.console.join(10)
         if code != 1:
             step = STEPS.get(code >> 1, f"QEMU ended with {code}")

@@ -6,7 +6,7 @@ import time
 
 from lib import case
 from lib.errors import GuestError
-from lib.vm import PATIENCE
+from lib.process import PATIENCE
 
 DIMM_MIB = 128  # the least that a Linux guest takes
 

@@ -6,7 +6,7 @@ import time
 
 from lib import accel, case, compiled, debian, initramfs, server
 from lib.errors import GuestError
-from lib.vm import PATIENCE
+from lib.process import PATIENCE
 
 SECONDS = 3600  # it is told to stop
 PARAMETERS = {"max-bandwidth": 1 << 30, "downtime-limit": 1000}

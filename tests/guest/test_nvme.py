@@ -20,7 +20,7 @@ class Nvme(case.GuestCase):
         vm.start()
         vm.wait_mark("unplug")
         vm.qmp("device_del", {"id": "n0"})
-        vm.qmp.event("DEVICE_DELETED", 60, lambda data: data.get("device") == "n0")
+        vm.qmp.event("DEVICE_DELETED", match=lambda data: data.get("device") == "n0")
         vm.say("stop")
         vm.finish()
 

@@ -6,7 +6,7 @@ import time
 
 from lib import case, server
 from lib.errors import GuestError
-from lib.vm import PATIENCE
+from lib.process import PATIENCE
 
 MIB = 1 << 20
 KILLS = 4

@@ -27,7 +27,7 @@ class Vfio(case.GuestCase):
         vm = self.guest("vfio.sh", bits)
         vm.wait_mark("unplug")
         vm.qmp("device_del", {"id": "n0"})
-        vm.qmp.event("DEVICE_DELETED", 60, lambda data: data.get("device") == "n0")
+        vm.qmp.event("DEVICE_DELETED", match=lambda data: data.get("device") == "n0")
         vm.finish()
 
     def test_39_bits(self):

@@ -47,7 +47,7 @@ class VfioDaemon(case.GuestCase):
         vm = self.guest("vfio-life.sh", 48)
         vm.wait_mark("unplug")
         vm.qmp("device_del", {"id": "n0"})
-        vm.qmp.event("DEVICE_DELETED", 60, lambda data: data.get("device") == "n0")
+        vm.qmp.event("DEVICE_DELETED", match=lambda data: data.get("device") == "n0")
         vm.say("unplugged")
         vm.finish()
         before, after = (json.loads((vm.share / f"{name}.json").read_text())["reactors"] for name in ("before", "after"))

@@ -13,7 +13,8 @@ import unittest
 
 from . import accel, cache, compiled, debian, initramfs, server
 from .errors import GuestError, Unavailable
-from .vm import PATIENCE, Vm
+from .process import PATIENCE
+from .vm import Vm
 
 GUESTS_AT_ONCE = 2
 SKIPPED = 77

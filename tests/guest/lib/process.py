@@ -5,6 +5,8 @@ import subprocess
 
 from .errors import GuestError, Unavailable
 
+PATIENCE = 600  # seconds of every wait: they end what hangs, and judge nobody's speed
+
 
 def spawn(argv, outlive=False, **kwargs):
     """Starts ARGV, without input unless told; the kernel kills it should this process die first, unless OUTLIVE."""
@@ -27,7 +29,7 @@ def end(child, patience=10):
     return child.wait(patience)
 
 
-def wait(child, what, timeout):
+def wait(child, what, timeout=PATIENCE):
     """The exit status of CHILD, which must end by itself."""
     try:
         return child.wait(timeout)

@@ -6,6 +6,7 @@ import socket
 import time
 
 from .errors import GuestError
+from .process import PATIENCE
 
 
 def connect(path, deadline):
@@ -25,10 +26,10 @@ def connect(path, deadline):
 class Qmp:
     """Connects to PATH, retrying for WAIT seconds; call it with a command and its arguments."""
 
-    def __init__(self, path, wait=30):
+    def __init__(self, path, wait=PATIENCE):
         self.events = []
         self._socket = connect(path, time.monotonic() + wait)
-        self._socket.settimeout(60)
+        self._socket.settimeout(PATIENCE)
         self._stream = self._socket.makefile("rb")
         self._receive()  # greeting
         self("qmp_capabilities")
@@ -56,7 +57,7 @@ class Qmp:
                 raise GuestError(f"QMP {command}: {answer['error']['desc']}")
             self.events.append(answer)
 
-    def event(self, name, timeout=30, match=lambda data: True):
+    def event(self, name, timeout=PATIENCE, match=lambda data: True):
         """Waits for the event NAME whose data MATCH accepts; takes it out of `events`."""
         deadline = time.monotonic() + timeout
         while True:

@@ -10,8 +10,8 @@ import time
 
 from . import dpdk, process
 from .errors import GuestError
+from .process import PATIENCE
 
-START_SECONDS = 20
 
 
 class Export:
@@ -59,7 +59,7 @@ class Server:
             self.process = process.spawn(self.argv(), self.outlive, stdout=log, stderr=subprocess.STDOUT,
                                          **self.spawn_options)
         self.started()
-        deadline = time.monotonic() + START_SECONDS
+        deadline = time.monotonic() + PATIENCE
         for path in self.listens_on():
             while not self._listens(path):
                 if self.process.poll() is not None or time.monotonic() > deadline:
@@ -90,7 +90,7 @@ class Server:
         if self.process is None or self.process.poll() is not None:
             return
         self.process.terminate()
-        code = process.wait(self.process, self.program, 20)
+        code = process.wait(self.process, self.program)
         if code != 0:
             raise GuestError(f"{self.program} ended with {code} on SIGTERM:\n{self.tail()}")
 
@@ -131,7 +131,7 @@ class Nvringd(Server):
         """One JSON-RPC 2.0 call."""
         request = {"jsonrpc": "2.0", "id": 1, "method": method, "params": parameters}
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as link:
-            link.settimeout(30)
+            link.settimeout(PATIENCE)
             link.connect(str(self.rpc_path))
             link.sendall(json.dumps(request).encode())
             received = b""
@@ -183,7 +183,7 @@ class Ssd(Server):
     def ctl(self, *words):
         """A control command; its answer."""
         done = subprocess.run([self.program, "ctl", self.folder / f"{self.name}.ctl", *map(str, words)], text=True,
-                              check=False, timeout=30, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+                              check=False, timeout=PATIENCE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         if done.returncode:
             raise GuestError(f"nvring-ssd ctl {' '.join(map(str, words))}: {done.stdout}")
         return json.loads(done.stdout)

@@ -12,13 +12,13 @@ import time
 from . import accel, process
 from .console import Console
 from .errors import GuestError, Unavailable
+from .process import PATIENCE
 from .qmp import Qmp, connect
 
 QEMU = "qemu-system-x86_64"
 # nohz=off: without it some two-CPU guests die early in boot under TCG
 APPEND = ("console=ttyS0 panic=-1 quiet mitigations=off tsc=reliable no_timer_check nohz=off audit=0 "
           "memhp_default_state=online")
-PATIENCE = 600  # seconds of every wait: they end what hangs, and judge nobody's speed
 MEMORY_MIB = 512
 SECURITY = "security_model=none"
 
@@ -168,7 +168,7 @@ class Vm:
         if self.outlive:
             with open(self.log.with_suffix(".qemu.log"), "wb") as log:
                 self.process = process.spawn(self.argv(), True, stdout=log, stderr=subprocess.STDOUT)
-            stream = connect(self.console_socket, time.monotonic() + 30).makefile("rb")
+            stream = connect(self.console_socket, time.monotonic() + PATIENCE).makefile("rb")
         else:
             self.process = process.spawn(self.argv(), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                          stderr=subprocess.STDOUT)
@@ -211,7 +211,7 @@ class Vm:
         With IO_ERRORS set those of disks are expected.
         """
         self.console.wait(r"GUEST-RC \d+", timeout)
-        process.wait(self.process, "QEMU", PATIENCE)
+        process.wait(self.process, "QEMU")
         self.console.join(10)
         if self.console.result() != 0:
             raise GuestError(f"guest script: exit {self.console.result()}\n{self.console.tail()}")

@@ -36,8 +36,8 @@ await waits
 says "waits for the next one" nvring detach "$disk"
 cd / # the name of the disk is the same from anywhere
 same "it goes on" "$(nvring attach run/a.img --as ublk)" /dev/ublkb0
-check "sync" timeout 60 sync -f /run/fs/file
-same "the file" "$(timeout 60 md5sum </run/fs/file)" "$sum"
+check "sync" timeout 300 sync -f /run/fs/file
+same "the file" "$(timeout 300 md5sum </run/fs/file)" "$sum"
 check "umount" umount /run/fs
 check "detach" nvring detach "$disk"
 [ ! -e "$disk" ] || fail "$disk is still there"

@@ -64,7 +64,7 @@ kill -9 "$server"
 await test ! -e "/proc/$server"
 dead() { stat "$file" 2>&1 | grep -q "not connected"; }
 await dead
-timeout 60 umount /run/fs
+timeout 300 umount /run/fs
 losetup -d "$disk"
 again=$(nvring attach /run/a.img --as fuse 2>/run/attach.err) || fail "attach: $(cat /run/attach.err)"
 grep -q "$file, whose server is gone, was cleared away" /run/attach.err || fail "$(cat /run/attach.err)"

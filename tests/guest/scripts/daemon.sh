@@ -4,7 +4,7 @@
 rpc=/run/rpc.sock
 
 # nvring WORD…: the CLI, which must not hang
-nvring() { timeout 120 "$NVRING" -s $rpc "$@"; }
+nvring() { timeout 300 "$NVRING" -s $rpc "$@"; }
 # daemon OPTION…: starts nvringd
 daemon() {
 	"$NVRINGD" --rpc $rpc --log-level "$level" "$@" >>/mnt/nvringd.log 2>&1 &

@@ -32,17 +32,17 @@ smartctl -a -j /dev/nvme0 >/mnt/kernel-smartctl.json || fail "smartctl"
 nvme get-feature /dev/nvme0 -f 0xd9 2>/mnt/kernel-error.txt && fail "a feature that there is not"
 
 pci_driver "$BDF" vfio-pci
-tell nvring "$BDF" "$BDF/1" timeout 60 "$NVRING" nvme
-tell exec /dev/nvme0 /dev/nvme0n1 timeout 60 "$NVRING" exec --controller "$BDF" -- nvme
-timeout 60 "$NVRING" exec --controller "$BDF" -- smartctl -a -j /dev/nvme0 >/mnt/exec-smartctl.json || fail "smartctl by exec"
-timeout 60 "$NVRING" exec --controller "$BDF" -- nvme list -o json >/mnt/exec-list.json || fail "nvme list by exec"
+tell nvring "$BDF" "$BDF/1" timeout 300 "$NVRING" nvme
+tell exec /dev/nvme0 /dev/nvme0n1 timeout 300 "$NVRING" exec --controller "$BDF" -- nvme
+timeout 300 "$NVRING" exec --controller "$BDF" -- smartctl -a -j /dev/nvme0 >/mnt/exec-smartctl.json || fail "smartctl by exec"
+timeout 300 "$NVRING" exec --controller "$BDF" -- nvme list -o json >/mnt/exec-list.json || fail "nvme list by exec"
 "$NVRING" nvme get-feature "$BDF" -f 0xd9 2>/mnt/nvring-error.txt
 same "exit status of a refusal" $? 1
 
 # what changes needs consent; a format takes place
 refuse "format without consent" "$NVRING" nvme format "$BDF/1"
-check "format" timeout 120 "$NVRING" nvme format "$BDF/1" --block-size 4096 --force
-check "reset" timeout 60 "$NVRING" nvme reset "$BDF" --force
+check "format" timeout 300 "$NVRING" nvme format "$BDF/1" --block-size 4096 --force
+check "reset" timeout 300 "$NVRING" nvme reset "$BDF" --force
 pci_driver "$BDF" nvme
 await test -b /dev/nvme0n1
 same "block size afterwards" "$(cat /sys/block/nvme0n1/queue/logical_block_size)" 4096

@@ -3,7 +3,7 @@
 # Everything about VDUSE devices that must be refused is, in one line that says why, and nothing half done stays.
 . /mnt/vduse-daemon.sh
 daemon --disk vol0=ram:32M --disk vol1=ram:32M --disk-ro vol2=ram:32M
-second() { timeout 20 "$NVRINGD" --no-rpc --log-level error --disk "d0=ram:32M" "$@"; }
+second() { timeout 300 "$NVRINGD" --no-rpc --log-level error --disk "d0=ram:32M" "$@"; }
 
 
 says 'no disk named "vol9"' nvring vduse attach vol9

@@ -6,7 +6,7 @@ VDPA_DRIVER=vhost_vdpa
 daemon --disk vol0=ram:32M --vduse vol0,queues=2
 same "node" "$(nvring vduse attach vol0)" /dev/vhost-vdpa-0
 for layout in split packed split; do
-	check "$layout ring" timeout 120 "$VDPA_PROBE" /dev/vhost-vdpa-0 $layout
+	check "$layout ring" timeout 300 "$VDPA_PROBE" /dev/vhost-vdpa-0 $layout
 	cat /run/check.out
 done
 check detach nvring vduse detach vol0

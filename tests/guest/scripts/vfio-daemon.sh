@@ -13,7 +13,7 @@ has_node() { [ -b "$(node_of "$1" "$2")" ]; }
 bench() {
 	local socket=$1
 	shift
-	timeout 120 "$NVRING" bench "/run/$socket.sock" --no-progress --verify --rw randrw --mix 50 --warmup 0 "$@"
+	timeout 300 "$NVRING" bench "/run/$socket.sock" --no-progress --verify --rw randrw --mix 50 --warmup 0 "$@"
 }
 # nbd SOCKET N: its disk is /dev/nbdN
 nbd() {

@@ -70,7 +70,7 @@ for disk in "$ALONE 1" "$ALONE 2" "$OTHER 1"; do
 	# shellcheck disable=SC2086
 	await has_node $disk
 done
-check "bench's stamps" timeout 60 "$NVRING" bench "file:$(node_of "$ALONE" 2)?direct=1" --no-progress --check --verify-state /run/b.state --size 8M
+check "bench's stamps" timeout 300 "$NVRING" bench "file:$(node_of "$ALONE" 2)?direct=1" --no-progress --check --verify-state /run/b.state --size 8M
 check "fsck" fsck.ext4 -f -n "$(node_of "$OTHER" 1)"
 check "mount what nvring wrote" mount -o ro "$(node_of "$OTHER" 1)" /run/m
 check "checksums" sh -c 'cd /run/m && sha256sum --quiet -c /run/sums'

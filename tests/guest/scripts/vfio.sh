@@ -6,7 +6,7 @@
 probe() {
 	local what=$1 wanted=$2
 	shift 2
-	timeout 120 "$PROBE" "$@" >/run/probe.out 2>&1 || { cat /run/probe.out; fail "$what"; }
+	timeout 300 "$PROBE" "$@" >/run/probe.out 2>&1 || { cat /run/probe.out; fail "$what"; }
 	grep -q "^$wanted" /run/probe.out || { cat /run/probe.out; fail "$what: no line '$wanted'"; }
 	echo "ok $what: $(tail -n 1 /run/probe.out)"
 }
@@ -23,7 +23,7 @@ says() {
 limited() {
 	local kib=$1
 	shift
-	setpriv --bounding-set=-ipc_lock prlimit --memlock="$((kib * 1024)):$((kib * 1024))" timeout 60 "$@"
+	setpriv --bounding-set=-ipc_lock prlimit --memlock="$((kib * 1024)):$((kib * 1024))" timeout 300 "$@"
 }
 
 modules nvme vfio_iommu_type1 vfio_pci
@@ -48,7 +48,7 @@ grep -q "4096 KiB must be locked.*4096 KiB are locked already.*6144 KiB.*ulimit 
 	/run/probe.out || fail "memlock: not explained"
 says "memlock, at once" "8192 KiB must be locked.*limit of locked memory is 6144 KiB.*(ENOMEM)" \
 	limited 6144 "$PROBE" -m 8 "$ALONE" ids
-setpriv --bounding-set=-ipc_lock prlimit --memlock=65536:16777216 timeout 60 "$PROBE" "$ALONE" map 2 4 "$BITS" \
+setpriv --bounding-set=-ipc_lock prlimit --memlock=65536:16777216 timeout 300 "$PROBE" "$ALONE" map 2 4 "$BITS" \
 	>/run/probe.out 2>&1 || { cat /run/probe.out; fail "soft limit not raised"; }
 echo "ok soft limit raised: $(cat /run/probe.out)"
 
@@ -70,7 +70,7 @@ probe "pair" "ids 1b36:0010" "$PAIR0" ids
 pci_driver "$PAIR1" nvme
 
 # asked back: until the function is let go the device stays
-timeout 120 "$PROBE" "$ALONE" registers removal >/run/probe.out 2>&1 &
+timeout 300 "$PROBE" "$ALONE" registers removal >/run/probe.out 2>&1 &
 await grep -q unplug /run/probe.out
 mark unplug
 wait $! || { cat /run/probe.out; fail "removal"; }

@@ -79,7 +79,7 @@ declines "data is mounted for one and others" Remove '"Name": "data"'
 
 # The plugin dies; its devices have servers of their own.
 plugin_dies
-check "sync" timeout 60 sync -f $point/file
+check "sync" timeout 300 sync -f $point/file
 plugin_starts
 same "the file" "$(md5sum <$point/file)" "$sum"
 does Path '"Name": "data"'
@@ -92,7 +92,7 @@ server_dies
 does Mount '"Name": "data", "ID": "three"'
 same "devices" "$(nodes served)" "$node"
 echo 3 >/proc/sys/vm/drop_caches
-same "the file" "$(timeout 60 md5sum <$point/file)" "$sum"
+same "the file" "$(timeout 300 md5sum <$point/file)" "$sum"
 plugin_dies
 server_dies
 plugin_starts
@@ -107,7 +107,7 @@ nothing
 same "attached" "$(nvring attach /run/pool/data/disk.img 2>/dev/null)" "$node"
 does Mount '"Name": "data", "ID": "four"'
 same "mounted" "$(mounted_from)" "$node"
-same "the file" "$(timeout 60 md5sum <$point/file)" "$sum"
+same "the file" "$(timeout 300 md5sum <$point/file)" "$sum"
 same "the other" "$(cat $point/more)" more
 declines "data is mounted for four" Remove '"Name": "data"'
 # in use: it stays
