@@ -3,7 +3,7 @@
 # A disk used as people use it: file system, files, checksums; then fio, discard and write zeroes on the raw device.
 # QUEUES, PACKED (0 or 1), SERIAL ("" = any)
 disk=/dev/vda
-await 20 test -b $disk
+await test -b $disk
 queue=/sys/block/vda/queue
 
 same "queues" "$(ls /sys/block/vda/mq | wc -l)" "$QUEUES"
@@ -16,7 +16,7 @@ check "mkfs.ext4" mkfs.ext4 -q -F $disk
 mkdir /run/m
 check "mount" mount $disk /run/m
 for n in 1 2 3 4 5 6 7 8; do
-	head -c $((n * 700001)) /dev/urandom >/run/m/file$n
+	head -c $((n * 100003)) /dev/urandom >/run/m/file$n
 	mkdir -p /run/m/folder$n
 	cp /run/m/file$n /run/m/folder$n/copy
 done
@@ -31,7 +31,7 @@ fio_verify() {
 	fio --name=verify --filename=$disk --ioengine=libaio --direct=1 --rw=randrw --bsrange=4k-64k --size="$1" \
 		--iodepth=32 --verify=crc32c --verify_fatal=1 --minimal
 }
-check "fio randrw, verified" fio_verify 24M
+check "fio randrw, verified" fio_verify 8M
 
 head -c 4M /dev/urandom >/run/random
 zeroes() { cmp -n "$2" -i "$1:0" $disk /dev/zero; }

@@ -20,7 +20,7 @@ same "serial" "$(cat "/sys/block/${disk#/dev/}/serial")" nvring-1
 same "queues" "$(ls "/sys/block/${disk#/dev/}/mq" | wc -l)" 4
 same "cache" "$(cat "/sys/block/${disk#/dev/}/queue/write_cache")" "write back"
 same "layout" "$(device layout)" "$LAYOUT"
-check "verify on 4 CPUs" verify "$disk" --numjobs=4 --size=16m --offset_increment=16m
+check "verify on 4 CPUs" verify "$disk" --numjobs=4 --size=4m --offset_increment=16m
 same "whose memory" "$(device umem)" "$UMEM"
 for i in 0 1 2 3; do
 	n=$(nvring rpc vduse_get_devices | grep '"requests"' | sed -n "$((i + 1))p" | tr -dc 0-9)
@@ -29,7 +29,7 @@ done
 check mkfs mkfs.ext4 -q -F "$disk"
 mkdir -p /run/fs
 check mount mount -t ext4 "$disk" /run/fs
-check "verify files" verify /run/fs/file --size=16m
+check "verify files" verify /run/fs/file --size=8m
 refuse "detach what is mounted" nvring vduse detach vol0
 check trim fstrim /run/fs
 check umount umount /run/fs
