@@ -13,6 +13,7 @@ import time
 
 from lib import bootsector, case, process, server
 from lib.errors import GuestError, Unavailable
+from lib.process import PATIENCE
 
 KILLS = 3
 MIB = 1 << 20
@@ -72,7 +73,7 @@ class InMemory(server.DpdkVdpa):
     eal = ("--in-memory", "-m", "64")
 
 
-def wait_for(what, condition, seconds=30):
+def wait_for(what, condition, seconds=PATIENCE):
     end = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > end:
@@ -90,7 +91,7 @@ class VdpaCase(case.GuestCase):
         vm = self.vm(memory_mib=64)
         vm.add_disk(path, bootindex=0, **properties)
         vm.add("-device", "isa-debug-exit,iobase=0xf4,iosize=4").start()
-        code = process.wait(vm.process, "the boot sector", 60)
+        code = process.wait(vm.process, "the boot sector")
         vm.console.join(10)
         if code != 1:
             raise GuestError(f"boot sector: {code}\n{vm.console.tail()}\n{running.tail()}")
@@ -111,7 +112,7 @@ class Backends(VdpaCase):
         running = self.serve(server.Export("vol0", None, [path], uri=uri))
         vm = self.linux("disk.sh", {"QUEUES": cpus, "PACKED": int(packed), "SERIAL": ""}, cpus=cpus)
         vm.add_disk(path, num_queues=cpus, packed="on" if packed else "off").start()
-        vm.finish(240)
+        vm.finish()
         self.settle(running, vm)
 
     def test_nvme_over_vfio_user(self):
@@ -129,7 +130,7 @@ class Backends(VdpaCase):
         for size in sizes:
             vm.wait_mark(f"want {size}")
             ssd.ctl("resize", 1, size)
-        vm.finish(120)
+        vm.finish()
         self.settle(running, vm)
         ssd.stop()
 
@@ -143,7 +144,7 @@ class Modes(VdpaCase):
         running, path = self.serve_one(64)
         vm = self.linux("vdpa-narrow.sh", verifier=True)
         vm.add_disk(path, num_queues=1).start()
-        vm.finish(120)
+        vm.finish()
         self.settle(running, vm)
 
     def test_client_mode_and_kills(self):
@@ -161,7 +162,7 @@ class Modes(VdpaCase):
             running.start()
         self.progress(vm)
         vm.say("stop")
-        vm.finish(180)
+        vm.finish()
         self.settle(running, vm)
 
     def huge(self, server_class):
@@ -236,7 +237,7 @@ class Application(VdpaCase):
         self.assertIn("refused", running.log.read_text(errors="replace"))
         self.progress(vm)
         vm.say("stop")
-        vm.finish(120)
+        vm.finish()
         self.settle(running, vm)
 
 
@@ -264,7 +265,7 @@ class Relay(VdpaCase):
     def quit(self, running):
         """EAL is cleaned up, and with it our device."""
         running.command("quit")
-        self.assertEqual(process.wait(running.process, running.program, 30), 0, running.tail())
+        self.assertEqual(process.wait(running.process, running.program), 0, running.tail())
 
     def test_one_daemon_two_doors(self):
         ssd, daemon, running, doors = self.doors()
@@ -272,7 +273,7 @@ class Relay(VdpaCase):
         vm = self.linux("two.sh", {"SIZES": f"{64 * MIB} {128 * MIB}"}, cpus=2, verifier=True)
         for number, path in enumerate(doors):
             vm.add_disk(path, f"d{number}", num_queues=2)
-        vm.start().finish(120)
+        vm.start().finish()
         vm.stop()
         self.quit(running)
         self.assertEqual(list(self.exports(daemon)), ["vol0-0"])
@@ -290,7 +291,7 @@ class Relay(VdpaCase):
             self.assertIn("vdpa_nvring0.vol1", self.exports(daemon))
         self.restart(end, running, vm)
         vm.qmp("system_reset")
-        vm.finish(120)
+        vm.finish()
         vm.stop()
         self.quit(running)
         daemon.stop()
@@ -323,7 +324,6 @@ class RelayKilled(VdpaCase):
 
     # some I/O lags behind what came later: what is under way at a kill is never just the newest
     laggards = "p=0.1,delay=50ms"
-    fio_seconds = 12
 
     def killed(self, daemon, count):
         """`count` times: gone from at once to for longer than the device's attempts are apart."""
@@ -342,17 +342,20 @@ class RelayKilled(VdpaCase):
         self.server_class = server_class
         path = self.folder / "dpdk.sock"
         running = self.serve(server.Export("vol0", None, [path], uri=f"nvringd:{daemon.rpc_path}/vol0"))
-        vm = self.linux("vdpa-killed.sh", {"PACKED": int(packed), "FIO_SECONDS": self.fio_seconds}, cpus=cpus, verifier=True)
+        vm = self.linux("vdpa-killed.sh", {"PACKED": int(packed)}, cpus=cpus, verifier=True)
         vm.add_disk(path, num_queues=cpus, packed="on" if packed else "off").start()
-        vm.wait_mark("in use", 300)
+        vm.wait_mark("in use")
         self.progress(vm)
         for _ in self.killed(daemon, KILLS + 1):
             self.progress(vm)
         vm.say("stop")
-        vm.wait_mark("fio", 300)
+        vm.wait_mark("fio")
         for _ in self.killed(daemon, KILLS):
-            time.sleep(1)
-        vm.finish(300)
+            # a round that had begun before, and a whole one
+            for _ in range(2):
+                vm.console.wait("ok fio|GUEST-RC", PATIENCE, after=len(vm.console.lines))
+        vm.say("enough")
+        vm.finish()
         vm.stop()
         said = running.log.read_text(errors="replace")
         for words in ("nvringd has ended the session", "nvringd is back after"):
@@ -383,7 +386,7 @@ class RelayKilled(VdpaCase):
         running = self.serve(server.Export("vol0", None, [path], uri=f"nvringd:{daemon.rpc_path}/vol0"))
         vm = self.linux("reset.sh", name="first", verifier=True).survive_reset()
         vm.add_disk(path, num_queues=2).start()
-        vm.wait_mark("in use", 300)
+        vm.wait_mark("in use")
         daemon.kill()
         vm.stop()
         os.truncate(image, 0)
