@@ -45,7 +45,7 @@ class Vduse(case.GuestCase):
         vm.finish()
 
     def crash(self, **environment):
-        vm = self.guest("vduse-crash.sh", {"ENDS": "KILL TERM KILL KILL TERM KILL", **environment}, verifier=True)
+        vm = self.guest("vduse-crash.sh", {"ENDS": "KILL TERM KILL KILL", **environment}, verifier=True)
         vm.finish()
 
     def test_crash_packed(self):
