@@ -153,13 +153,11 @@ class Modes(VdpaCase):
         path = self.folder / "vol0.sock"
         running = self.serve(server.Export("vol0", self.image(256), [path]))
         vm = self.linux("crash.sh", cpus=2, verifier=True)
-        vm.add("-chardev", f"socket,id=c-d0,path={path},server=on",
-               "-device", "vhost-user-blk-pci,id=d0,chardev=c-d0,num-queues=2").start()
+        vm.add_disk(path, link="server=on", num_queues=2).start()
         vm.wait_mark("in use")
         for _ in range(KILLS):
             self.progress(vm)
-            running.kill()
-            running.start()
+            self.restart(running.kill, running, vm)
         self.progress(vm)
         vm.say("stop")
         vm.finish()

@@ -90,12 +90,15 @@ class Vm:
         self._more += map(str, argv)
         return self
 
-    def add_disk(self, socket, name="d0", **properties):
-        """A vhost-user-blk disk behind SOCKET; PROPERTIES as of QEMU's device, with _ for -."""
+    def add_disk(self, socket, name="d0", *, link="reconnect=1", **properties):
+        """A vhost-user-blk disk behind SOCKET; PROPERTIES as of QEMU's device, with _ for -.
+
+        With LINK "server=on" QEMU listens, and waits for who serves the disk.
+        """
         device = ",".join([f"vhost-user-blk-pci,id={name},chardev=c-{name}",
                            *_properties(properties)])
         self._links.append(f"c-{name}")
-        return self.add("-chardev", f"socket,id=c-{name},path={socket},reconnect=1", "-device", device)
+        return self.add("-chardev", f"socket,id=c-{name},path={socket},{link}", "-device", device)
 
     def wait_links(self, connected, timeout=PATIENCE):
         """Waits until QEMU has its connections to all disks of `add_disk`, and has set them up; or has lost them all.
