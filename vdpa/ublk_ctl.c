@@ -15,6 +15,7 @@
 #include "vdpa/hostnode.h"
 
 #define NODE_MAX     32
+#define SYSFS_MAX    64
 #define NODE_TRIES   100 /* udev, or whoever fills /dev, may be behind */
 #define NODE_WAIT_NS 20000000
 
@@ -139,6 +140,22 @@ int ublk_ctl_sync(unsigned id)
 
 	node_path(id, path);
 	return hostnode_sync(path);
+}
+
+int ublk_ctl_no_scheduler(unsigned id)
+{
+	static const char none[] = "none";
+	char path[SYSFS_MAX];
+	int err = 0, fd;
+
+	snprintf(path, sizeof(path), "/sys/block/ublkb%u/queue/scheduler", id);
+	fd = open(path, O_WRONLY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	if (write(fd, none, sizeof(none) - 1) < 0)
+		err = -errno;
+	(void)close(fd);
+	return err;
 }
 
 bool ublk_ctl_is_claimed(unsigned id)

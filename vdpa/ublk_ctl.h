@@ -25,6 +25,9 @@ int ublk_ctl_open_server(unsigned id);
 /* What the page cache holds of /dev/ublkb@id becomes I/O. 0 or -errno. */
 int ublk_ctl_sync(unsigned id);
 
+/* The kernel no longer sorts I/O of /dev/ublkb@id before it comes to us. 0 or -errno. */
+int ublk_ctl_no_scheduler(unsigned id);
+
 /* Is /dev/ublkb@id mounted, or held in another way? */
 bool ublk_ctl_is_claimed(unsigned id);
 

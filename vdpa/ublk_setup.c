@@ -284,6 +284,16 @@ int ublk_setup_add(struct ublk *u)
 	return err;
 }
 
+/*
+ * A device of one queue gets mq-deadline, which costs as much as our own code does, and knows nothing of the disk; so the
+ * choice is that of loop and NVMe. One that was adopted keeps what its operator gave it. A wish: all works without.
+ */
+static void choose_scheduler(const struct ublk *u)
+{
+	if (!u->adopted && !u->bdev->lim.rotational)
+		(void)ublk_ctl_no_scheduler(u->id);
+}
+
 int ublk_setup_start(struct ublk *u)
 {
 	uint32_t op = u->adopted ? UBLK_CTL_RECOVER_END : UBLK_CTL_START;
@@ -292,6 +302,7 @@ int ublk_setup_start(struct ublk *u)
 	if (err)
 		return errbuf_set(&u->why, err, "/dev/ublkb%u does not start: %s", u->id, strerror(-err));
 	u->added = true; /* from now on ours to remove */
+	choose_scheduler(u);
 	return 0;
 }
 

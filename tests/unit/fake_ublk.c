@@ -244,6 +244,15 @@ int ublk_ctl_sync(unsigned id)
 	return 0;
 }
 
+int ublk_ctl_no_scheduler(unsigned id)
+{
+	lock();
+	fake_ublk.violations += id != fake_ublk.info.dev_id || fake_ublk.info.state != UBLK_STATE_LIVE;
+	fake_ublk.nunscheduled++;
+	unlock();
+	return 0;
+}
+
 bool ublk_ctl_is_claimed(unsigned id)
 {
 	(void)id;

@@ -48,7 +48,7 @@ struct fake_ublk {
 	/* what was done */
 	unsigned calls[FAKE_UBLK_CALLS];
 	unsigned nopen, violations;
-	unsigned nsyncs;
+	unsigned nsyncs, nunscheduled;
 };
 
 extern struct fake_ublk fake_ublk;

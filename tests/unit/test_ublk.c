@@ -158,6 +158,19 @@ static void it_is_made_as_the_kernel_wants_it(void **state)
 	assert_int_equal(fake_ublk.nsyncs, 1);
 }
 
+static void only_what_rotates_is_sorted_by_the_kernel(void **state)
+{
+	(void)state;
+	start();
+	assert_int_equal(fake_ublk.nunscheduled, 1);
+	stop(DOOR_END_REMOVE);
+	rig.fake.bdev.lim.rotational = true;
+	start();
+	assert_true(fake_ublk.params.basic.attrs & UBLK_ATTR_ROTATIONAL);
+	assert_int_equal(fake_ublk.nunscheduled, 1);
+	stop(DOOR_END_REMOVE);
+}
+
 static void it_has_as_many_queues_as_the_kernel_gives(void **state)
 {
 	struct door_opts o = opts();
@@ -220,6 +233,7 @@ static void what_makes_no_sense_is_refused(void **state)
 	o.id = UBLK_ID_MAX + 1;
 	assert_int_equal(start_with(&o), -EINVAL);
 	assert_int_equal(CALLS(UBLK_CTL_ADD), 0);
+	assert_int_equal(fake_ublk.nunscheduled, 0); /* what its operator chose stays */
 }
 
 /*
@@ -492,6 +506,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, set_up, tear_down)
 		TEST(it_is_made_as_the_kernel_wants_it),
+		TEST(only_what_rotates_is_sorted_by_the_kernel),
 		TEST(it_has_as_many_queues_as_the_kernel_gives),
 		TEST(what_cannot_be_made_is_told_and_nothing_stays),
 		TEST(what_makes_no_sense_is_refused),

@@ -8,6 +8,7 @@ truncate -s 64M /run/vol0.img
 daemon --disk vol0=file:/run/vol0.img --disk vol1=ram:8M
 same "number" "$(nvring rpc ublk_start_disk '{"bdev_name": "vol0", "ublk_id": 3, "queue_depth": 16, "num_queues": 1}')" 3
 disk=/dev/ublkb3
+same "scheduler" "$(sed 's/.*\[\(.*\)\].*/\1/' /sys/block/ublkb3/queue/scheduler)" none
 says "ublkb3 is taken" "$NVRINGD" --no-rpc --log-level error --disk a=ram:8M --ublk a=3
 says "no disk named" nvring rpc ublk_start_disk '{"bdev_name": "nix"}'
 says "no disk of this nvringd is ublk device 4" nvring rpc ublk_stop_disk '{"ublk_id": 4}'
