@@ -1,16 +1,17 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-3-Clause
 # Driven by tests/bench/attach, runs in the guest: one file behind loop and ublk, in turns; each FIGURE is a line of "key=value".
-# DISK: brd (completes at once) or vda (an emulated disk); ROUNDS, MILLISECONDS of each.
+# DISK: brd (completes at once) or vda (an emulated disk); ROUNDS, MILLISECONDS of each; LOADS: "RW,BLOCK,DEPTH …".
 . /mnt/attach-daemon.sh
 cp "$NVRINGD" /run/nvringd
 cp "$NVRING" /run/nvring-cli
 NVRINGD=/run/nvringd NVRING=/run/nvring-cli
 # what starts while a clock runs comes from memory, not from the host's folders
 mkdir /run/lib
-ldd $NVRINGD $NVRING "$(command -v dd)" "$(command -v losetup)" | awk '$3 ~ /^\// { print $3 }' | sort -u | xargs cp -t /run/lib
-cp "$(command -v dd)" "$(command -v losetup)" /run
-modules ublk_drv loop brd
+programs=("$(command -v dd)" "$(command -v losetup)" "$(command -v fio)")
+ldd $NVRINGD $NVRING "${programs[@]}" | awk '$3 ~ /^\// { print $3 }' | sort -u | xargs cp -t /run/lib
+cp "${programs[@]}" /run
+modules ublk_drv loop brd null_blk
 ticks=$(getconf CLK_TCK)
 case $DISK in
 brd)
@@ -30,17 +31,25 @@ check "the file" dd if=/dev/zero of=$image bs=1M count=96 conv=fsync status=none
 busy() { awk '$1 == "cpu" { print $2 + $3 + $4 + $7 + $8 + $9 }' /proc/stat; }
 # used PID: clock ticks of this process so far, its io-wq threads among them
 used() { [ -z "$1" ] || sed 's/.*) //' "/proc/$1/stat" | awk '{ print $12 + $13 }'; }
-# measure NAME NODE [PID of a server]
+# load NODE RW BLOCK DEPTH OPTION…: fio, from memory
+load() {
+	LD_LIBRARY_PATH=/run/lib timeout 300 /run/fio --name=m --filename="$1" --rw="$2" --bs="$3" --iodepth="$4" --ioengine=libaio \
+		--direct=1 --norandommap --randrepeat=0 --output-format=json "${@:5}" || fail "fio $*"
+}
+# measure NAME NODE [PID of a server]: for each of LOADS; what a fio costs that does one I/O is taken off
 measure() {
-	local before server out
-	before=$(busy) server=$(used "$3")
-	out=$(timeout 300 fio --name=m --filename="$2" --rw=randread --bs=4k --iodepth=32 --ioengine=libaio --direct=1 \
-		--norandommap --randrepeat=0 --time_based --runtime="${MILLISECONDS}ms" --output-format=json) || fail "fio: $out"
-	before=$(($(busy) - before)) server=$(($(used "$3") - server))
-	echo "$out" | sed -n '/^{/,$p' | jq -r --arg name "$1" --argjson busy "$before" --argjson server "$server" \
-		--argjson hz "$ticks" '.jobs[0] as $j | ($j.read.runtime / 1000) as $s |
-		"FIGURE name=\($name) iops=\($j.read.iops) ios=\($j.read.total_ios) busy=\($busy / $hz)" +
-		" server=\($server / $hz) fio=\($s * ($j.usr_cpu + $j.sys_cpu) / 100)"'
+	local load rw block depth before once server out
+	for load in $LOADS; do
+		IFS=, read -r rw block depth <<<"$load"
+		before=$(busy)
+		load "$2" "$rw" "$block" "$depth" --number_ios=1 >/dev/null
+		once=$(($(busy) - before)) before=$(busy) server=$(used "$3")
+		out=$(load "$2" "$rw" "$block" "$depth" --time_based --runtime="${MILLISECONDS}ms")
+		before=$(($(busy) - before - once)) server=$(($(used "$3") - server))
+		echo "$out" | sed -n '/^{/,$p' | jq -r --arg name "$1 $rw $block $depth" --argjson busy "$before" \
+			--argjson server "$server" --argjson hz "$ticks" '.jobs[0] | (.read.total_ios + .write.total_ios) as $ios |
+			"FIGURE name=\($name) iops=\(.read.iops + .write.iops) ios=\($ios) busy=\($busy / $hz) server=\($server / $hz)"'
+	done
 }
 with_loop() {
 	local node
@@ -58,11 +67,13 @@ with_ublk() {
 	daemon_ends
 }
 for _ in $(seq "$ROUNDS"); do
+	measure null /dev/nullb0
 	measure file $image
 	with_loop loop off 0
 	with_loop loop-direct on 1
-	with_ublk ublk "file:$image"
+	with_ublk ublk "file:$image?direct=0"
 	with_ublk ublk-direct "file:$image?direct=1"
+	with_ublk ublk-direct-fixed "file:$image?direct=1&fixed=1"
 	with_ublk ublk-direct-interrupt "file:$image?direct=1" --mode interrupt
 	[ "$(nproc)" = 1 ] || with_ublk ublk-direct-two "file:$image?direct=1" --cpus 0-1
 done
