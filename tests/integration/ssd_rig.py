@@ -20,7 +20,7 @@ import time
 import unittest
 
 NVRING_SSD = os.environ.get("NVRING_SSD", "nvring-ssd")
-PATIENCE = 60  # seconds until something counts as hung
+PATIENCE = 240  # seconds until something counts as hung
 IOVA = 0x100000000  # of the client's memory
 MEM = 8 << 20
 PAGE = 4096

@@ -10,6 +10,7 @@
 
 #include "core/base/cc.h"
 #include "core/qos_latency.h"
+#include "tests/unit/sanitized.h"
 
 #define S	 MONO_NS_PER_SEC
 #define MS	 MONO_NS_PER_MS
@@ -270,6 +271,8 @@ static const struct shape {
 
 static void the_target_is_reached_soon_and_kept(void **state)
 {
+	const unsigned kept_s = IF_SANITIZED(10, 60);
+
 	for (unsigned i = 0; i < ARRAY_SIZE(shapes); i++) {
 		const struct shape *s = &shapes[i];
 		unsigned took, without;
@@ -285,15 +288,15 @@ static void the_target_is_reached_soon_and_kept(void **state)
 		assert_int_equal(without, 0);
 		sim.d[0].target_ns = s->target_ns;
 		took = converge(0);
-		measure(60 * S);
+		measure(kept_s * S);
 		print_message("%2u channels %4u us: met after %4u ms, then %u/1000 late, neighbour keeps %u %%, cap %u\n",
 			      s->nchans, (unsigned)(s->service_ns / US), took, late(0),
-			      (unsigned)(sim.d[1].total * 100 / (60 * all)), sim.d[1].cap);
+			      (unsigned)(sim.d[1].total * 100 / (kept_s * all)), sim.d[1].cap);
 		assert_in_range(took, 0, 3000);
 		assert_in_range(late(0), 0, 10);
 		assert_true(sim.d[1].cap >= 1);
 		/* a single channel is a hard choice: one neighbour's I/O in front of each of ours */
-		assert_true(sim.d[1].total * 100 / (60 * all) >= (s->nchans == 1 ? 40 : 60));
+		assert_true(sim.d[1].total * 100 / (kept_s * all) >= (s->nchans == 1 ? 40 : 60));
 	}
 	(void)state;
 }
@@ -432,6 +435,7 @@ static void equals_do_not_throttle_each_other(void **state)
 
 static void what_cannot_be_met_even_alone_is_given_up(void **state)
 {
+	const unsigned long_s = IF_SANITIZED(100, 300);
 	uint64_t all;
 
 	set_up(8, 100 * US, 2);
@@ -443,9 +447,9 @@ static void what_cannot_be_met_even_alone_is_given_up(void **state)
 	run(10 * S);
 	assert_int_equal(sim.d[0].in_vain, 1);
 	assert_int_equal(sim.d[1].cap, 0);
-	measure(300 * S); /* it is tried again, but ever more seldom and without a word */
+	measure(long_s * S); /* it is tried again, but ever more seldom and without a word */
 	assert_int_equal(sim.d[0].in_vain, 1);
-	assert_in_range(sim.d[1].total, 300 * all * 95 / 100, 300 * all * 101 / 100);
+	assert_in_range(sim.d[1].total, long_s * all * 95 / 100, long_s * all * 101 / 100);
 	(void)state;
 }
 
@@ -570,7 +574,7 @@ static void floors_of_note(void **state)
 /* Any load: caps are never below floors (asserted in one_victim()), and a window in force is at least 1. */
 static void any_load_is_survived(void **state)
 {
-	for (unsigned n = 0; n < 40; n++) {
+	for (unsigned n = 0; n < IF_SANITIZED(16, 40); n++) {
 		set_up(1 + n % 16, 50 * US, DISKS);
 		sim.seed += n * 12345;
 		sim.jitter_ns = rnd(100 * US);

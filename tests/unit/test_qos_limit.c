@@ -13,6 +13,7 @@
 #include "core/base/mono.h"
 #include "core/qos_limit.h"
 #include "tests/unit/rnd.h"
+#include "tests/unit/sanitized.h"
 
 __extension__ typedef __int128 wide;
 
@@ -359,7 +360,7 @@ static void nothing_drifts(void **state)
 		struct qos_budget b;
 
 		qos_budget_init(&b, &l, start);
-		for (uint64_t n = 0; n < 3000000; n++) {
+		for (uint64_t n = 0; n < IF_SANITIZED(300000, 3000000); n++) {
 			wide owed = (wide)n * S - (wide)rates[i] * QOS_BURST_DEFAULT_NS;
 			uint64_t at =
 				start +

@@ -10,6 +10,7 @@
 #include "core/base/cc.h"
 #include "core/rebalance.h"
 #include "tests/unit/rnd.h"
+#include "tests/unit/sanitized.h"
 
 #define REACTORS_MAX 8
 #define ITEMS_MAX    32
@@ -239,7 +240,7 @@ static void a_steady_load_settles(void **state)
 	unsigned moved = 0;
 
 	(void)state;
-	for (unsigned n = 0; n < 2000; n++) {
+	for (unsigned n = 0; n < IF_SANITIZED(500, 2000); n++) {
 		struct machine m;
 		struct rebal_move move;
 		unsigned calm = 0;
