@@ -24,7 +24,7 @@ from daemon_rig import NVRINGD, LoadCase, wait_for
 LINE_BYTES = 64
 REQUESTS = 50  # of each queue
 ASK_EVERY = 0.5  # seconds: a question costs the daemon more than a request
-UNDER_VALGRIND = 120  # seconds: fifty times slower, and not alone on the machine
+UNDER_VALGRIND = 600  # seconds: fifty times slower, and not alone on the machine
 CONTROL = 1  # the first thread
 LACKEY = ("valgrind", "--tool=lackey", "--trace-mem=yes", "--trace-sched=yes")
 # Not looked at: registers of a device, which no cache holds (the doorbells of two queues lie on one line), and the data of
