@@ -15,7 +15,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <cmocka.h>
@@ -202,12 +204,25 @@ static void misaligned(void)
 	assert_int_equal(stats()->bounces, before + 2);
 }
 
+/* A socket is there a moment before somebody listens. */
+static bool listens(const char *path)
+{
+	struct sockaddr_un to = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+	bool yes;
+
+	assert_true(strlen(path) < sizeof(to.sun_path));
+	memcpy(to.sun_path, path, strlen(path));
+	yes = connect(fd, (struct sockaddr *)&to, sizeof(to)) == 0;
+	(void)close(fd);
+	return yes;
+}
+
 static pid_t ssd_start(void)
 {
 	const char *program = getenv("NVRING_SSD");
 	uint64_t end = mono_ns() + WAIT_NS;
 	char ns[160];
-	struct stat st;
 	pid_t pid;
 
 	if (!program)
@@ -215,11 +230,12 @@ static pid_t ssd_start(void)
 	(void)snprintf(ns, sizeof(ns), "%s,size=%llu", image, DISK_BYTES);
 	pid = fork();
 	if (pid == 0) {
+		(void)prctl(PR_SET_PDEATHSIG, SIGTERM); /* no longer than a test that fails */
 		execl(program, program, "--socket", ssd_sock, "--ns", ns, (char *)NULL);
 		_exit(127);
 	}
 	assert_true(pid > 0);
-	while (stat(ssd_sock, &st) && mono_ns() < end)
+	while (!listens(ssd_sock) && mono_ns() < end)
 		usleep(1000);
 	return pid;
 }
