@@ -86,7 +86,13 @@ class LoadCase(DaemonCase):
     def goes_on(self, *names):
         for name in names:
             before = self.counts(name)
-            wait_for("I/O", lambda: all(a > b for a, b in zip(self.counts(name), before)))
+            bench = [bench for bench in self.benches if bench.disk == name][-1]
+
+            def more():
+                if bench.poll() is not None:
+                    raise AssertionError(f"the load of {name} has ended, {bench.returncode}: {bench.communicate()}")
+                return all(a > b for a, b in zip(self.counts(name), before))
+            wait_for("I/O", more)
 
     def exceeds(self, rate, *names):
         """More than a limit of @rate would have let through."""
@@ -199,6 +205,10 @@ class Freezes(LoadCase):
         time.sleep(WINDOW)
         self.assertEqual(self.counts(*names), before)
 
+    def nobody_is_there(self):
+        """Until the socket would take another front-end."""
+        wait_for("the end of the session", lambda: not self.daemon.call("vhost_get_controllers")[0]["sessions"])
+
     def test_nothing_goes_until_the_thaw(self):
         self.serve("a", "b")
         benches = [self.load("a", "--queues", "2"), self.load("b")]
@@ -274,6 +284,7 @@ class Freezes(LoadCase):
         # one that does not take long stays, whatever its limit was
         bench.kill()
         self.cli("disk", "faults", "a")
+        self.nobody_is_there()
         bench = self.load("a")
         self.goes_on("a")
         self.daemon.call("bdev_freeze", name="a", timeout_ms=20000)
@@ -311,6 +322,7 @@ class Freezes(LoadCase):
         bench.kill()
         bench.communicate(timeout=PATIENCE)
         self.daemon.call("bdev_thaw", name="a")
+        self.nobody_is_there()
         bench = self.load("a")
         self.exceeds(100, "a")
         self.ends_well(bench)
