@@ -13,6 +13,7 @@ from daemon_rig import NVRING, PATIENCE, DaemonCase, RpcError, wait_for
 
 DEPTH = 8
 WINDOW = 0.25  # seconds that are counted at once
+LIMIT_SECONDS = 5  # of a freeze that ends well before
 # A change of the reactors' parts takes a period, and what was let through before the window ends in it.
 SLACK_SECONDS = 0.02
 BLOCK = 4096
@@ -293,10 +294,10 @@ class Freezes(LoadCase):
         self.goes_on("a")
         # a limit dies with its freeze
         for _ in range(20):
-            self.daemon.call("bdev_freeze", name="a", timeout_ms=300)
+            self.daemon.call("bdev_freeze", name="a", timeout_ms=1000 * LIMIT_SECONDS)
             self.daemon.call("bdev_thaw", name="a")
         self.daemon.call("bdev_freeze", name="a")
-        time.sleep(2 * WINDOW)
+        time.sleep(LIMIT_SECONDS + WINDOW)
         self.assertTrue(self.daemon.call("bdev_get_bdevs")[0]["frozen"])
         self.daemon.call("bdev_thaw", name="a")
         self.ends_well(bench)

@@ -3,7 +3,7 @@
 # Runs in the guest of tools/quickstart: uses the disk as a person would and says what it sees ("TELL what: how it went").
 disk=/dev/vda
 tell() { echo "TELL $1: $2"; }
-await 20 test -b $disk
+await test -b $disk
 
 size=$(blockdev --getsize64 $disk)
 tell "$disk" "$((size >> 20)) MiB, serial $(cat /sys/block/vda/serial), $(ls /sys/block/vda/mq | wc -l) queues"
