@@ -64,8 +64,8 @@ static void unescape(char *text)
 	*to = '\0';
 }
 
-/* "Major:minor" of a mount as @pid ("self") sees mounts: of number @id, or of the last one at @path. */
-static bool mount_dev(const char *pid, int id, const char *path, char ret_dev[DEV_MAX])
+/* "Major:minor" of a mount as @pid sees mounts: the last one at @path, or, without that, number @id. */
+static bool mount_dev(pid_t pid, int id, const char *path, char ret_dev[DEV_MAX])
 {
 	char name[64], point[PATH_MAX], dev[DEV_MAX], *line = NULL;
 	size_t size = 0;
@@ -73,7 +73,7 @@ static bool mount_dev(const char *pid, int id, const char *path, char ret_dev[DE
 	int number;
 	FILE *f;
 
-	snprintf(name, sizeof(name), "/proc/%s/mountinfo", pid);
+	snprintf(name, sizeof(name), "/proc/%d/mountinfo", pid);
 	f = fopen(name, "re");
 	while (f && getline(&line, &size, f) > 0) {
 		if (sscanf(line, "%d %*d %23s %*s %4095s", &number, dev, point) != 3)
@@ -93,7 +93,7 @@ static bool mount_dev(const char *pid, int id, const char *path, char ret_dev[DE
 /* Is @fd of @pid on that device? Another mount namespace may have another file of the same path. */
 static bool is_on(const char *dev, pid_t pid, const char *fd)
 {
-	char name[64], text[16], line[64], its[DEV_MAX];
+	char name[64], line[64], its[DEV_MAX];
 	int id = -1;
 	FILE *f;
 
@@ -103,8 +103,7 @@ static bool is_on(const char *dev, pid_t pid, const char *fd)
 		(void)sscanf(line, "mnt_id: %d", &id);
 	if (f)
 		fclose(f);
-	snprintf(text, sizeof(text), "%d", pid);
-	return id < 0 || !mount_dev(text, id, NULL, its) || strcmp(its, dev) == 0;
+	return id < 0 || !mount_dev(pid, id, NULL, its) || strcmp(its, dev) == 0;
 }
 
 struct mounted {
@@ -126,7 +125,7 @@ pid_t holder_process_of_mount(const char *path)
 {
 	struct mounted m = { .path = path };
 
-	(void)mount_dev("self", 0, path, m.dev);
+	(void)mount_dev(getpid(), 0, path, m.dev);
 	return holder_process(is_mounted, &m);
 }
 

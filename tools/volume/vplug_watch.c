@@ -30,11 +30,10 @@
 
 struct watched {
 	char name[POOL_NAME_MAX];
-	int fd;		     /* its server's; -1: has none */
+	int fd;		     /* its server's; -ESRCH: that has died; else none, or not asked for yet */
 	unsigned starts;     /* in a row */
 	uint64_t started_ns; /* the last of them */
-	uint64_t next_ns;    /* no other before */
-	bool is_dead, is_mounted;
+	bool is_mounted;
 };
 
 /* The main thread's. */
@@ -63,17 +62,23 @@ static unsigned pause_s(unsigned starts)
 	return starts > 6 ? PAUSE_S_MAX : CC_MIN(1u << (starts - 1), (unsigned)PAUSE_S_MAX);
 }
 
+/* No other start before. */
+static uint64_t next_ns(const struct watched *w)
+{
+	return w->starts ? w->started_ns + pause_s(w->starts) * MONO_NS_PER_SEC : 0;
+}
+
 static void start_server(struct watched *w, const struct vplug_state *st)
 {
 	struct vplug *v = watch.v;
 	struct errbuf eb;
 	int err;
 
-	if (w->started_ns && mono_ns() - w->started_ns > CALM_NS)
+	if (mono_ns() - w->started_ns > CALM_NS)
 		w->starts = 0;
 	err = v->backend->revive(v->program, st->node, &eb);
 	w->started_ns = mono_ns();
-	w->next_ns = w->started_ns + pause_s(++w->starts) * MONO_NS_PER_SEC;
+	w->starts++;
 	if (err) {
 		log_warn("%s: the server of %s has died, and no other starts, tried again in %u s: %s", st->name, st->node,
 			 pause_s(w->starts), eb.text);
@@ -81,7 +86,6 @@ static void start_server(struct watched *w, const struct vplug_state *st)
 	}
 	log_warn("%s: the server of %s has died, another goes on", st->name, st->node);
 	w->fd = v->backend->watch(st->node);
-	w->is_dead = w->fd == -ESRCH;
 }
 
 /*
@@ -101,11 +105,9 @@ static void look_at(void *arg, const char *name)
 	if (!w)
 		return;
 	w->is_mounted = true;
-	if (w->fd < 0) {
+	if (w->fd < 0)
 		w->fd = watch.v->backend->watch(st.node);
-		w->is_dead = w->fd == -ESRCH;
-	}
-	if (w->is_dead && mono_ns() >= w->next_ns)
+	if (w->fd == -ESRCH && mono_ns() >= next_ns(w))
 		start_server(w, &st);
 }
 
@@ -135,8 +137,8 @@ static int patience(void)
 	uint64_t now = mono_ns(), next = UINT64_MAX;
 
 	for (unsigned i = 0; i < watch.n; i++) {
-		if (watch.of[i].is_dead)
-			next = CC_MIN(next, watch.of[i].next_ns);
+		if (watch.of[i].fd == -ESRCH)
+			next = CC_MIN(next, next_ns(&watch.of[i]));
 	}
 	if (next == UINT64_MAX)
 		return -1;
