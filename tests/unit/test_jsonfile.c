@@ -2,7 +2,6 @@
 /* Files of JSON: whole or not there, their modes, nothing left beside them. */
 #include "tools/shared/jsonfile.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <json-c/json.h>
 #include <limits.h>
@@ -17,7 +16,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 
-#include "core/base/cc.h"
+#include "tests/unit/leaks.h"
 
 struct place {
 	char dir[64];
@@ -50,14 +49,7 @@ static int teardown(void **state)
 
 static unsigned entries(const char *dir)
 {
-	DIR *d = opendir(dir);
-	unsigned n = 0;
-
-	assert_non_null(d);
-	while (readdir(d))
-		n++;
-	closedir(d);
-	return n - 2; /* . and .. */
+	return leaks_count(dir) - 2; /* . and .. */
 }
 
 static mode_t mode_of(const char *path)

@@ -13,7 +13,6 @@ from .errors import GuestError
 from .process import PATIENCE
 
 
-
 class Export:
     """A disk and the sockets it is reached by: an image file, or what URI says.
 
