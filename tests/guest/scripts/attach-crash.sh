@@ -9,9 +9,6 @@ daemon --disk vol0="$BACKEND" "--$KIND" vol0
 disk=$(echo /dev/"$NODE"0)
 /run/verifier "$disk" 3600 8 4 /run/stop >/run/verifier.out 2>&1 &
 verifier=$!
-# ticks: how many lines of the verifier count some I/O; the first after a start may count what was before
-ticks() { grep -cE 'VERIFIER tick [0-9]+ ops [1-9]' /run/verifier.out; }
-goes_on() { [ "$(ticks)" -ge "$1" ]; }
 await goes_on 2
 for round in $(seq "$KILLS"); do
 	daemon_dies

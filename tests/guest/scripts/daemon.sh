@@ -17,6 +17,10 @@ daemon_ends() {
 	wait "$daemon" || { cat /mnt/nvringd.log; fail "nvringd: exit $?"; }
 	echo "ok nvringd ended"
 }
+# ticks: how many lines of the verifier (its output in /run/verifier.out) count some I/O; the first after a start may count
+# what was before
+ticks() { grep -cE 'VERIFIER tick [0-9]+ ops [1-9]' /run/verifier.out; }
+goes_on() { [ "$(ticks)" -ge "$1" ]; }
 # says TEXT COMMAND…: the command must fail, and say so in one line
 says() {
 	local text=$1
