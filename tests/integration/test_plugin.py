@@ -84,16 +84,13 @@ class PluginCase(podman_rig.PodmanCase):
 
     def begin(self):
         self.plugin = subprocess.Popen(self.command(), stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-        wait_for("the plugin", lambda: self.is_listening() or self.plugin.poll() is not None)
+        wait_for("the plugin", lambda: self.is_answering() or self.plugin.poll() is not None)
         self.assertIsNone(self.plugin.poll(), self.plugin.poll() and self.plugin.stderr.read())
-
-    def is_listening(self):
-        return self.path("plugin.sock").exists() and self.is_answering()
 
     def is_answering(self):
         try:
             return self.ask("Plugin.Activate")[0] == 200
-        except ConnectionError:  # the one of a plugin that was killed
+        except (FileNotFoundError, ConnectionError):  # no socket yet, or the one of a plugin that was killed
             return False
 
     def end(self, signo=signal.SIGTERM):

@@ -116,6 +116,9 @@ class Nvringd(Server):
     def rpc_path(self):
         return self.folder / "rpc.sock"
 
+    def listens_on(self):
+        return [*super().listens_on(), self.rpc_path]
+
     def argv(self):
         words = [self.program, "--rpc", self.rpc_path, "--mode", "adaptive"]
         for export in self.exports:

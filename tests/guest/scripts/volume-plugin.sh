@@ -35,12 +35,13 @@ plugin_dies() {
 # nodes STATE: the block devices of the pool's images in that state
 nodes() { nvring attach --list | awk -v state="$1" '$3 == state { print $1 }'; }
 server() { nvring attach --list | awk '$3 == "served" { print $4 }'; }
-one_waits() { [ -n "$(nodes waits)" ]; }
+server_is_not() { [ "$(server)" != "$1" ]; }
+# server_dies: the device waits for another, or has it already, from a plugin that runs
 server_dies() {
 	local pid
 	pid=$(server)
 	kill -9 "$pid"
-	await one_waits
+	await server_is_not "$pid"
 	echo "ok server $pid killed"
 }
 mounted_from() { awk -v point=$point '$2 == point { print $1 }' /proc/self/mounts; }
