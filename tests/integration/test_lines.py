@@ -153,6 +153,7 @@ class Lines(LoadCase):
         bench = self.bench("a.sock", "--queues", queues, "--depth", "8", "--eventfd", "--rw", "randrw", "--bs", "512", "--time", "300", *options)
 
         def all_did(n, since):
+            self.assertIsNone(bench.poll(), bench.poll() is not None and bench.communicate())
             done = self.requests(daemon)
             return len(done) == queues and all(now >= then + n for now, then in zip(done, since))
         wait_for("the queues", lambda: all_did(20, [0] * queues), ASK_EVERY, UNDER_VALGRIND)
