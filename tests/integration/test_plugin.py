@@ -18,6 +18,8 @@ from daemon_rig import PATIENCE, wait_for
 
 NVRING_VOLUME = os.environ.get("NVRING_VOLUME", "nvring-volume")
 
+MOUNTS = "the mounts"  # the kernel's tables write the space otherwise
+
 # In the place of `nvring attach`: a loop device that does not go by itself.
 ATTACH = """#!/bin/sh
 case $1 in
@@ -80,7 +82,7 @@ class PluginCase(podman_rig.PodmanCase):
 
     def command(self, *more):
         return [NVRING_VOLUME, "--listen", str(self.path("plugin.sock")), "-s", str(self.daemon.rpc), "--state",
-                str(self.path("state")), "--mounts", str(self.path("mounts")), *self.backend, *more]
+                str(self.path("state")), "--mounts", str(self.path(MOUNTS)), *self.backend, *more]
 
     def begin(self):
         self.plugin = subprocess.Popen(self.command(), stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
@@ -123,7 +125,8 @@ class PluginCase(podman_rig.PodmanCase):
     def mounts(self):
         """What is mounted below our folder."""
         lines = pathlib.Path("/proc/self/mountinfo").read_text().splitlines()
-        return sorted(line.split()[4] for line in lines if line.split()[4].startswith(str(self.path("mounts"))))
+        points = [line.split()[4].encode().decode("unicode_escape") for line in lines]  # \040 is a space there
+        return sorted(point for point in points if point.startswith(str(self.path(MOUNTS))))
 
     def loops(self):
         listed = subprocess.run(["losetup", "-n", "-l", "-O", "BACK-FILE"], stdout=subprocess.PIPE, text=True, check=True).stdout
@@ -195,7 +198,6 @@ class Http(PluginCase):
         for more, status, said in (((), 1, "another nvring-volume uses it"),
                                    (("--state", str(self.path("other"))), 1, "another process listens there"),
                                    (("--state", "/proc/no/such"), 1, "/proc/no: cannot be made"),
-                                   (("--mounts", str(self.path("a b"))), 1, "choose a folder without spaces"),
                                    (("--state", str(self.path("third")), "--backend", "tape"), 1, "--backend: auto, attach or loop"),
                                    (("what",), 2, "'what' is not an option")):
             done = subprocess.run(self.command(*more), stderr=subprocess.PIPE, text=True, timeout=PATIENCE, check=False)

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <mntent.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -245,19 +246,16 @@ int wiring_attach_all(struct wiring *w, const struct config *c, struct errbuf *e
 /* Copies of mounts on devices that we may take over: nobody would unmount them here, where mounts are not shared. */
 static void detach_copies(void)
 {
-	char line[PATH_MAX * 2], root[PATH_MAX], place[PATH_MAX], source[PATH_MAX];
-	FILE *f = fopen("/proc/self/mountinfo", "re");
+	FILE *table = setmntent("/proc/self/mounts", "re");
+	char line[PATH_MAX * 2];
+	struct mntent entry;
 
-	while (f && fgets(line, sizeof(line), f)) {
-		const char *rest = strstr(line, " - ");
-
-		if (rest && sscanf(line, "%*s %*s %*s %4095s %4095s", root, place) == 2 &&
-		    sscanf(rest, " - %*s %4095s", source) == 1 &&
-		    (strncmp(source, "/dev/ublkb", 10) == 0 || strncmp(source, "/dev/nbd", 8) == 0))
-			(void)umount2(place, MNT_DETACH | UMOUNT_NOFOLLOW);
+	while (table && getmntent_r(table, &entry, line, sizeof(line))) {
+		if (strncmp(entry.mnt_fsname, "/dev/ublkb", 10) == 0 || strncmp(entry.mnt_fsname, "/dev/nbd", 8) == 0)
+			(void)umount2(entry.mnt_dir, MNT_DETACH | UMOUNT_NOFOLLOW);
 	}
-	if (f)
-		fclose(f);
+	if (table)
+		endmntent(table);
 }
 
 /*

@@ -79,8 +79,6 @@ static int take_folder(const char *path, char *buf, size_t len, struct errbuf *e
 		return err;
 	if (!realpath(path, real))
 		return errbuf_set(eb, -errno, "%s: %s", path, strerror(errno));
-	if (strpbrk(real, " \t\n\\")) /* the kernel's table of mounts writes them otherwise */
-		return errbuf_set(eb, -EINVAL, "%s: choose a folder without spaces and backslashes", real);
 	if (strlen(real) + POOL_NAME_MAX + 16 > len)
 		return errbuf_set(eb, -ENAMETOOLONG, "%.200s: the path is too long", real);
 	snprintf(buf, len, "%.*s", (int)len - 1, real);

@@ -5,7 +5,9 @@
 #include <blkid/blkid.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/loop.h>
+#include <mntent.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -231,15 +233,14 @@ bool vplug_node_has_gone(const struct vplug_state *st)
 
 bool vplug_is_mounted(const char *path)
 {
-	FILE *f = fopen("/proc/self/mountinfo", "re");
-	char line[8192], point[4096];
+	FILE *table = setmntent("/proc/self/mounts", "re");
+	char line[PATH_MAX * 2];
+	struct mntent entry;
 	bool found = false;
 
-	while (f && !found && fgets(line, sizeof(line), f)) {
-		if (sscanf(line, "%*s %*s %*s %*s %4095s", point) == 1)
-			found = strcmp(point, path) == 0;
-	}
-	if (f)
-		fclose(f);
+	while (table && !found && getmntent_r(table, &entry, line, sizeof(line)))
+		found = strcmp(entry.mnt_dir, path) == 0;
+	if (table)
+		endmntent(table);
 	return found;
 }
