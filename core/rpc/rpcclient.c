@@ -8,10 +8,10 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/time.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "core/base/mono.h"
+#include "core/base/unixsock.h"
 
 #define ANSWER_BYTES_MAX (16u << 20)
 #define ANSWER_DEPTH_MAX 32
@@ -43,12 +43,11 @@ static const char *reason(int err)
 
 static int rpc_connect(const char *path, uint64_t end_ns, int *ret_fd, struct errbuf *eb)
 {
-	struct sockaddr_un sa = { .sun_family = AF_UNIX };
-	int fd, err;
+	struct sockaddr_un sa;
+	int fd, err = unixsock_address(path, &sa, eb);
 
-	if (strlen(path) >= sizeof(sa.sun_path))
-		return errbuf_set(eb, -ENAMETOOLONG, "%.100s…: longer than a socket's name can be", path);
-	memcpy(sa.sun_path, path, strlen(path));
+	if (err)
+		return err;
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return errbuf_set(eb, -errno, "socket: %s", strerror(errno));

@@ -14,11 +14,11 @@
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "core/base/cc.h"
 #include "core/base/mono.h"
+#include "core/base/unixsock.h"
 #include "drivers/vfio/vfio_priv.h"
 #include "drivers/vfio/vfio_user_caps.h"
 #include "drivers/vfio/vfio_user_conn_priv.h"
@@ -443,14 +443,11 @@ static int explain_connect(const char *path, int err, struct errbuf *eb)
 
 int vfio_user_open(const char *path, struct vfio_dev **ret_dev, struct errbuf *eb)
 {
-	struct sockaddr_un addr = { .sun_family = AF_UNIX };
-	int fd, err;
+	struct sockaddr_un addr;
+	int fd, err = unixsock_address(path, &addr, eb);
 
-	if (strlen(path) >= sizeof(addr.sun_path))
-		return errbuf_set(eb, -ENAMETOOLONG,
-				  "%.128s…: a socket's path has %zu characters at most", path,
-				  sizeof(addr.sun_path) - 1);
-	snprintf(addr.sun_path, sizeof(addr.sun_path), "%s", path);
+	if (err)
+		return err;
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
 		return errbuf_set(eb, -errno, "%s: socket: %s", path, strerror(errno));

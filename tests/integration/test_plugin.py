@@ -196,7 +196,7 @@ class Http(PluginCase):
 
     def test_programs_that_do_not_start(self):
         for more, status, said in (((), 1, "another nvring-volume uses it"),
-                                   (("--state", str(self.path("other"))), 1, "another process listens there"),
+                                   (("--state", str(self.path("other"))), 1, "another process listens on this socket"),
                                    (("--state", "/proc/no/such"), 1, "/proc/no: cannot be made"),
                                    (("--state", str(self.path("third")), "--backend", "tape"), 1, "--backend: auto, attach or loop"),
                                    (("what",), 2, "'what' is not an option")):

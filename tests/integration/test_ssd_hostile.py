@@ -551,8 +551,8 @@ class Program(SsdCase):
                           ((*sock, "--null", "1G", "--fault", "op=read"), "without effect"),
                           ((*sock, "--null", "1G", "--log-level", "loud"), "--log-level"),
                           (("--socket", "here", "--null", "1G"), "not a socket"),
-                          (("--socket", "x" * 200, "--null", "1G"), "longer than"),
-                          (("--socket", "no/s.sock", "--null", "1G"), "No such file")):
+                          (("--socket", "x" * 200, "--null", "1G"), "UNIX sockets allow 107"),
+                          (("--socket", "no/s.sock", "--null", "1G"), "mkdir -p no")):
             done = self.run_ssd(*args)
             self.assertEqual((done.returncode, done.stdout), (1, ""), done.stderr)
             self.assertIn(why, done.stderr)

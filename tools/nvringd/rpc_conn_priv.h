@@ -6,6 +6,7 @@
 #include <stdbool.h>
 
 #include "core/base/list.h"
+#include "core/base/unixsock.h"
 #include "core/deadline.h"
 #include "core/reactor.h"
 #include "tools/nvringd/rpc_server.h"
@@ -19,7 +20,7 @@ struct rpc_server {
 	struct deadline accept_again; /* after a lack of file descriptors */
 	struct list conns;
 	unsigned nconns;
-	int fd;
+	struct unixsock sock;
 	char path[108];
 };
 

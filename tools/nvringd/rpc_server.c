@@ -9,7 +9,6 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "tools/nvringd/rpc_conn_priv.h"
@@ -36,14 +35,14 @@ static void on_accept_again(struct deadline *d)
 {
 	struct rpc_server *s = container_of(d, struct rpc_server, accept_again);
 
-	if (reactor_fd_attach(s->control, &s->listener, s->fd, EPOLLIN, on_connect))
+	if (reactor_fd_attach(s->control, &s->listener, s->sock.fd, EPOLLIN, on_connect))
 		log_error("cannot listen any more");
 }
 
 static void on_connect(struct reactor_fd *rfd, uint32_t events)
 {
 	struct rpc_server *s = container_of(rfd, struct rpc_server, listener);
-	int fd = accept4(s->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	int fd = accept4(s->sock.fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
 	if (fd < 0 && (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)) {
 		/* It stays readable: look away for a while instead of spinning. */
@@ -59,47 +58,6 @@ static void on_connect(struct reactor_fd *rfd, uint32_t events)
 		refuse(fd);
 }
 
-/* Is somebody listening behind the socket file? */
-static bool is_live(const struct sockaddr_un *sa)
-{
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	bool live;
-
-	if (fd < 0)
-		return true; /* we do not know: keep our hands off */
-	live = connect(fd, (const struct sockaddr *)sa, sizeof(*sa)) == 0 || errno == EAGAIN;
-	close(fd);
-	return live;
-}
-
-static int bind_socket(int fd, const char *path, struct errbuf *eb)
-{
-	struct sockaddr_un sa = { .sun_family = AF_UNIX };
-	struct stat st;
-
-	if (strlen(path) >= sizeof(sa.sun_path))
-		return errbuf_set(eb, -ENAMETOOLONG, "rpc: %.150s: the path is too long", path);
-	memcpy(sa.sun_path, path, strlen(path) + 1);
-	/* The mode of the fd becomes that of the file: no moment in which others could connect. */
-	if (fchmod(fd, 0600))
-		return errbuf_set(eb, -errno, "rpc: %s: %s", path, strerror(errno));
-	if (bind(fd, (struct sockaddr *)&sa, sizeof(sa)) == 0)
-		return 0;
-	if (errno != EADDRINUSE)
-		return errbuf_set(eb, -errno, "rpc: cannot make the socket %s: %s", path,
-				  strerror(errno));
-	if (lstat(path, &st) == 0 && !S_ISSOCK(st.st_mode))
-		return errbuf_set(eb, -EEXIST, "rpc: %s is there and not a socket", path);
-	if (is_live(&sa))
-		return errbuf_set(eb, -EADDRINUSE,
-				  "rpc: another process listens on %s (an nvringd? give --rpc SOCKET)",
-				  path);
-	if (unlink(path) || bind(fd, (struct sockaddr *)&sa, sizeof(sa)))
-		return errbuf_set(eb, -errno, "rpc: cannot replace the stale socket %s: %s", path,
-				  strerror(errno));
-	return 0;
-}
-
 /* The folder of the default socket may not be there yet; any other is the operator's business. */
 static void make_folder(const char *path)
 {
@@ -111,6 +69,7 @@ int rpc_server_create(struct wiring *w, const char *path, struct rpc_server **re
 		      struct errbuf *eb)
 {
 	struct rpc_server *s = calloc(1, sizeof(*s));
+	struct errbuf why;
 	int err;
 
 	if (!s)
@@ -119,20 +78,15 @@ int rpc_server_create(struct wiring *w, const char *path, struct rpc_server **re
 	s->control = w->control;
 	list_init(&s->conns);
 	deadline_init(&s->accept_again, on_accept_again);
-	s->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (s->fd < 0) {
-		err = errbuf_set(eb, -errno, "rpc: socket: %s", strerror(errno));
+	s->sock.fd = -1;
+	make_folder(path);
+	err = unixsock_listen(path, 0600, RPC_CLIENTS_MAX, &s->sock, &why);
+	if (err) {
+		errbuf_set(eb, err, "rpc: %.400s%s", why.text, err == -EADDRINUSE ? " (an nvringd? give --rpc SOCKET)" : "");
 		goto fail;
 	}
-	make_folder(path);
-	err = bind_socket(s->fd, path, eb);
-	if (err)
-		goto fail;
 	snprintf(s->path, sizeof(s->path), "%s", path);
-	if (listen(s->fd, RPC_CLIENTS_MAX))
-		err = -errno;
-	else
-		err = reactor_fd_attach(s->control, &s->listener, s->fd, EPOLLIN, on_connect);
+	err = reactor_fd_attach(s->control, &s->listener, s->sock.fd, EPOLLIN, on_connect);
 	if (!err) {
 		*ret_s = s;
 		return 0;
@@ -152,9 +106,8 @@ void rpc_server_destroy(struct rpc_server *s)
 	if (deadline_is_armed(&s->accept_again))
 		deadline_cancel(&s->accept_again);
 	reactor_fd_detach(&s->listener);
-	if (s->path[0])
-		unlink(s->path);
-	if (s->fd >= 0)
-		close(s->fd);
+	unixsock_remove(&s->sock, s->path);
+	if (s->sock.fd >= 0)
+		close(s->sock.fd);
 	free(s);
 }

@@ -14,7 +14,6 @@
 
 #include "drivers/uri.h"
 #include "tools/ssd/ssd_priv.h"
-#include "tools/ssd/ssd_sock.h"
 
 #define LOG_TAG "ssd"
 #include "core/base/log.h"
@@ -25,7 +24,7 @@
 #define ANSWER_WAIT_S  10 /* every command is answered at once */
 
 struct ssd_ctl {
-	int listen_fd;
+	struct unixsock sock;
 	struct {
 		int fd; /* -1: free */
 		size_t have;
@@ -423,7 +422,7 @@ int ssd_ctl_open(struct ssd *s, struct errbuf *eb)
 		return errbuf_set(eb, -ENOMEM, "out of memory");
 	for (unsigned i = 0; i < SSD_CTL_CLIENTS_MAX; i++)
 		c->client[i].fd = -1;
-	err = ssd_sock_listen(s->ctl_path, &c->listen_fd, eb);
+	err = unixsock_listen(s->ctl_path, 0600, SSD_BACKLOG, &c->sock, eb);
 	if (err) {
 		free(c);
 		return err;
@@ -449,8 +448,8 @@ void ssd_ctl_close(struct ssd *s)
 		if (c->client[i].fd >= 0)
 			client_close(c, i);
 	}
-	close(c->listen_fd);
-	(void)unlink(s->ctl_path);
+	close(c->sock.fd);
+	unixsock_remove(&c->sock, s->ctl_path);
 	free(c);
 	s->ctl = NULL;
 }
@@ -459,7 +458,7 @@ unsigned ssd_ctl_pollfds(const struct ssd *s, struct pollfd *fds)
 {
 	if (!s->ctl)
 		return 0;
-	fds[0] = (struct pollfd){ .fd = s->ctl->listen_fd, .events = POLLIN };
+	fds[0] = (struct pollfd){ .fd = s->ctl->sock.fd, .events = POLLIN };
 	for (unsigned i = 0; i < SSD_CTL_CLIENTS_MAX; i++)
 		fds[i + 1] = (struct pollfd){ .fd = s->ctl->client[i].fd, .events = POLLIN };
 	return SSD_CTL_CLIENTS_MAX + 1;
@@ -467,7 +466,7 @@ unsigned ssd_ctl_pollfds(const struct ssd *s, struct pollfd *fds)
 
 static void client_accept(struct ssd_ctl *c)
 {
-	int fd = accept4(c->listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	int fd = accept4(c->sock.fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
 	if (fd < 0)
 		return;
@@ -545,12 +544,32 @@ static int print_answer(int fd)
 	return strncmp(buf, "{\"error\":", 9) == 0;
 }
 
+/* -1, said why. */
+static int ctl_connect(const char *path)
+{
+	struct sockaddr_un sa;
+	struct errbuf eb;
+	int fd;
+
+	if (unixsock_address(path, &sa, &eb)) {
+		fprintf(stderr, "nvring-ssd: %s\n", eb.text);
+		return -1;
+	}
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (fd >= 0 && connect(fd, (struct sockaddr *)&sa, sizeof(sa)) == 0)
+		return fd;
+	fprintf(stderr, "nvring-ssd: cannot reach %s: %s; was nvring-ssd started with --ctl %s?\n", path, strerror(errno), path);
+	if (fd >= 0)
+		close(fd);
+	return -1;
+}
+
 int ssd_ctl_call(const char *socket_path, int nwords, char **words)
 {
 	const struct timeval patience = { .tv_sec = ANSWER_WAIT_S };
 	char line[LINE_MAX_BYTES];
 	size_t len = 0;
-	int fd, err, rc;
+	int fd, rc;
 
 	for (int i = 0; i < nwords; i++) {
 		int n = snprintf(line + len, sizeof(line) - len, "%s%s", words[i],
@@ -563,13 +582,9 @@ int ssd_ctl_call(const char *socket_path, int nwords, char **words)
 		}
 		len += (size_t)n;
 	}
-	err = ssd_sock_connect(socket_path, &fd);
-	if (err) {
-		fprintf(stderr,
-			"nvring-ssd: cannot reach %s: %s; was nvring-ssd started with --ctl %s?\n",
-			socket_path, strerror(-err), socket_path);
+	fd = ctl_connect(socket_path);
+	if (fd < 0)
 		return 1;
-	}
 	(void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
 	rc = send(fd, line, len, MSG_NOSIGNAL) == (ssize_t)len ? print_answer(fd) : 1;
 	close(fd);

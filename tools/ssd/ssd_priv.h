@@ -9,6 +9,7 @@
 
 #include "core/base/errbuf.h"
 #include "core/base/list.h"
+#include "core/base/unixsock.h"
 #include "drivers/nvme/nvme_spec.h"
 #include "tools/ssd/ssd.h"
 #include "tools/ssd/ssd_dma.h"
@@ -26,6 +27,7 @@
 #define SSD_FW_BYTES_MAX (1u << 20)
 #define SSD_UNCORR_MAX	 128 /* ranges a namespace remembers as unreadable */
 #define SSD_VISITORS_MAX 4
+#define SSD_BACKLOG	 8
 #define SSD_CTRLR_ID	 1
 #define SSD_TEMP_WARN	 343 /* Kelvin: 70 degrees */
 #define SSD_TEMP_CRIT	 358
@@ -232,7 +234,8 @@ struct ssd {
 	struct ssd_conn *conn;
 	struct ssd_ctl *ctl;
 	int visitor[SSD_VISITORS_MAX]; /* connected while there was a client; -1: none */
-	int listen_fd, signal_fd;
+	struct unixsock sock; /* fd -1: does not listen */
+	int signal_fd;
 	uint64_t busy_until_ns; /* polls without a pause */
 	uint64_t nap_ns;
 	unsigned turns;

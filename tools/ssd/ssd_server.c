@@ -21,7 +21,6 @@
 #include "core/base/mono.h"
 #include "drivers/vfio/vfio_user_wire.h"
 #include "tools/ssd/ssd_priv.h"
-#include "tools/ssd/ssd_sock.h"
 
 #define LOG_TAG "ssd"
 #include "core/base/log.h"
@@ -83,7 +82,7 @@ static void state_init(struct ssd *s)
 		s->ns[i].fd = -1;
 	for (unsigned i = 0; i < SSD_VISITORS_MAX; i++)
 		s->visitor[i] = -1;
-	s->listen_fd = -1;
+	s->sock.fd = -1;
 	s->signal_fd = -1;
 	ssd_pci_init(s);
 	s->dma.lost.fd = -1;
@@ -143,9 +142,9 @@ void ssd_destroy(struct ssd *s)
 		if (s->visitor[i] >= 0)
 			close(s->visitor[i]);
 	}
-	if (s->listen_fd >= 0) {
-		close(s->listen_fd);
-		(void)unlink(s->socket_path);
+	if (s->sock.fd >= 0) {
+		close(s->sock.fd);
+		unixsock_remove(&s->sock, s->socket_path);
 	}
 	ssd_queue_close_all(s);
 	for (unsigned i = 1; i <= SSD_NS_MAX; i++) {
@@ -163,7 +162,7 @@ void ssd_destroy(struct ssd *s)
 
 int ssd_listen(struct ssd *s, struct errbuf *eb)
 {
-	int err = ssd_sock_listen(s->socket_path, &s->listen_fd, eb);
+	int err = unixsock_listen(s->socket_path, 0600, SSD_BACKLOG, &s->sock, eb);
 
 	if (!err && s->opts.ctl_path)
 		err = ssd_ctl_open(s, eb);
@@ -198,7 +197,7 @@ int ssd_serve(struct ssd *s, int fd)
 
 static void client_accept(struct ssd *s)
 {
-	int fd = accept4(s->listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	int fd = accept4(s->sock.fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
 	for (unsigned i = 0; fd >= 0 && s->conn && i < SSD_VISITORS_MAX; i++) {
 		if (s->visitor[i] >= 0)
@@ -237,7 +236,7 @@ static bool sockets_look(struct ssd *s, uint64_t wait_ns)
 	struct pollfd fds[POLL_CTL + SSD_CTL_CLIENTS_MAX + 1] = {
 		{ .fd = s->conn ? ssd_conn_fd(s->conn) : -1, .events = POLLIN },
 		{ .fd = s->dma.lost.fd, .events = POLLIN },
-		{ .fd = s->listen_fd, .events = POLLIN },
+		{ .fd = s->sock.fd, .events = POLLIN },
 		{ .fd = s->signal_fd, .events = POLLIN },
 	};
 	unsigned nctl = ssd_ctl_pollfds(s, fds + POLL_CTL);

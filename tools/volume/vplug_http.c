@@ -10,10 +10,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
+#include "core/base/unixsock.h"
 #include "tools/volume/vplug.h"
 
 #define LOG_TAG "http"
@@ -28,7 +27,7 @@ struct vplug_http {
 	struct vplug *v;
 	struct MHD_Daemon *daemon;
 	char path[108];
-	int fd;
+	struct unixsock sock;
 };
 
 /* A body on its way. */
@@ -107,47 +106,6 @@ static void on_completed(void *arg, struct MHD_Connection *c, void **ctx, enum M
 	*ctx = NULL;
 }
 
-/* Is somebody listening on @sa? */
-static bool is_served(const struct sockaddr_un *sa)
-{
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	bool served = fd >= 0 && connect(fd, (const struct sockaddr *)sa, sizeof(*sa)) == 0;
-
-	if (fd >= 0)
-		close(fd);
-	return served;
-}
-
-static int listen_on(const char *path, int *ret_fd, struct errbuf *eb)
-{
-	struct sockaddr_un sa = { .sun_family = AF_UNIX };
-	struct stat st;
-	int fd, err = 0;
-	mode_t mask;
-
-	if ((size_t)snprintf(sa.sun_path, sizeof(sa.sun_path), "%s", path) >= sizeof(sa.sun_path))
-		return errbuf_set(eb, -ENAMETOOLONG, "%s: too long for a socket", path);
-	if (lstat(path, &st) == 0) {
-		if (!S_ISSOCK(st.st_mode))
-			return errbuf_set(eb, -EEXIST, "%s: is there already, and no socket", path);
-		if (is_served(&sa))
-			return errbuf_set(eb, -EADDRINUSE, "%s: another process listens there", path);
-		unlink(path);
-	}
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (fd < 0)
-		return errbuf_set(eb, -errno, "socket: %s", strerror(errno));
-	mask = umask(0177); /* root alone: who may mount is root */
-	if (bind(fd, (const struct sockaddr *)&sa, sizeof(sa)) || listen(fd, CONNECTIONS_MAX))
-		err = errbuf_set(eb, -errno, "%s: %s", path, strerror(errno));
-	umask(mask);
-	if (err)
-		close(fd);
-	else
-		*ret_fd = fd;
-	return err;
-}
-
 int vplug_http_start(struct vplug *v, const char *path, struct vplug_http **ret, struct errbuf *eb)
 {
 	struct vplug_http *h = calloc(1, sizeof(*h));
@@ -157,19 +115,19 @@ int vplug_http_start(struct vplug *v, const char *path, struct vplug_http **ret,
 		return errbuf_set(eb, -ENOMEM, "out of memory");
 	h->v = v;
 	snprintf(h->path, sizeof(h->path), "%s", path);
-	err = listen_on(path, &h->fd, eb);
+	err = unixsock_listen(path, 0600, CONNECTIONS_MAX, &h->sock, eb); /* root alone: who may mount is root */
 	if (err) {
 		free(h);
 		return err;
 	}
 	h->daemon = MHD_start_daemon(MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_AUTO, 0, NULL, NULL, on_request, h,
-				     MHD_OPTION_LISTEN_SOCKET, h->fd, MHD_OPTION_CONNECTION_LIMIT, CONNECTIONS_MAX,
+				     MHD_OPTION_LISTEN_SOCKET, h->sock.fd, MHD_OPTION_CONNECTION_LIMIT, CONNECTIONS_MAX,
 				     MHD_OPTION_CONNECTION_TIMEOUT, IDLE_TIMEOUT_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
 				     (size_t)HEADER_BYTES_MAX, MHD_OPTION_NOTIFY_COMPLETED, on_completed, NULL,
 				     MHD_OPTION_END);
 	if (!h->daemon) {
-		close(h->fd);
-		unlink(h->path);
+		close(h->sock.fd);
+		unixsock_remove(&h->sock, h->path);
 		free(h);
 		return errbuf_set(eb, -EIO, "%s: the HTTP server does not start", path);
 	}
@@ -181,7 +139,7 @@ void vplug_http_stop(struct vplug_http *h)
 {
 	if (!h)
 		return;
-	unlink(h->path);
+	unixsock_remove(&h->sock, h->path);
 	MHD_stop_daemon(h->daemon); /* closes the socket */
 	free(h);
 }

@@ -6,12 +6,12 @@
 #include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "core/base/fdmsg.h"
 #include "core/base/mono.h"
+#include "core/base/unixsock.h"
 
 #define SEND_MS	 10000 /* a peer that does not read for so long is stuck */
 #define RETRY_MS 2     /* between two attempts to connect */
@@ -34,14 +34,12 @@ static int try_connect(const struct sockaddr_un *sa, int *ret_sock)
 int virtio_user_sock_connect(const char *path, unsigned ms, int *ret_sock, struct errbuf *eb)
 {
 	const struct timespec nap = { .tv_nsec = RETRY_MS * (long)MONO_NS_PER_MS };
-	struct sockaddr_un sa = { .sun_family = AF_UNIX };
+	struct sockaddr_un sa;
 	uint64_t end = mono_ns() + ms * MONO_NS_PER_MS;
-	int err;
+	int err = unixsock_address(path, &sa, eb);
 
-	if (strlen(path) >= sizeof(sa.sun_path))
-		return errbuf_set(eb, -ENAMETOOLONG, "%s: longer than a socket's name can be (%zu)",
-				  path, sizeof(sa.sun_path) - 1);
-	memcpy(sa.sun_path, path, strlen(path));
+	if (err)
+		return err;
 	for (;;) {
 		err = try_connect(&sa, ret_sock);
 		if (err != -ENOENT && err != -ECONNREFUSED && err != -EAGAIN)

@@ -12,17 +12,17 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
+#include "core/base/unixsock.h"
 #include "vhost/user/vu_move.h"
 #include "vhost/user/vu_session.h"
-#include "vhost/user/vu_socket.h"
 
 #define LOG_TAG "vhost-user"
 #include "core/base/log.h"
 
 #define VU_SOCKET_MODE	    0600
+#define VU_BACKLOG	    8 /* a front-end that comes back waits here until the old session has drained */
 #define VU_ACCEPTS_PER_WAKE 8
 #define VU_REFUSALS_LOG_NS  MONO_NS_PER_SEC /* at most one line in so long */
 /* Whoever held up our threads (for STALL_NS at a time, core/stall.h) may come again after this, so that
@@ -31,11 +31,9 @@
 
 struct vu_server {
 	char *name, *path; /* path: NULL when inherited */
-	dev_t dev;
-	ino_t ino; /* of the socket file */
 	struct vu_session_conf conf;
 	struct reactor **reactors;
-	int listen_fd; /* -1: an inherited connection only */
+	struct unixsock listener; /* fd -1: an inherited connection only */
 	struct reactor_fd rfd;
 	struct vu_session *session;
 	uint64_t connections, refused_ns;
@@ -50,10 +48,10 @@ struct vu_server {
 
 static void server_free(struct vu_server *s)
 {
-	if (s->listen_fd >= 0)
-		close(s->listen_fd);
-	if (s->path && s->ino)
-		vu_socket_remove(s->path, s->dev, s->ino);
+	if (s->listener.fd >= 0)
+		close(s->listener.fd);
+	if (s->path)
+		unixsock_remove(&s->listener, s->path);
 	free(s->reactors);
 	free(s->path);
 	free(s->name);
@@ -77,9 +75,9 @@ static void server_listen(struct vu_server *s)
 {
 	int err;
 
-	if (s->listen_fd < 0 || s->rfd.reactor)
+	if (s->listener.fd < 0 || s->rfd.reactor)
 		return;
-	err = reactor_fd_attach(s->conf.control, &s->rfd, s->listen_fd, EPOLLIN, server_acceptable);
+	err = reactor_fd_attach(s->conf.control, &s->rfd, s->listener.fd, EPOLLIN, server_acceptable);
 	if (err)
 		log_error("%s: no more front-ends are accepted: %s", s->name, strerror(-err));
 }
@@ -104,7 +102,7 @@ static void server_session_ended(void *arg, bool held_up)
 	} else {
 		server_listen(s);
 	}
-	if (s->listen_fd < 0 && s->on_end)
+	if (s->listener.fd < 0 && s->on_end)
 		s->on_end(s->on_end_arg);
 }
 
@@ -152,7 +150,7 @@ static void server_acceptable(struct reactor_fd *rfd, uint32_t events)
 			reactor_fd_detach(&s->rfd);
 			return;
 		}
-		fd = accept4(s->listen_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+		fd = accept4(s->listener.fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 		if (fd < 0) {
 			if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED)
 				log_warn("%s: accept: %s", s->name, strerror(errno));
@@ -165,34 +163,23 @@ static void server_acceptable(struct reactor_fd *rfd, uint32_t events)
 static int server_open_path(struct vu_server *s, const struct vu_server_opts *opts,
 			    struct errbuf *eb)
 {
-	struct stat st;
-	int err;
-
 	s->path = strdup(opts->path);
 	if (!s->path)
 		return errbuf_set(eb, -ENOMEM, "out of memory");
-	err = vu_socket_listen(opts->path, opts->mode ? opts->mode : VU_SOCKET_MODE, &s->listen_fd,
-			       eb);
-	if (err)
-		return err;
-	if (stat(s->path, &st) == 0) {
-		s->dev = st.st_dev;
-		s->ino = st.st_ino;
-	}
-	return 0;
+	return unixsock_listen(opts->path, opts->mode ? opts->mode : VU_SOCKET_MODE, VU_BACKLOG, &s->listener, eb);
 }
 
 static int server_open_fd(struct vu_server *s, int fd, struct errbuf *eb)
 {
 	bool listens;
-	int err = vu_socket_adopt(fd, &listens, eb);
+	int err = unixsock_adopt(fd, &listens, eb);
 
 	if (err) {
 		close(fd);
 		return err;
 	}
 	if (listens) {
-		s->listen_fd = fd;
+		s->listener.fd = fd;
 		return 0;
 	}
 	return server_begin(s, fd, eb);
@@ -202,7 +189,7 @@ static int server_init(struct vu_server *s, const struct vu_server_opts *opts, s
 {
 	size_t bytes = opts->nreactors * sizeof(struct reactor *);
 
-	s->listen_fd = -1;
+	s->listener.fd = -1;
 	deadline_init(&s->rest, server_rested);
 	s->on_end = opts->on_end;
 	s->on_end_arg = opts->on_end_arg;
@@ -238,8 +225,8 @@ int vu_server_create(const struct vu_server_opts *opts, struct vu_server **ret_s
 	err = server_init(s, opts, eb);
 	if (!err)
 		err = opts->path ? server_open_path(s, opts, eb) : server_open_fd(s, opts->fd, eb);
-	if (!err && s->listen_fd >= 0) {
-		err = reactor_fd_attach(opts->control, &s->rfd, s->listen_fd, EPOLLIN,
+	if (!err && s->listener.fd >= 0) {
+		err = reactor_fd_attach(opts->control, &s->rfd, s->listener.fd, EPOLLIN,
 					server_acceptable);
 		if (err)
 			errbuf_set(eb, err, "cannot watch the socket of %s: %s", opts->name,

@@ -1,31 +1,23 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Makes, adopts and removes the server's socket. */
-#include "vhost/user/vu_socket.h"
+#include "core/base/unixsock.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
-#define VU_BACKLOG 8 /* a front-end that comes back waits here until the old session has drained \
-		      */
-
-static int address_make(const char *path, struct sockaddr_un *ret, struct errbuf *eb)
+int unixsock_address(const char *path, struct sockaddr_un *ret, struct errbuf *eb)
 {
 	size_t len = strlen(path);
 
-	memset(ret, 0, sizeof(*ret));
-	ret->sun_family = AF_UNIX;
+	*ret = (struct sockaddr_un){ .sun_family = AF_UNIX };
 	if (len == 0)
 		return errbuf_set(eb, -EINVAL, "the socket path is empty");
 	if (len >= sizeof(ret->sun_path))
 		return errbuf_set(eb, -ENAMETOOLONG,
-				  "socket path %s has %zu bytes; UNIX sockets allow %zu: use a "
-				  "shorter directory",
-				  path, len, sizeof(ret->sun_path) - 1);
+				  "socket path %.200s has %zu bytes; UNIX sockets allow %zu: use a shorter directory", path,
+				  len, sizeof(ret->sun_path) - 1);
 	memcpy(ret->sun_path, path, len);
 	return 0;
 }
@@ -59,7 +51,7 @@ static int path_clear(const char *path, const struct sockaddr_un *a, struct errb
 				  path);
 	err = probe(a);
 	if (err)
-		return errbuf_set(eb, err, "%s: another process serves this socket", path);
+		return errbuf_set(eb, err, "%s: another process listens on this socket", path);
 	if (unlink(path) && errno != ENOENT)
 		return errbuf_set(eb, -errno, "%s: cannot replace the stale socket: %s", path,
 				  strerror(errno));
@@ -89,45 +81,57 @@ static int bind_error(const char *path, int err, struct errbuf *eb)
  * The file gets its permissions from the socket's own inode, less the umask: fchmod first, so that
  * it is never more open than asked for; chmod afterwards gives back what the umask took.
  */
-static int bind_and_listen(int fd, const char *path, const struct sockaddr_un *a, mode_t mode,
+static int bind_and_listen(const char *path, const struct sockaddr_un *a, mode_t mode, int backlog, struct unixsock *s,
 			   struct errbuf *eb)
 {
-	if (fchmod(fd, mode))
-		return errbuf_set(eb, -errno, "%s: cannot set the socket's mode: %s", path,
-				  strerror(errno));
-	if (bind(fd, (const struct sockaddr *)a, sizeof(*a)))
+	struct stat st;
+
+	if (fchmod(s->fd, mode))
+		return errbuf_set(eb, -errno, "%s: cannot set the socket's mode: %s", path, strerror(errno));
+	if (bind(s->fd, (const struct sockaddr *)a, sizeof(*a)))
 		return bind_error(path, -errno, eb);
-	if (chmod(path, mode) || listen(fd, VU_BACKLOG)) {
+	if (chmod(path, mode) || stat(path, &st) || listen(s->fd, backlog)) {
 		int err = errbuf_set(eb, -errno, "%s: %s", path, strerror(errno));
 
 		unlink(path);
 		return err;
 	}
+	s->dev = st.st_dev;
+	s->ino = st.st_ino;
 	return 0;
 }
 
-int vu_socket_listen(const char *path, mode_t mode, int *ret_fd, struct errbuf *eb)
+int unixsock_listen(const char *path, mode_t mode, int backlog, struct unixsock *ret, struct errbuf *eb)
 {
+	struct unixsock s = { .fd = -1 };
 	struct sockaddr_un a;
-	int fd, err = address_make(path, &a, eb);
+	int err = unixsock_address(path, &a, eb);
 
 	if (!err)
 		err = path_clear(path, &a, eb);
 	if (err)
 		return err;
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	if (fd < 0)
+	s.fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (s.fd < 0)
 		return errbuf_set(eb, -errno, "%s: socket: %s", path, strerror(errno));
-	err = bind_and_listen(fd, path, &a, mode, eb);
+	err = bind_and_listen(path, &a, mode, backlog, &s, eb);
 	if (err) {
-		close(fd);
+		close(s.fd);
 		return err;
 	}
-	*ret_fd = fd;
+	*ret = s;
 	return 0;
 }
 
-int vu_socket_adopt(int fd, bool *ret_listens, struct errbuf *eb)
+void unixsock_remove(const struct unixsock *s, const char *path)
+{
+	struct stat st;
+
+	if (s->ino && lstat(path, &st) == 0 && st.st_dev == s->dev && st.st_ino == s->ino)
+		unlink(path);
+}
+
+int unixsock_adopt(int fd, bool *ret_listens, struct errbuf *eb)
 {
 	int domain = 0, type = 0, listens = 0;
 	socklen_t len = sizeof(int);
@@ -142,12 +146,4 @@ int vu_socket_adopt(int fd, bool *ret_listens, struct errbuf *eb)
 		return errbuf_set(eb, -errno, "fd %d: %s", fd, strerror(errno));
 	*ret_listens = listens != 0;
 	return 0;
-}
-
-void vu_socket_remove(const char *path, dev_t dev, ino_t ino)
-{
-	struct stat st;
-
-	if (lstat(path, &st) == 0 && st.st_dev == dev && st.st_ino == ino)
-		unlink(path);
 }
