@@ -345,24 +345,38 @@ static void a_second_client_is_turned_away_politely(void **state)
 {
 	struct vu_msg m;
 	struct fe fe, second;
+	uint64_t start;
 
 	(void)state;
 	fe_good(&fe, rig.path[0]);
+	start = mono_ns();
 	for (unsigned i = 0; i < 5; i++) {
 		fe_open(&second, rig.path[0]);
 		assert_int_equal(fe_receive(&second, &m), 0);
 		fe_close(&second);
 	}
 	fe_io(&fe, 0);
-	assert_in_range(rig_errors(NULL), 1, 2); /* one line, not five */
+	/* one line a second, not five */
+	assert_in_range(rig_errors(NULL), 1, 1 + (mono_ns() - start) / MONO_NS_PER_SEC);
 	fe_close(&fe);
+}
+
+static bool is_stopped(void *arg)
+{
+	struct vu_session_info info;
+	bool is;
+
+	(void)arg;
+	rig_info(&rig, 0, &info);
+	is = strcmp(info.state, "STOPPED") == 0;
+	vu_session_info_fini(&info);
+	return is;
 }
 
 /* The old session's I/O is still under way: the next front-end waits in the backlog, the control
  * reactor does not. */
 static void a_new_front_end_waits_until_the_old_one_has_drained(void **state)
 {
-	struct vu_session_info info;
 	struct fe fe, next;
 	struct vu_msg m;
 
@@ -375,9 +389,7 @@ static void a_new_front_end_waits_until_the_old_one_has_drained(void **state)
 	fe_open(&next, rig.path[0]);
 	assert_true(fe_send(&next, VU_GET_FEATURES, 0, NULL, 0, NULL, 0));
 	assert_true(fe_is_silent(&next));
-	rig_info(&rig, 0, &info);
-	assert_string_equal(info.state, "STOPPED");
-	vu_session_info_fini(&info);
+	rig_wait(is_stopped, NULL);
 	rig_release(&rig, 0);
 	assert_int_equal(fe_receive(&next, &m), 1);
 	assert_int_equal(m.p.u64 >> VHOST_USER_F_PROTOCOL_FEATURES & 1, 1);
