@@ -12,7 +12,7 @@
 
 #define MODEL_DEPTH 16
 #define MODEL_BYTES (4u << 20)	 /* of the disk that are looked at */
-#define TURNS_MAX   100000000ull /* a test that hangs ends one day, on any machine */
+#define TURNS_MAX   1000000000ull /* a test that hangs ends one day, on any machine */
 
 void rig_init(struct disk_rig *rig)
 {
@@ -73,7 +73,7 @@ void rig_close(struct disk_rig *rig)
 	if (rig->chan)
 		bdev_chan_put(rig->chan);
 	bdev_close(rig->bdev, set_true, &closed);
-	for (unsigned i = 0; i < 100 && !closed; i++)
+	for (uint64_t i = 0; i < TURNS_MAX && !closed; i++)
 		rig_turn(rig, 1);
 	assert_true(closed);
 	rig_turn(rig, 20);

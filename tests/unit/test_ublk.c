@@ -442,7 +442,8 @@ static void resize_to(uint64_t bytes)
 	bdev_resize(&rig.fake.bdev, bytes, on_done, NULL);
 	turn_until_done(1);
 	assert_int_equal(done.err, 0);
-	for (unsigned i = 0; i < 2000 && !kernel_has(bytes) && fake_ublk.features & UBLK_FEAT_UPDATE_SIZE; i++) {
+	for (unsigned i = 0;
+	     i < 60000 && !kernel_has(bytes) && fake_ublk.features & UBLK_FEAT_UPDATE_SIZE; i++) {
 		turns();
 		usleep(1000);
 	}

@@ -241,7 +241,7 @@ static void a_new_call_fd_is_used_at_once(void **state)
 	assert_int_equal(front_fd(&front, VU_SET_VRING_CALL, 0, fresh), 0);
 	state_is(VDPA_DEV_RUNNING);
 	front_io(&front, 0, 0, 2);
-	for (unsigned i = 0; i < 1000 && read(fresh, &n, sizeof(n)) < 0; i++)
+	for (unsigned i = 0; i < 60000 && read(fresh, &n, sizeof(n)) < 0; i++)
 		nanosleep(&(struct timespec){ .tv_nsec = 1000000 }, NULL);
 	assert_true(n > 0);
 	close(fresh);
@@ -441,7 +441,7 @@ static void a_file_that_grows_is_noticed(void **state)
 	dev = make("dev", args);
 	assert_int_equal(sectors(), 2048);
 	assert_int_equal(ftruncate(fd, 2 << 20), 0);
-	for (unsigned i = 0; i < 10000 && sectors() == 2048; i++)
+	for (unsigned i = 0; i < 60000 && sectors() == 2048; i++)
 		nanosleep(&(struct timespec){ .tv_nsec = 1000000 }, NULL);
 	assert_int_equal(sectors(), 4096);
 	vdpa_dev_destroy(dev);
