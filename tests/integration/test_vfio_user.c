@@ -30,7 +30,7 @@
 #include "drivers/vfio/vfio_user_wire.h"
 #include "tests/integration/vfio_server.h"
 
-#define SILENT_MS 2000 /* enough to give up on a server that says nothing, and for one that speaks on a loaded machine */
+#define SILENT_MS 300 /* enough to give up on a server that says nothing */
 
 struct rig {
 	struct vs server;
@@ -464,7 +464,10 @@ static void broken_answers_end_the_connection_cleanly(void **state)
 		uint32_t value;
 		int err;
 
-		assert_int_equal(rig_open(r, w->fault == VS_SILENT ? SILENT_MS : 0), 0);
+		/* one that speaks may be slow, too */
+		while ((err = rig_open(r, w->fault == VS_SILENT ? SILENT_MS : 0)) == -ETIMEDOUT)
+			rig_end(r);
+		assert_int_equal(err, 0);
 		vs_fault_set(&r->server, cmd, w->fault);
 		err = command_give(r->dev, cmd, &m, event);
 		if (err != w->err || removed(r->dev) == w->survives)
