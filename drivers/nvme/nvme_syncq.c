@@ -258,10 +258,11 @@ void nvme_syncq_hurry(struct nvme_syncq *q)
 
 static bool is_overdue(const struct nvme_syncq *q, const struct nvme_passthru *cmd, uint64_t since)
 {
-	uint64_t ms = cmd->timeout_ms ? cmd->timeout_ms : q->timeout_ms;
+	uint64_t own_ms = __atomic_load_n(&q->timeout_ms, __ATOMIC_RELAXED);
+	uint64_t ms = cmd->timeout_ms ? cmd->timeout_ms : own_ms;
 
 	if (__atomic_load_n(&q->in_haste, __ATOMIC_RELAXED))
-		ms = CC_MIN(ms, (uint64_t)q->timeout_ms);
+		ms = CC_MIN(ms, own_ms);
 	return mono_ns() - since >= ms * MONO_NS_PER_MS;
 }
 

@@ -42,7 +42,7 @@ struct nvme_syncq {
 	uint64_t data_iova;
 	bool data_mapped;
 	struct nvme_xlat xlat; /* of the data */
-	uint32_t timeout_ms;   /* of a command that does not say */
+	uint32_t timeout_ms;   /* atomic: of a command that does not say */
 	bool in_haste;	       /* and of one that says more */
 	nvme_syncq_event_fn event;
 	void *event_arg;

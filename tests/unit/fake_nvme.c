@@ -4,6 +4,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <sched.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -458,9 +459,13 @@ static void *thread_main(void *arg)
 	const struct timespec pause = { 0, 20000 };
 	struct fake_nvme *f = arg;
 
-	while (!__atomic_load_n(&f->stop, __ATOMIC_ACQUIRE))
-		if (!fake_nvme_step(f))
+	while (!__atomic_load_n(&f->stop, __ATOMIC_ACQUIRE)) {
+		unsigned n = fake_nvme_step(f);
+
+		(void)__atomic_fetch_add(&f->nsteps, 1, __ATOMIC_RELEASE);
+		if (!n)
 			(void)nanosleep(&pause, NULL);
+	}
 	return NULL;
 }
 
@@ -503,7 +508,8 @@ void fake_nvme_init(struct fake_nvme *f, uint64_t blocks)
 
 void fake_nvme_start(struct fake_nvme *f)
 {
-	uint64_t cap = f->mqes | 1ull << 16 | 4ull << 24 /* 2 s */ | 1ull << 37 | f->cap_extra;
+	uint64_t to = f->cap_to ? f->cap_to : UINT8_MAX;
+	uint64_t cap = f->mqes | 1ull << 16 | to << 24 | 1ull << 37 | f->cap_extra;
 
 	reg_set(f, NVME_REG_CAP, (uint32_t)cap);
 	reg_set(f, NVME_REG_CAP + 4, (uint32_t)(cap >> 32));
@@ -579,6 +585,21 @@ void fake_nvme_remove(struct fake_nvme *f, bool tells)
 	pthread_mutex_unlock(&f->lock);
 	if (tells && write(f->hw.removal_fd, &one, sizeof(one)) < 0)
 		fake_nvme_broken(f, "removal eventfd");
+}
+
+void fake_nvme_keep_up(struct fake_nvme *f)
+{
+	unsigned before = __atomic_load_n(&f->nsteps, __ATOMIC_ACQUIRE);
+
+	/* the one that is under way may have begun too early */
+	while (f->has_thread && __atomic_load_n(&f->nsteps, __ATOMIC_ACQUIRE) - before < 2)
+		sched_yield();
+}
+
+void fake_nvme_never_ready(struct fake_nvme *f)
+{
+	reg_set(f, NVME_REG_CAP, (reg_get(f, NVME_REG_CAP) & 0xffffff) | 4u << 24);
+	__atomic_store_n(&f->never_ready, true, __ATOMIC_RELAXED);
 }
 
 unsigned fake_nvme_count(struct fake_nvme *f, const unsigned *counter)

@@ -62,6 +62,7 @@ struct fake_nvme {
 	bool is_mapped;	     /* registers and doorbells are memory, not calls */
 	uint16_t mqes;	     /* 0's based */
 	uint64_t cap_extra;  /* or-ed to CAP */
+	uint8_t cap_to;	     /* CAP.TO; 0: so long that no machine is too busy */
 	uint16_t queues_max; /* I/O queues it gives */
 	uint8_t mdts, vwc, sqes, cqes, acl, aerl;
 	uint16_t oncs, oacs, crdt[3];
@@ -88,6 +89,7 @@ struct fake_nvme {
 	pthread_mutex_t lock;
 	pthread_t thread;
 	bool has_thread, stop, is_gone, was_enabled;
+	unsigned nsteps; /* atomic: of the thread */
 	uint32_t regs[NVME_REG_DOORBELLS / 4];
 	uint32_t db[2 * FAKE_NVME_QUEUES];
 	struct fake_nvme_sq {
@@ -137,6 +139,11 @@ void fake_nvme_release(struct fake_nvme *f);
 /* The same for the @n oldest, 1..nheld; the nsid of each in the order they came, which may be NULL.
  */
 void fake_nvme_answer(struct fake_nvme *f, unsigned n, uint8_t *ret_nsids);
+
+/* Waits until its thread has looked at everything. */
+void fake_nvme_keep_up(struct fake_nvme *f);
+/* From the next reset on, and CAP.TO is 2 s. */
+void fake_nvme_never_ready(struct fake_nvme *f);
 
 /* One of its counters, while it runs. */
 unsigned fake_nvme_count(struct fake_nvme *f, const unsigned *counter);

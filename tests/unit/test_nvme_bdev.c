@@ -10,6 +10,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 
+#include "drivers/nvme/nvme_ctrlr_priv.h"
 #include "tests/unit/nvme_rig.h"
 
 /*
@@ -428,6 +429,14 @@ static void a_size_that_changed_before_a_reset_is_noticed(void **state)
 	rig_close();
 }
 
+/* How long threads that wait wait for a command. */
+static void patience(uint32_t ms)
+{
+	__atomic_store_n(&rig.c->admin.timeout_ms, ms, __ATOMIC_RELAXED);
+	if (rig.c->sync_io)
+		__atomic_store_n(&rig.c->sync_io->timeout_ms, ms, __ATOMIC_RELAXED);
+}
+
 /* What a set-up thread has given up, the keeper ends: the next one finds a queue that works. */
 static void commands_given_up_end_in_a_reset(void **state)
 {
@@ -439,21 +448,25 @@ static void commands_given_up_end_in_a_reset(void **state)
 	int err;
 
 	for (unsigned i = 0; i < ARRAY_SIZE(rules); i++) {
-		ctrlr_opts = (struct nvme_ctrlr_opts){ .io_timeout_ms = 300, .admin_timeout_ms = 300 };
 		rig_open(NULL);
+		/* sync_io is made when it is needed, with what stands here */
+		rig.c->opts.io_timeout_ms = 300;
+		patience(300);
 		fake_nvme_rule(&rig.f, rules[i]);
 		err = nvme_bdev_peek(rig.c, 1, 0, buf_of(0), IO_BYTES);
 		assert_int_equal(err, -ETIMEDOUT);
-		for (uint64_t n = 0;
-		     n < TURNS_MAX / 100 && fake_nvme_count(&rig.f, &rig.f.nenables) < 2; n++)
+		patience(NVME_ADMIN_TIMEOUT_MS);
+		for (uint64_t n = 0; n < TURNS_MAX && fake_nvme_count(&rig.f, &rig.f.nenables) < 2;
+		     n++)
 			reactor_turn(rig.r);
 		assert_int_equal(fake_nvme_count(&rig.f, &rig.f.nenables), 2);
 		wait_state(NVME_CTRLR_READY);
+		patience(NVME_ADMIN_TIMEOUT_MS);
+		rig.c->opts.io_timeout_ms = NVME_IO_TIMEOUT_MS;
 		assert_int_equal(do_io(BIO_READ, 0, buf_of(0), IO_BYTES), 0); /* the reset needs our turns */
 		assert_int_equal(nvme_bdev_peek(rig.c, 1, 0, buf_of(0), IO_BYTES), 0);
 		rig_close();
 	}
-	ctrlr_opts = (struct nvme_ctrlr_opts){ 0 };
 }
 
 /*
@@ -593,7 +606,6 @@ static void a_silent_device_is_not_asked_for_each_queue(void **state)
 	struct reactor *reactors[NREACTORS];
 	struct bdev_chan *chans[NREACTORS];
 
-	ctrlr_opts = (struct nvme_ctrlr_opts){ .admin_timeout_ms = 300 };
 	rig_open(NULL);
 	for (unsigned i = 0; i < NREACTORS; i++) {
 		const struct reactor_opts ro = { .name = "data", .cpu = -1 };
@@ -608,6 +620,7 @@ static void a_silent_device_is_not_asked_for_each_queue(void **state)
 							.any_opc = true,
 							.count = 100,
 							.deed = FAKE_NVME_SILENT });
+	patience(300);
 	rig_release();
 	assert_int_equal(rig.f.rules[0].count, 99);
 	for (unsigned i = 0; i < NREACTORS; i++) {
@@ -616,7 +629,6 @@ static void a_silent_device_is_not_asked_for_each_queue(void **state)
 		reactor_destroy(reactors[i]);
 	}
 	rig_fini();
-	ctrlr_opts = (struct nvme_ctrlr_opts){ 0 };
 }
 
 /* Holds the life of the controller with a command that is not answered. */
