@@ -38,6 +38,12 @@ def wait_for(what, condition, pause=0.01, patience=PATIENCE):
     raise AssertionError(f"{what}: not within {patience} s")
 
 
+def listens(path):
+    """Whether somebody listens on that socket: it is there before. Asked without connecting, which would make us a client."""
+    with open("/proc/net/unix", encoding="utf-8", errors="replace") as table:
+        return any(line.rstrip("\n").endswith(f" {path}") and line.split()[3] == "00010000" for line in table)
+
+
 class Client:
     """A connection to the control interface, for well-behaved and other calls."""
 

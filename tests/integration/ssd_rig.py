@@ -401,16 +401,14 @@ class Ssd:
             [NVRING_SSD, "--socket", "ssd.sock", "--ctl", "ctl.sock", *map(str, args)],
             cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
             env={**os.environ, "LC_ALL": "C"})
-        while not self.ctl_path.exists():
-            if self.process.poll() is not None:
-                raise AssertionError("nvring-ssd ended: " + self.process.stderr.read())
-            time.sleep(0.002)
         wait_for("control socket", self.answers)
 
     def answers(self):
+        if self.process.poll() is not None:
+            raise AssertionError("nvring-ssd ended: " + self.process.stderr.read())
         try:
             return self.ctl("status")
-        except ConnectionRefusedError:
+        except (FileNotFoundError, ConnectionRefusedError):  # no socket yet, or the one of an SSD that was killed
             return None
 
     def ctl(self, line):

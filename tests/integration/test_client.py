@@ -12,7 +12,7 @@ import subprocess
 import threading
 import unittest
 
-from daemon_rig import DaemonCase, PATIENCE, wait_for
+from daemon_rig import DaemonCase, PATIENCE, listens, wait_for
 
 LOAD = os.environ.get("CLIENT_LOAD", "client_load")
 LIBRARY = os.environ.get("NVRING_CLIENT", "libnvring-client.so")
@@ -249,7 +249,7 @@ class Nbdkit(ClientCase):
         nbdkit = self.nbdkit(self.path("a.sock"))
         self.addCleanup(nbdkit.communicate)
         self.addCleanup(nbdkit.kill)
-        wait_for("nbdkit", self.path("n.sock").exists)
+        wait_for("nbdkit", lambda: listens(self.path("n.sock")))
         fio = subprocess.run(
             [FIO, "--name=a", "--ioengine=nbd", f"--uri=nbd+unix:///?socket={self.path('n.sock')}", "--rw=randrw", "--bs=4k,64k",
              "--size=8M", "--verify=crc32c", "--do_verify=1", "--output-format=json"],

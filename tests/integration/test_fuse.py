@@ -16,7 +16,7 @@ import tempfile
 import threading
 import unittest
 
-from daemon_rig import NVRING, NVRINGD, PATIENCE, wait_for
+from daemon_rig import NVRING, NVRINGD, PATIENCE, listens, wait_for
 
 KEEP_SIZE, PUNCH_HOLE, ZERO_RANGE = 1, 2, 16
 MIB = 1 << 20
@@ -302,7 +302,7 @@ class Life(FuseCase):
         log.close()
         self.addCleanup(daemon.wait)
         self.addCleanup(daemon.kill)
-        wait_for("the socket", sock.exists)
+        wait_for("the socket", lambda: listens(sock))
         path = self.attach(sock)
         self.assertEqual(path.read_bytes(), self.image.read_bytes())
         self.nvring("detach", path)

@@ -19,7 +19,7 @@ import subprocess
 import sys
 import unittest
 
-from daemon_rig import NVRINGD, LoadCase, wait_for
+from daemon_rig import NVRINGD, LoadCase, listens, wait_for
 
 LINE_BYTES = 64
 REQUESTS = 50  # of each queue
@@ -150,7 +150,7 @@ class Lines(LoadCase):
         trace = self.path("trace")
         daemon = self.start("--disk", f"a={disk}", "--vhost-user-blk", f"a=a.sock,queues={queues}", "--mode", mode, "--rebalance", "off",
                             wrap=(*LACKEY, f"--log-file={trace}"), env=ENVIRONMENT)
-        bench = self.bench("a.sock", "--queues", queues, "--depth", "8", "--eventfd", "--rw", "randrw", "--bs", "512", "--time", "300", *options)
+        bench = self.bench("a.sock", "--queues", queues, "--depth", "8", "--eventfd", "--rw", "randrw", "--bs", "512", "--time", "60m", *options)
 
         def all_did(n, since):
             self.assertIsNone(bench.poll(), bench.poll() is not None and bench.communicate())
@@ -183,11 +183,11 @@ class Lines(LoadCase):
 
     def test_nvme(self):
         self.image("ssd.img", 64)
-        ssd = subprocess.Popen([os.environ["NVRING_SSD"], "--socket", "ssd.sock", "--ns", "ssd.img"], cwd=self.folder,
+        ssd = subprocess.Popen([os.environ["NVRING_SSD"], "--socket", self.path("ssd.sock"), "--ns", "ssd.img"], cwd=self.folder,
                                stdin=subprocess.DEVNULL)
         self.addCleanup(ssd.wait)
         self.addCleanup(ssd.terminate)
-        wait_for("the SSD", self.path("ssd.sock").exists)
+        wait_for("the SSD", lambda: listens(self.path("ssd.sock")))
         self.none_is_shared(f"nvme+vfio-user:{self.path('ssd.sock')}/1")
 
 

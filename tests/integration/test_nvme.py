@@ -11,7 +11,7 @@ import struct
 import subprocess
 import unittest
 
-from daemon_rig import NVRING, PATIENCE, Client, DaemonCase, RpcError, wait_for
+from daemon_rig import NVRING, PATIENCE, Client, DaemonCase, RpcError, listens, wait_for
 from shim_server import same
 
 NVRING_SSD = os.environ.get("NVRING_SSD", "nvring-ssd")
@@ -41,7 +41,7 @@ class NvmeCase(DaemonCase):
                                    stderr=subprocess.PIPE, text=True)
 
         self.ssds.append(process)
-        wait_for("the SSD's socket", lambda: socket.exists() or process.poll() is not None)
+        wait_for("the SSD's socket", lambda: listens(socket) or process.poll() is not None)
         self.assertIsNone(process.poll())
         return f"vfio-user:{socket}"
 
