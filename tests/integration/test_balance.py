@@ -36,7 +36,7 @@ class Balance(LoadCase):
 
     def load(self, daemon, *options):
         """Requests that cost the daemon much and the front-end little."""
-        bench = self.bench("a.sock", "--queues", "2", "--depth", "64", "--bs", "512k", "--time", "200", *options)
+        bench = self.bench("a.sock", "--queues", "2", "--depth", "64", "--bs", "512k", "--time", "60m", *options)
         self.wait_for_io(daemon)
         return bench
 

@@ -52,7 +52,7 @@ class Parts(NvmeCase):
         socket = self.path("third.sock")
         self.start("--disk", f"third={self.uri}?part=3", "--vhost-user-blk", f"third={socket}")
         before = self.image.read_bytes()
-        subprocess.run([NVRING, "bench", "--rw", "write", "--bs", "64k", "--verify", "--depth", "4", "--time", "1s", "--no-progress", socket],
+        subprocess.run([NVRING, "bench", "--rw", "write", "--bs", "64k", "--verify", "--depth", "4", "--ios", "64", "--no-progress", socket],
                        check=True, timeout=PATIENCE, stdout=subprocess.DEVNULL)
         after = self.image.read_bytes()
         start, end = 26624 * 512, (26624 + 2048) * 512
