@@ -132,6 +132,11 @@ class PluginCase(podman_rig.PodmanCase):
         listed = subprocess.run(["losetup", "-n", "-l", "-O", "BACK-FILE"], stdout=subprocess.PIPE, text=True, check=True).stdout
         return [line for line in listed.splitlines() if str(self.folder) in line]
 
+    def nothing_is_left(self):
+        """Whoever else looks at a loop device, as udev does at each, holds up its end."""
+        self.assertEqual(self.mounts(), [])
+        wait_for("the loop device to go", lambda: not self.loops())
+
 
 class Http(PluginCase):
     def test_answers(self):
@@ -230,12 +235,11 @@ class Driver(PluginCase):
             self.refuse("cannot be unmounted", "Unmount", Name="v", ID="one")
             self.refuse("v is mounted for one", "Remove", Name="v")
         self.do("Unmount", Name="v", ID="one")
-        self.assertEqual(self.mounts(), [])
-        wait_for("the loop device to go", lambda: not self.loops())
+        self.nothing_is_left()
         point = self.do("Mount", Name="v", ID="three")["Mountpoint"]
         self.assertEqual(pathlib.Path(point, "file").read_text(), "precious")
         self.do("Unmount", Name="v", ID="three")
-        wait_for("the loop device to go", lambda: not self.loops())
+        self.nothing_is_left()
         self.do("Remove", Name="v")
         self.assertEqual(os.listdir(self.path("pool")), [])
         self.assertEqual(os.listdir(self.path("state")), [])
@@ -268,7 +272,7 @@ class Driver(PluginCase):
         # a host that was restarted: nothing is mounted, nobody is a user
         state.write_text(json.dumps({**json.loads(state.read_text()), "users": ["one"], "boot": "another"}))
         self.assertEqual(self.do("Get", Name="v")["Volume"]["Status"]["users"], 0)
-        wait_for("the loop device to go", lambda: not self.loops())
+        self.nothing_is_left()
         self.do("Remove", Name="v")
 
     def test_an_unfinished_create(self):
@@ -343,7 +347,7 @@ class Attach(PluginCase):
         self.plugin.communicate(timeout=PATIENCE)
         self.begin()
         self.do("Unmount", Name="v", ID="one")
-        self.assertEqual((self.mounts(), self.loops()), ([], []))
+        self.nothing_is_left()
         program.write_text("#!/bin/sh\necho 'nvring: this kernel has neither' >&2; exit 1\n")
         self.refuse("attach failed: nvring: this kernel has neither", "Mount", Name="v", ID="one")
         program.write_text("#!/bin/sh\necho /dev/null\n")
@@ -361,12 +365,12 @@ class Attach(PluginCase):
         point = self.do("Mount", Name="v", ID="one")["Mountpoint"]
         self.assertEqual(json.loads(self.path("seen").read_text())["users"], [])
         self.end_in_between("v", users=[])
-        self.assertEqual((self.mounts(), self.loops()), ([], []))
+        self.nothing_is_left()
         # attached, and not mounted
         self.do("Mount", Name="v", ID="one")
         subprocess.run(["umount", point], check=True)
         self.end_in_between("v", users=[])
-        self.assertEqual(self.loops(), [])
+        self.nothing_is_left()
         # detached by others
         self.end_in_between("v", users=["one"], node="/dev/no-such-node")
         self.do("Unmount", Name="v", ID="one")
@@ -382,7 +386,8 @@ class Attach(PluginCase):
         # it cannot be mounted: neither user nor node stays
         subprocess.run(["wipefs", "-qa", self.path("pool/v/disk.img")], check=True)
         self.refuse("cannot be mounted", "Mount", Name="v", ID="one")
-        self.assertEqual((json.loads(self.path("state/v.json").read_text())["node"], self.loops()), ("", []))
+        self.assertEqual(json.loads(self.path("state/v.json").read_text())["node"], "")
+        self.nothing_is_left()
         self.do("Remove", Name="v")
 
     def server(self):
@@ -424,23 +429,23 @@ class Attach(PluginCase):
         # once more, and the next one does not start: tried again, after pauses
         self.path("broken").touch()
         os.kill(after, signal.SIGKILL)
-        wait_for("two attempts", lambda: len(self.attached()) == count + 3)
+        wait_for("two attempts", lambda: len(self.attached()) >= count + 3)
         self.assertIsNone(self.server())
         self.path("broken").unlink()
         wait_for("a server in the end", self.server)
-        self.assertEqual(len(self.attached()), count + 4)
+        failed = len(self.attached()) - count - 2
         # what was unmounted is nobody's to start again
         server = self.server()
         self.do("Unmount", Name="v", ID="one")
-        self.assertEqual((self.mounts(), self.loops()), ([], []))
+        self.nothing_is_left()
         wait_for("its end", lambda: not os.path.exists(f"/proc/{server}/exe"))
         self.do("List")
-        self.assertEqual(len(self.attached()), count + 4)
+        self.assertEqual(len(self.attached()), count + 2 + failed)
         self.plugin.terminate()
         said = [line for line in self.plugin.communicate(timeout=PATIENCE)[1].splitlines() if "has died" in line]
         self.assertEqual([line.rpartition(" has died")[2] for line in said],
-                         [", another goes on", *(f", and no other starts, tried again in {s} s: {program} failed: nvring: broken"
-                                                 for s in (2, 4)), ", another goes on"])
+                         [", another goes on", *(f", and no other starts, tried again in {2 << i} s: {program} failed: nvring: broken"
+                                                 for i in range(failed)), ", another goes on"])
         self.begin()
         self.do("Remove", Name="v")
 

@@ -413,11 +413,15 @@ class Methods(DaemonCase):
         self.call("fault_set_rules", name="f")
         self.cli("bench", socket_path, "--ios", "100")
 
+    def session_ends(self, name):
+        wait_for("the end of the session", lambda: not self.call("vhost_get_controllers", name=name)[0]["sessions"])
+
     def test_where_the_time_goes(self):
         """A disk that holds one I/O at a time for two milliseconds, and four at once: most of the time is the scheduler's."""
         self.call("bdev_create", name="slow", uri="fault:delay=2ms@null:8M?depth=1")
         socket_path = self.call("vhost_create_blk_controller", ctrlr="slow", dev_name="slow")
         self.cli("bench", socket_path, "--rw", "randread", "--depth", "4", "--ios", "40")
+        self.session_ends("slow")  # what was told is counted behind the telling
         (disk,) = self.call("bdev_get_iostat", name="slow", latency_buckets=True)["bdevs"]
         read = disk["operations"]["read"]
         sched, driver, told = read["scheduler_ns"], read["driver_ns"], read["notification_ns"]
@@ -441,6 +445,7 @@ class Methods(DaemonCase):
         self.assertNotRegex(shown, r"(?m)^slow +write +driver ")
         # the next front-end, on the same disk: nothing is forgotten
         self.cli("bench", socket_path, "--rw", "randwrite", "--ios", "3")
+        self.session_ends("slow")
         after = self.call("bdev_get_iostat", name="slow")["bdevs"][0]["operations"]
         self.assertEqual(after["read"]["notification_ns"]["count"], read["ios"])
         self.assertEqual(after["write"]["notification_ns"]["count"], after["write"]["ios"])

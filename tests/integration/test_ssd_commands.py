@@ -6,7 +6,7 @@ import os
 import struct
 import unittest
 
-from ssd_rig import CFS, CSTS, IOVA, PAGE, Failed, Silent, SsdCase, wait_for
+from ssd_rig import CFS, CSTS, IOVA, PAGE, Failed, Silent, SsdCase, sqe, wait_for
 from test_ssd import pattern
 
 
@@ -20,6 +20,14 @@ def u32(data, at):
 
 def u64(data, at):
     return struct.unpack_from("<Q", data, at)[0]
+
+
+def at_once(client, *commands):
+    """The statuses of admin commands behind one doorbell: what takes its time does not end between them, however slow we are."""
+    for command in commands:
+        client.admin.put(sqe(cid=client.cid(), **command))
+    client.admin.ring()
+    return [client.admin.wait()[4] & 0x7ff for _ in commands]
 
 
 class Nvm(SsdCase):
@@ -428,10 +436,10 @@ class Logs(SsdCase):
     def test_self_test(self):
         client = self.connect(self.start()).enable()
         queue = client.queue()
-        client.adm(0x14, nsid=1, dws=[1])
-        self.assertEqual(client.log(6, size=564)[0], 1)
-        self.fails(0x11d, client.adm, 0x14, nsid=1, dws=[1])
-        client.adm(0x14, dws=[0xf])
+        begin, at = {"opc": 0x14, "nsid": 1, "dws": [1]}, client.pages()
+        look = {"opc": 2, "nsid": 0xffffffff, "prp1": at, "dws": [6 | 140 << 16]}
+        self.assertEqual(at_once(client, begin, look, begin, {"opc": 0x14, "dws": [0xf]}), [0, 0, 0x11d, 0])
+        self.assertEqual(client.peek(at, 1), b"\1")
         log = client.log(6, size=564)
         self.assertEqual((log[0], log[4]), (0, 0x11))
         client.run(queue, 4, nsid=1, dws=[77, 0, 0])
@@ -443,10 +451,13 @@ class Logs(SsdCase):
         client.adm(0x14, nsid=1, dws=[1])
         log = self.after_self_test(client)
         self.assertEqual(log[4], 0x10)
-        client.adm(0x14, nsid=1, dws=[1])
-        client.disable()
-        client.enable()
-        self.assertEqual(client.log(6, size=564)[4], 0x12)  # ended by the reset
+
+        def ended_by_reset():
+            client.adm(0x14, nsid=1, dws=[1])
+            client.disable()
+            client.enable()
+            return client.log(6, size=564)[4] == 0x12
+        wait_for("a reset that comes in time", ended_by_reset)
         self.fails(0x002, client.adm, 0x14, dws=[7])
         self.fails(0x00b, client.adm, 0x14, nsid=9, dws=[1])
 
@@ -548,8 +559,8 @@ class Namespaces(SsdCase):
         self.assertEqual(client.identify(0, 1)[26], 0)
 
     def sanitize(self, client, cdw10, cdw11=0):
-        client.adm(0x84, dws=[cdw10, cdw11])
-        self.fails(0x01d, client.adm, 0x84, dws=[cdw10])
+        begin = {"opc": 0x84, "dws": [cdw10, cdw11]}
+        self.assertEqual(at_once(client, begin, begin), [0, 0x01d])
         wait_for("sanitize", lambda: u16(client.log(0x81), 2) & 7 != 2)
         return client.log(0x81)
 
@@ -575,11 +586,19 @@ class Namespaces(SsdCase):
         client = self.connect(self.start()).enable()
         queue = client.queue()
         client.submit(client.admin, 0xc)
-        client.adm(0x84, dws=[2])
-        self.fails(0x01d, client.read, queue, 0, 1)
-        self.fails(0x01d, client.adm, 0x80, nsid=1, dws=[0])
+        self.assertEqual(at_once(client, {"opc": 0x84, "dws": [2]}, {"opc": 0x80, "nsid": 1}), [0, 0x01d])
         self.assertEqual(client.admin.wait()[0], 0x00810106)
         client.read(queue, 0, 1)
+
+        def refused():
+            client.admin.put(sqe(0x84, cid=1, dws=[2]))
+            queue.put(sqe(2, nsid=1, prp1=at, dws=[0, 0, 0]))
+            client.admin.ring()
+            queue.ring()
+            client.admin.wait()
+            return queue.wait()[4] & 0x7ff == 0x01d
+        at = client.pages()
+        wait_for("a read that comes in time", refused)
 
     def create(self, client, nblocks, flbas=0, ncap=None):
         at = client.pages()

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """nvring top: figures of a daemon under load, and the live view on a terminal."""
 
+import codecs
 import fcntl
 import json
 import os
@@ -96,32 +97,32 @@ class Once(TopCase):
         self.assertNotIn("THROTTLED", self.cli("top", "--once", "--interval", "0.1"))
         self.assertEqual(top["groups"], [])
         daemon.call("qos_create_group", name="gold", iops=1000000)
-        daemon.call("bdev_set_qos", name="v", iops=1000, read_bps="10M", group="gold")
+        daemon.call("bdev_set_qos", name="v", iops=100, read_bps="10M", group="gold")
         self.load()
         disk, other = self.look()["disks"]
-        self.assertEqual(disk["limits"], {"iops": 1000, "read_bps": 10 << 20, "group": "gold"})
+        self.assertEqual(disk["limits"], {"iops": 100, "read_bps": 10 << 20, "group": "gold"})
         self.assertGreater(disk["delayed_per_s"], 0)
         self.assertGreater(disk["throttled_percent"], 0)
         self.assertLessEqual(disk["waiting"], 8)  # the depth of the load
         self.assertEqual((other["limits"], other["delayed_per_s"]), ({}, 0))
         # who is under no limit but that of the group waits there
         daemon.call("bdev_set_qos", name="v", iops=None, read_bps=None)
-        daemon.call("qos_set_group", name="gold", iops=500)
+        daemon.call("qos_set_group", name="gold", iops=50)
         top = self.look()
         (group,) = top["groups"]
-        self.assertEqual((group["name"], group["disks"], group["limits"]), ("gold", 1, {"iops": 500}))
+        self.assertEqual((group["name"], group["disks"], group["limits"]), ("gold", 1, {"iops": 50}))
         self.assertGreater(group["delayed_per_s"], 0)
         self.assertGreater(group["throttled_percent"], 0)
         self.assertLessEqual(group["waiting"], 8)
         self.assertEqual(top["disks"][0]["limits"], {"group": "gold"})
-        daemon.call("bdev_set_qos", name="v", iops=1000, read_bps="10M")
+        daemon.call("bdev_set_qos", name="v", iops=100, read_bps="10M")
         daemon.call("bdev_freeze", name="w")
         out = self.cli("top", "--once")
         self.assertRegex(out, r"(?m)^DISK +DELAYED/s +THROTTLED % +WAITING +LIMITS$")
-        self.assertRegex(out, r"(?m)^v +\d+(\.\d)? +\d+\.\d +\d +iops 1000, read_bps 10 MiB/s, group gold$")
+        self.assertRegex(out, r"(?m)^v +\d+(\.\d)? +\d+\.\d +\d +iops 100, read_bps 10 MiB/s, group gold$")
         self.assertRegex(out, r"(?m)^w +0 +0\.0 +0 +frozen$")
         self.assertRegex(out, r"(?m)^GROUP +DISKS +DELAYED/s +THROTTLED % +WAITING +LIMITS$")
-        self.assertRegex(out, r"(?m)^gold +1 +\d+(\.\d)? +\d+\.\d +\d +iops 500$")
+        self.assertRegex(out, r"(?m)^gold +1 +\d+(\.\d)? +\d+\.\d +\d +iops 50$")
 
     def test_tables(self):
         self.serve()
@@ -168,6 +169,7 @@ class Terminal:
         self.resize(rows, slave)
         self.before = termios.tcgetattr(slave)
         self.text = ""
+        self.decoder = codecs.getincrementaldecoder("utf-8")("replace")  # a character may come in pieces, too
         self.process = subprocess.Popen([NVRING, *map(str, args)], stdin=slave, stdout=slave, stderr=slave,
                                         start_new_session=True, preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
                                         env={**os.environ, "TERM": term, "LC_ALL": "C.UTF-8"})
@@ -178,7 +180,7 @@ class Terminal:
 
     def read(self):
         while select.select([self.master], [], [], 0.05)[0]:
-            self.text += os.read(self.master, 65536).decode(errors="replace")
+            self.text += self.decoder.decode(os.read(self.master, 65536))
         return self.text
 
     def press(self, keys):
@@ -194,9 +196,10 @@ class Terminal:
         self.press(b"\x0c")
         return self.read()
 
-    def shows(self, what):
+    def shows(self, what, but_not=None):
+        """In one screen: a slow one is asked for again while the last still comes."""
         try:
-            wait_for(what, lambda: what in self.redrawn())
+            wait_for(what, lambda: what in self.redrawn() and (not but_not or but_not not in self.text))
         except AssertionError:
             raise AssertionError(f"{what!r} is not in {self.text!r}") from None
 
@@ -240,16 +243,13 @@ class Live(TopCase):
         terminal = self.open()
         terminal.shows("READ/s")
         terminal.press(b"l")
-        terminal.shows("DRIVER P50")
-        self.assertNotIn("READ/s", terminal.text)
+        terminal.shows("DRIVER P50", but_not="READ/s")
         terminal.press(b"l")
-        terminal.shows("READ/s")
-        self.assertNotIn("DRIVER P50", terminal.text)
+        terminal.shows("READ/s", but_not="DRIVER P50")
         terminal.press(b"q")
         self.assertEqual(terminal.ends(), 0)
         terminal = self.open("--latency")
-        terminal.shows("NOTIFY P50")
-        self.assertNotIn("READ/s", terminal.text)
+        terminal.shows("NOTIFY P50", but_not="READ/s")
 
     def test_wide_characters_are_cut_by_columns(self):
         wide = "\u78c1" * 20
@@ -261,28 +261,23 @@ class Live(TopCase):
         self.daemons[-1].stop(signal.SIGTERM)
         terminal.shows(f"{wide}/rpc.sock")  # more than 115 bytes, fewer columns
         terminal.press(b"\x1bOC" * 8)  # 64 columns to the right: somewhere among them, or in the middle of one
-        wait_for("scrolling", lambda: "Trying again" not in terminal.redrawn())
-        self.assertIn("\u78c1/rpc.sock", terminal.redrawn())
+        terminal.shows("\u78c1/rpc.sock", but_not="Trying again")
         self.assertNotIn("\ufffd", terminal.text)
 
     def test_scrolls_and_follows_the_size(self):
         self.start(*(word for i in range(40) for word in ("--disk", f"disk{i}=null:1M")))
         terminal = self.open()
-        terminal.shows("disk3")
-        self.assertNotIn("disk39", terminal.text)
+        terminal.shows("disk3", but_not="disk39")
         terminal.press(b"\x1b[6~" * 5)
         terminal.shows("disk39")
         terminal.press(b"\x1b[5~" * 9)
-        terminal.shows("BUSY %")
-        self.assertNotIn("disk39", terminal.text)
+        terminal.shows("BUSY %", but_not="disk39")
         terminal.press(b"\x1bOB" * 60)
         terminal.shows("disk39")
         terminal.press(b"\x1bOC")
-        terminal.shows("QUEUE  REACTOR")
-        self.assertNotIn("EXPORT", terminal.text)
+        terminal.shows("QUEUE  REACTOR", but_not="EXPORT")
         terminal.press(b"\x1bOD" * 2 + b"\x1bOA" * 60)
-        terminal.shows("nvringd, pid")
-        self.assertNotIn("disk39", terminal.text)
+        terminal.shows("nvringd, pid", but_not="disk39")
         terminal.resize(80)
         terminal.shows("disk39")
         terminal.resize(1)
