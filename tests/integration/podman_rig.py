@@ -51,8 +51,9 @@ def main():
     if why_not():
         print("SKIP:", why_not())
         sys.exit(77)
-    # crun wants cgroups of one version; it is told not to use them
-    setup = ("mount -t tmpfs tmpfs /run && mkdir /run/cdi && mount -t cgroup2 none /sys/fs/cgroup && exec \"$@\"")
+    # crun wants cgroups of one version; it is told not to use them. podman's locks are in /dev/shm: those of whoever else runs it
+    setup = ("mount -t tmpfs tmpfs /run && mount -t tmpfs tmpfs /dev/shm && mkdir /run/cdi && "
+             "mount -t cgroup2 none /sys/fs/cgroup && exec \"$@\"")
     os.execvpe("unshare", ["unshare", "--mount", "--propagation", "private", "sh", "-c", setup, "sh", sys.executable,
                            os.path.abspath(sys.argv[0]), *sys.argv[1:]], {**os.environ, MARK: "1"})
 

@@ -60,7 +60,7 @@ class Chain(ClientCase):
         up = self.upper()
         load = self.load(self.path("a.sock"), 2)
         for _ in range(3):
-            wait_for("I/O below", lambda: self.stats(low, "l")["num_write_ops"])  # rounds tell late: they may be of the one before
+            wait_for("I/O below", lambda: self.stats(low, "l")["num_write_ops"])  # rounds tell late: of the one before
             low.stop(signal.SIGKILL)
             low = self.lower()
         load.more(2)

@@ -444,8 +444,8 @@ class Attach(PluginCase):
         self.plugin.terminate()
         said = [line for line in self.plugin.communicate(timeout=PATIENCE)[1].splitlines() if "has died" in line]
         self.assertEqual([line.rpartition(" has died")[2] for line in said],
-                         [", another goes on", *(f", and no other starts, tried again in {2 << i} s: {program} failed: nvring: broken"
-                                                 for i in range(failed)), ", another goes on"])
+                         [", another goes on", *(f", and no other starts, tried again in {2 << i} s: {program} failed: "
+                                                 "nvring: broken" for i in range(failed)), ", another goes on"])
         self.begin()
         self.do("Remove", Name="v")
 
