@@ -100,12 +100,14 @@ class Chain(ClientCase):
         self.image()
         low = self.lower()
         up = self.upper("?patience=200")
-        self.cli("bench", self.path("a.sock"), "--rw", "write", "--ios", 100)
+
+        def serves():
+            return "errors" not in self.cli("bench", self.path("a.sock"), "--rw", "write", "--ios", 1, "--depth", 1, status=None)
+        wait_for("the server", serves)
         low.stop(signal.SIGKILL)
         self.assertIn("error", self.cli("bench", self.path("a.sock"), "--rw", "write", "--ios", 1, "--depth", 1, status=1))
         self.lower()
-        wait_for("the server", lambda: "errors" not in self.cli(
-            "bench", self.path("a.sock"), "--rw", "write", "--ios", 1, "--depth", 1, status=None))
+        wait_for("the server", serves)
         self.cli("bench", self.path("a.sock"), "--rw", "randrw", "--ios", 1000, "--verify")
         status, log = up.stop()
         self.assertEqual(status, 0)

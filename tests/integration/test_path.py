@@ -205,7 +205,7 @@ class Nvme(PathCase, NvmeCase):
         self.ctl("fault-remove", "all")
         self.goes_on("s")
         self.assertEqual(self.errors(), 0)
-        wait_for("who waited", lambda: 0.8 * OUTAGE_NS <= max(op["latency_ns"]["max"] for op in self.stats()["operations"].values()))
+        wait_for("waiters", lambda: 0.8 * OUTAGE_NS <= max(op["latency_ns"]["max"] for op in self.stats()["operations"].values()))
         self.ends_well(bench)
 
     def test_a_reset_meanwhile(self):
