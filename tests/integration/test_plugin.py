@@ -215,7 +215,7 @@ class Driver(PluginCase):
         self.do("Create", Name="v", Opts={"size": "32M"})
         self.do("Create", Name="v", Opts={"size": "32M"})  # again: it is there
         self.assertEqual(self.do("List")["Volumes"], [{"Name": "v", "Mountpoint": ""}])
-        self.assertEqual(self.loops(), [])
+        self.nothing_is_left()
         point = self.do("Mount", Name="v", ID="one")["Mountpoint"]
         self.assertEqual(self.do("Mount", Name="v", ID="two")["Mountpoint"], point)
         self.assertEqual(self.do("Mount", Name="v", ID="two")["Mountpoint"], point)
@@ -309,6 +309,7 @@ class Driver(PluginCase):
         subprocess.run(["mkfs.ext4", "-q", self.path("pool/theirs/disk.img")], check=True)
         self.do("Create", Name="theirs")
         self.assertEqual(self.do("Get", Name="theirs")["Volume"]["Status"]["fstype"], "ext4")
+        self.nothing_is_left()
         self.cli("volume", "export", "theirs")
         self.refuse("theirs is served by nvringd as disk theirs", "Mount", Name="theirs", ID="x")
         self.cli("volume", "unexport", "theirs")
@@ -319,7 +320,7 @@ class Driver(PluginCase):
         self.path("state/bad.json").write_text("{")
         self.refuse("state/bad.json: makes no sense", "Get", Name="bad")
         self.assertEqual(self.do("List")["Volumes"], [])
-        self.assertEqual((self.mounts(), self.loops()), ([], []))
+        self.nothing_is_left()
         self.daemon.stop()
         self.refuse("cannot reach nvringd", "Create", Name="v", Opts={"size": "32M"})
 
@@ -340,7 +341,7 @@ class Attach(PluginCase):
     def test_a_life(self):
         program = self.attach_by_program()
         self.do("Create", Name="v", Opts={"size": "32M"})
-        self.assertEqual(self.loops(), [])
+        self.nothing_is_left()
         point = self.do("Mount", Name="v", ID="one")["Mountpoint"]
         pathlib.Path(point, "file").write_text("precious")
         self.plugin.kill()
@@ -419,6 +420,7 @@ class Attach(PluginCase):
         self.path("pids").touch()
         self.addCleanup(self.kill_servers)
         self.do("Create", Name="v", Opts={"size": "32M"})
+        self.nothing_is_left()
         point = self.do("Mount", Name="v", ID="one")["Mountpoint"]
         pathlib.Path(point, "file").write_text("precious")
         count = len(self.attached())
