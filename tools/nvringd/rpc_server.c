@@ -82,19 +82,20 @@ int rpc_server_create(struct wiring *w, const char *path, struct rpc_server **re
 	make_folder(path);
 	err = unixsock_listen(path, 0600, RPC_CLIENTS_MAX, &s->sock, &why);
 	if (err) {
-		errbuf_set(eb, err, "rpc: %.400s%s", why.text, err == -EADDRINUSE ? " (an nvringd? give --rpc SOCKET)" : "");
-		goto fail;
+		rpc_server_destroy(s);
+		return errbuf_set(eb, err, "rpc: %.400s%s", why.text,
+				  err == -EADDRINUSE ? " (an nvringd? give --rpc SOCKET)" : "");
 	}
 	snprintf(s->path, sizeof(s->path), "%s", path);
-	err = reactor_fd_attach(s->control, &s->listener, s->sock.fd, EPOLLIN, on_connect);
-	if (!err) {
-		*ret_s = s;
-		return 0;
-	}
-	errbuf_set(eb, err, "rpc: %s: %s", path, strerror(-err));
-fail:
-	rpc_server_destroy(s);
-	return err;
+	*ret_s = s;
+	return 0;
+}
+
+int rpc_server_start(struct rpc_server *s, struct errbuf *eb)
+{
+	int err = reactor_fd_attach(s->control, &s->listener, s->sock.fd, EPOLLIN, on_connect);
+
+	return err ? errbuf_set(eb, err, "rpc: %s: %s", s->path, strerror(-err)) : 0;
 }
 
 void rpc_server_destroy(struct rpc_server *s)

@@ -31,9 +31,11 @@ struct rpc_method {
 	void (*fn)(struct rpc_call *call, const void *params);
 };
 
-/* Binds @path (0600; a stale file of a dead process is replaced) and serves. 0 or -errno with eb. */
+/* Binds @path (0600; a stale file of a dead process is replaced); who connects waits. 0 or -errno with eb. */
 int rpc_server_create(struct wiring *w, const char *path, struct rpc_server **ret_s,
 		      struct errbuf *eb);
+/* From now on calls are answered. 0 or -errno with eb. */
+int rpc_server_start(struct rpc_server *s, struct errbuf *eb);
 /* Clients are cut off, calls under way are answered to nobody; the socket file goes. NULL is fine. */
 void rpc_server_destroy(struct rpc_server *s);
 

@@ -206,6 +206,8 @@ int wiring_start(struct wiring *w, const struct config *c, struct errbuf *eb)
 		err = create_vduses(w, c, eb); /* their logs lie in the control socket's folder */
 	if (!err)
 		err = wiring_attach_all(w, c, eb);
+	if (!err && w->rpc) /* whoever is answered finds all of it there */
+		err = rpc_server_start(w->rpc, eb);
 	return err;
 }
 
