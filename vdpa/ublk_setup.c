@@ -2,6 +2,7 @@
 /* What is said to the control device in a ublk device's life: blocking, linear, on worker threads. */
 #include <errno.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -367,15 +368,22 @@ int ublk_look(unsigned id, struct ublk_peek *ret, struct errbuf *eb)
 	return err;
 }
 
+static bool has_died(pid_t server)
+{
+	return kill(server, 0) && errno == ESRCH;
+}
+
 int ublk_remove(unsigned id, struct errbuf *eb)
 {
+	uint64_t limit = mono_ns() + ORPHAN_MS * MONO_NS_PER_MS;
 	struct ublk_peek peek;
 	struct ublk_ctl *ctl;
 	int err = ublk_ctl_open(&ctl, eb);
 
 	if (err)
 		return err;
-	err = look(ctl, id, &peek, eb);
+	while (!(err = look(ctl, id, &peek, eb)) && peek.live && has_died(peek.server) && mono_ns() < limit)
+		pause_a_little(); /* the kernel has not noticed yet */
 	if (!err && peek.live)
 		err = errbuf_set(eb, -EBUSY, "/dev/ublkb%u is served by process %d", id, peek.server);
 	if (err)

@@ -175,6 +175,8 @@ static int carry_out(struct fake_ublk *k, uint32_t op, const struct ublk_ctl_cmd
 		return -ENODEV;
 	switch (op) {
 	case UBLK_CTL_GET_INFO:
+		if (k->unnoticed && !--k->unnoticed)
+			k->info.state = UBLK_STATE_QUIESCED;
 		memcpy(buf, &k->info, sizeof(k->info));
 		return 0;
 	case UBLK_CTL_GET_PARAMS:

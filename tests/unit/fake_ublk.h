@@ -39,6 +39,7 @@ struct fake_ublk {
 	uint64_t features;
 	unsigned cpus;
 	bool claimed;
+	unsigned unnoticed; /* so many looks later the kernel has noticed that the server died; 0: it lives */
 	/* the device */
 	bool exists, used, opened;
 	struct ublk_dev_info info;

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 #include <cmocka.h>
 
@@ -481,13 +482,31 @@ static void orphans_can_be_looked_at_and_removed_but_nothing_else(void **state)
 	assert_true(peek.waits);
 	assert_int_equal(peek.bytes, RIG_BYTES);
 	fake_ublk.info.state = UBLK_STATE_LIVE;
+	fake_ublk.info.server_pid = getpid();
 	assert_int_equal(ublk_remove(3, &eb), -EBUSY);
-	assert_non_null(strstr(eb.text, "process 4711"));
+	assert_non_null(strstr(eb.text, "is served by process"));
 	assert_true(fake_ublk.exists);
 	fake_ublk.info.state = UBLK_STATE_QUIESCED;
 	assert_int_equal(ublk_remove(3, &eb), 0);
 	assert_false(fake_ublk.exists);
 	assert_int_equal(CALLS(UBLK_CTL_DEL), 0); /* it would wait for whoever has it mounted */
+}
+
+static void a_server_that_has_just_died_is_none(void **state)
+{
+	struct errbuf eb;
+	pid_t child = fork();
+
+	(void)state;
+	if (!child)
+		_exit(0);
+	assert_int_equal(waitpid(child, NULL, 0), child);
+	fake_ublk_orphan(3, RIG_BYTES, 1, 8);
+	fake_ublk.info.state = UBLK_STATE_LIVE;
+	fake_ublk.info.server_pid = child;
+	fake_ublk.unnoticed = 3;
+	assert_int_equal(ublk_remove(3, &eb), 0);
+	assert_false(fake_ublk.exists);
 }
 
 static void an_older_kernel_removes_in_its_own_way(void **state)
@@ -522,6 +541,7 @@ int main(void)
 		TEST(who_cannot_take_it_over_leaves_it),
 		TEST(the_kernel_learns_a_new_size_where_it_can),
 		TEST(orphans_can_be_looked_at_and_removed_but_nothing_else),
+		TEST(a_server_that_has_just_died_is_none),
 		TEST(an_older_kernel_removes_in_its_own_way),
 	};
 
