@@ -28,6 +28,7 @@ class Vfio(case.GuestCase):
         vm.wait_mark("unplug")
         vm.qmp("device_del", {"id": "n0"})
         vm.qmp.event("DEVICE_DELETED", match=lambda data: data.get("device") == "n0")
+        vm.say("stop")
         vm.finish()
 
     def test_39_bits(self):

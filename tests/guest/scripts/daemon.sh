@@ -5,7 +5,9 @@ rpc=/run/rpc.sock
 
 # nvring WORD…: the CLI, which must not hang
 nvring() { timeout 300 "$NVRING" -s $rpc "$@"; }
-# daemon OPTION…: starts nvringd
+# listens SOCKET: it does, and is not just there
+listens() { grep -q "00010000 .* $1\$" /proc/net/unix; }
+# daemon OPTION…: starts nvringd, until all it serves is there
 daemon() {
 	"$NVRINGD" --rpc $rpc --log-level "$level" "$@" >>/mnt/nvringd.log 2>&1 &
 	daemon=$!

@@ -9,7 +9,7 @@ file:*) truncate -s 96M "${BACKEND#file:}" ;;
 nvme+vfio-user:*)
 	truncate -s 96M /run/ssd.img
 	"$NVRING_SSD" --socket /run/ssd.sock --ns /run/ssd.img >>/mnt/ssd.log 2>&1 &
-	await test -S /run/ssd.sock
+	await listens /run/ssd.sock
 	;;
 esac
 daemon --disk "vol0=$BACKEND"
@@ -20,7 +20,8 @@ same "serial" "$(cat "/sys/block/${disk#/dev/}/serial")" nvring-1
 same "queues" "$(ls "/sys/block/${disk#/dev/}/mq" | wc -l)" 4
 same "cache" "$(cat "/sys/block/${disk#/dev/}/queue/write_cache")" "write back"
 same "layout" "$(device layout)" "$LAYOUT"
-check "verify on 4 CPUs" verify "$disk" --numjobs=4 --size=4m --offset_increment=16m
+check "verify on 4 CPUs" verify "$disk" --numjobs=4 --size=4m --offset_increment=16m --cpus_allowed=0-3 \
+	--cpus_allowed_policy=split
 same "whose memory" "$(device umem)" "$UMEM"
 for i in 0 1 2 3; do
 	n=$(nvring rpc vduse_get_devices | grep '"requests"' | sed -n "$((i + 1))p" | tr -dc 0-9)

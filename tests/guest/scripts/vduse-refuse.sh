@@ -34,7 +34,7 @@ daemon_ends
 # memory that may not be locked is no memory for an SSD: told in one line, I/O fails, nothing breaks
 truncate -s 32M /run/ssd.img
 "$NVRING_SSD" --socket /run/ssd.sock --ns /run/ssd.img >>/mnt/ssd.log 2>&1 &
-await test -S /run/ssd.sock
+await listens /run/ssd.sock
 ulimit -l 8192
 complaints() { grep -c 'out of reach for an NVMe SSD.*RLIMIT_MEMLOCK' /mnt/nvringd.log; }
 before=$(complaints)

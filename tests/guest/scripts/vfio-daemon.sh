@@ -13,13 +13,15 @@ has_node() { [ -b "$(node_of "$1" "$2")" ]; }
 bench() {
 	local socket=$1
 	shift
-	timeout 300 "$NVRING" bench "/run/$socket.sock" --no-progress --verify --rw randrw --mix 50 --warmup 0 "$@"
+	$load timeout 300 "$NVRING" bench "/run/$socket.sock" --no-progress --verify --rw randrw --mix 50 --warmup 0 "$@"
 }
+# load SOCKET OPTION…: the same in the background, as process $!, until SIGTERM tells it to end
+load() { load=exec bench "$@" --time 300s & }
 # nbd SOCKET N: its disk is /dev/nbdN
 nbd() {
 	"$NBD_DISK" "/run/$1.sock" "/dev/nbd$2" >"/run/nbd$2.out" 2>&1 &
 	eval "nbd$2=$!"
-	await grep -q ready "/run/nbd$2.out"
+	await grep -qv '^0$' "/sys/block/nbd$2/size"
 }
 # nbd_ends N: in good order
 nbd_ends() {

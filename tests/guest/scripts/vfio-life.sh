@@ -45,39 +45,44 @@ nvring -j reactor list >/mnt/after.json || fail "reactor list"
 [ "$(interrupts "$ALONE")" -gt "$first" ] || fail "no more interrupts"
 
 # Reset by ourselves, and by somebody else
-bench a --time 8s --size 8M --verify-state /run/a.state >/run/bench.out 2>&1 &
+foreign_resets() { [ "$(grep -c "reset: it is not ready any more" /mnt/nvringd.log)" -ge "$1" ]; }
+load a --size 8M --verify-state /run/a.state >/run/bench.out 2>&1
 bench=$!
 await runs a
-for _ in 1 2; do
+for round in 1 2; do
 	check "reset" nvring nvme reset "$ALONE" --force --force-exported
 	sleep 0.5
 	echo 1 >"/sys/bus/pci/devices/$ALONE/reset" || fail "reset by sysfs"
-	sleep 2
+	await foreign_resets $round
 done
+kill $bench
 wait $bench || { cat /run/bench.out /mnt/nvringd.log; fail "I/O during resets"; }
-grep -q "reset: it is not ready any more" /mnt/nvringd.log || { cat /mnt/nvringd.log; fail "the foreign reset was not seen"; }
 check "all that was written" bench a --check --verify-state /run/a.state --size 8M
 
 # The daemon is killed: the next one takes the controller over, and nothing is lost
-bench a --time 8s --size 8M --reconnect 60 --verify-state /run/a.state >/run/bench.out 2>&1 &
+load a --size 8M --reconnect 300 --verify-state /run/a.state >/run/bench.out 2>&1
 bench=$!
 await runs a
 sleep 1
 kill -9 "$daemon"
 wait "$daemon" 2>/dev/null
 serve "irq=1&timeout=5000"
+await runs a
+kill $bench
 wait $bench || { cat /run/bench.out /mnt/nvringd.log; fail "I/O while the daemon is killed"; }
 check "all that was written" bench a --check --verify-state /run/a.state --size 8M
 
 # Removal
-bench a --time 20s --size 8M >/run/bench.out 2>&1 &
+load a --size 8M >/run/bench.out 2>&1
 bench=$!
-bench c --time 8s --size 8M >/run/bench-c.out 2>&1 &
+load c --size 8M >/run/bench-c.out 2>&1
 other=$!
 await runs a
 await runs c
 mark unplug
 hear unplugged
+await grep -q "I/O error" /run/bench.out
+kill $bench $other
 rc=0
 wait $bench || rc=$?
 same "exit of the bench on the disk that went" $rc 1

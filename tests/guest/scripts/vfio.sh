@@ -79,3 +79,4 @@ await test ! -e /sys/bus/pci/devices/"$ALONE"
 if dmesg | grep -i 'DMAR.*fault'; then
 	fail "the IOMMU has seen what it should not"
 fi
+hear stop # the host is told of the end after the function has gone here
