@@ -59,6 +59,7 @@ box_config() {
 # box_start BOX VOLUMES COMMAND: the shell in it runs that; $BOX is the process to wait for
 box_start() {
 	box_config "$@" >"/run/$1/config.json"
+	rm -f "$(box_output "$1")" # who waits for its words must not find those of the last one
 	timeout 300 crun --cgroup-manager=cgroupfs run --bundle "/run/$1" "$1" >"$(box_output "$1")" 2>&1 </dev/null &
 	printf -v "$1" %s $!
 }

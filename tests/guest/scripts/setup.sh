@@ -17,6 +17,8 @@ refused() {
 }
 driver() { basename "$(readlink "/sys/bus/pci/devices/$1/driver")"; }
 disk_of() { ls "/sys/bus/pci/devices/$1/nvme/"*/ 2>/dev/null | sed -nE 's/^nvme([0-9]+)(c[0-9]+)?(n[0-9]+)$/nvme\1\3/p' | head -n 1; }
+# is_sleep PID: our child is sleep by now, with the files it was given
+is_sleep() { grep -qx sleep "/proc/$1/comm"; }
 has_disk() { [ -n "$(disk_of "$1")" ] && [ -b "/dev/$(disk_of "$1")" ]; }
 
 modules nvme dm_mod
@@ -55,7 +57,7 @@ refused "$part is held by dm-0 (held); mend: dmsetup remove held" bind $free $us
 check "no dm" dmsetup remove --noudevsync held
 sleep 1000 <"$part" &
 holder=$!
-await test -e /proc/$holder/fd/0
+await is_sleep $holder
 refused "$part is open in sleep (pid $holder)" bind $free $used
 kill $holder
 wait $holder
@@ -81,7 +83,7 @@ same "the other one" "$(driver $used)" nvme
 # And back
 sleep 1000 <>"$group" &
 holder=$!
-await test -e /proc/$holder/fd/0
+await is_sleep $holder
 "$NVRING" setup unbind $free 2>/run/err && fail "it was taken from its user"
 grep -q "$group is open in sleep (pid $holder)" /run/err || fail "$(cat /run/err)"
 same "driver in use" "$(driver $free)" vfio-pci
@@ -101,7 +103,7 @@ await has_disk $free
 await has_disk $used
 
 # Whom the kernel's driver does not want back: nobody has it, and that is said
-modprobe -d "$KERNEL_TREE" -r nvme || fail "nvme in use"
+await modprobe -d "$KERNEL_TREE" -r nvme # the kernel may still look for partitions
 same "bind without nvme" "$("$NVRING" setup bind $free 2>&1)" "$free (1b36 0010): no driver -> vfio-pci"
 "$NVRING" setup unbind $free >/run/out 2>/run/err || fail "unbind without nvme"
 grep -q "no driver took it; mend: modprobe nvme" /run/err || fail "$(cat /run/err)"
