@@ -323,12 +323,15 @@ class RelayKilled(VdpaCase):
     # some I/O lags behind what came later: what is under way at a kill is never just the newest
     laggards = "p=0.1,delay=50ms"
 
-    def killed(self, daemon, count):
+    def killed(self, daemon, running, count):
         """`count` times: gone from at once to for longer than the device's attempts are apart."""
+        back = lambda: running.log.read_text(errors="replace").count("nvringd is back after")
         for kill in range(count):
+            seen = back()
             daemon.kill()
             time.sleep(0.5 * kill)
             daemon.start()
+            wait_for("another session", lambda seen=seen: back() > seen)
             yield
 
     def survive(self, cpus, packed, server_class=Relayed):
@@ -344,11 +347,11 @@ class RelayKilled(VdpaCase):
         vm.add_disk(path, num_queues=cpus, packed="on" if packed else "off").start()
         vm.wait_mark("in use")
         self.progress(vm)
-        for _ in self.killed(daemon, KILLS + 1):
+        for _ in self.killed(daemon, running, KILLS + 1):
             self.progress(vm)
         vm.say("stop")
         vm.wait_mark("fio")
-        for _ in self.killed(daemon, KILLS):
+        for _ in self.killed(daemon, running, KILLS):
             # a round that had begun before, and a whole one
             for _ in range(2):
                 vm.console.wait("ok fio|GUEST-RC", PATIENCE, after=len(vm.console.lines))

@@ -35,7 +35,7 @@
 #define FEATURES (FE_FEATURES | VIRTIO_BIT(VIRTIO_F_INDIRECT_DESC))
 
 static struct fe good;
-static unsigned fds_before;
+static unsigned fds_alone, fds_before; /* of the server: with no front-end, and with the good one */
 
 static const char *victim(void)
 {
@@ -108,6 +108,8 @@ static void open_to(struct fe *fe, enum depth depth, uint64_t features)
 static int each(void **state)
 {
 	(void)state;
+	fds_before = fds_alone;
+	server_is_as_before("the test before");
 	fe_open(&good, getenv("GOOD"));
 	fe_negotiate(&good, FEATURES, PROTOCOL);
 	fe_share(&good);
@@ -472,6 +474,7 @@ static int widen(void **state)
 	const char *const paths[] = { victim(), getenv("GOOD") };
 
 	(void)state;
+	fds_alone = server_fds();
 	for (unsigned i = 0; i < ARRAY_SIZE(paths); i++) {
 		struct fe fe;
 

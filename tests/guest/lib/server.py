@@ -247,7 +247,7 @@ class DpdkVdpa(Server):
         return found
 
     def argv(self):
-        words = [self.program, *self.eal, "--no-pci", "--no-telemetry", "--file-prefix", self.folder.name,
+        words = [self.program, *self.eal, "--no-pci", "--no-telemetry", "--file-prefix", "-".join(self.folder.parts[-2:]),
                  "-d", self.plugin]
         for number, (_, arguments) in enumerate(self.devices()):
             words += ["--vdev", f"vdpa_nvring{number},{arguments}"]
