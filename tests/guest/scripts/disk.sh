@@ -29,9 +29,11 @@ check "unmount again" umount /run/m
 
 fio_verify() {
 	fio --name=verify --filename=$disk --ioengine=libaio --direct=1 --rw=randrw --bsrange=4k-64k --size="$1" \
-		--iodepth=32 --verify=crc32c --verify_fatal=1 --minimal
+		--cpus_allowed="$2" --iodepth=32 --verify=crc32c --verify_fatal=1 --minimal
 }
-check "fio randrw, verified" fio_verify 8M
+for cpu in $(seq 0 $((QUEUES - 1))); do # each has a queue
+	check "fio randrw on CPU $cpu, verified" fio_verify $((8 / QUEUES))M "$cpu"
+done
 
 head -c 4M /dev/urandom >/run/random
 zeroes() { cmp -n "$2" -i "$1:0" $disk /dev/zero; }

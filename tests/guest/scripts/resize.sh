@@ -5,6 +5,7 @@ disk=/dev/vda
 await test -b $disk
 /run/verifier $disk 3600 2 8 /mnt/say-stop >/run/verifier.out 2>&1 &
 verifier=$!
+await grep -q "ops [1-9]" /run/verifier.out
 has_size() { [ "$(blockdev --getsize64 $disk)" = "$1" ]; }
 for size in $SIZES; do
 	mark "want $size"

@@ -7,6 +7,7 @@ daemon --disk vol0=file:/run/vol0.img
 attach vol0
 /run/verifier "$disk" 3600 4 4 /run/stop >/run/verifier.out 2>&1 &
 verifier=$!
+await goes_on 1
 has_size() { [ "$(blockdev --getsize64 "$disk")" = "$1" ]; }
 check "resize" nvring disk resize vol0 96M
 await has_size $((96 << 20))
@@ -19,7 +20,7 @@ written() { awk '{ print $7 }' "/sys/block/${disk#/dev/}/stat"; }
 written_since() { [ "$(written)" -gt "$1" ]; }
 for round in 1 2 3; do
 	fio --name=noise --filename="$disk" --ioengine=libaio --direct=1 --rw=randwrite --bs=4k --iodepth=64 --time_based \
-		--runtime=60 --size=32m >/run/fio.out 2>&1 &
+		--runtime=300 --size=32m >/run/fio.out 2>&1 &
 	noise=$!
 	await written_since "$(written)"
 	check "take it away under I/O ($round)" nvring vduse detach vol0
