@@ -33,13 +33,13 @@ class Attach(case.GuestCase):
     def test_ublk_file(self):
         self.guest("ublk-data.sh", {"BACKEND": "file:/run/vol0.img", "CACHE": "write back"}).finish(io_errors=True)
 
-    def crash(self, kind, module, node, nodes, patience, kills):
+    def crash(self, kind, module, node, nodes, kills):
         vm = self.guest("attach-crash.sh", {"KIND": kind, "MODULE": module, "NODE": node, "NODES": nodes, "KILLS": kills,
-                                            "PATIENCE": patience, "BACKEND": LAGGARDS}, verifier=True)
+                                            "BACKEND": LAGGARDS}, verifier=True)
         vm.finish()
 
     def test_ublk_crash(self):
-        self.crash("ublk", "ublk_drv", "ublkb", 1, 60, 4)
+        self.crash("ublk", "ublk_drv", "ublkb", 1, 4)
 
     def test_ublk_life(self):
         self.guest("ublk-life.sh").finish(io_errors=True)
@@ -48,7 +48,7 @@ class Attach(case.GuestCase):
         self.guest("nbd-data.sh").finish(io_errors=True)
 
     def test_nbd_crash(self):
-        self.crash("nbd", "nbd", "nbd", 16, 120, 2)
+        self.crash("nbd", "nbd", "nbd", 16, 2)
 
     def test_fuse(self):
         self.guest("attach-fuse.sh").finish(io_errors=True)

@@ -27,7 +27,7 @@
 #include "tools/shared/jget.h"
 
 #define BUS	     "/sys/bus/vdpa/devices"
-#define NODE_WAIT_MS 5000 /* for a driver that looks at the device behind our back */
+#define NODE_WAIT_MS 60000 /* for a driver that looks at the device behind our back */
 #define NODE_LOOK_MS 50
 #define SAID_MAX     512 /* of what the tool says */
 

@@ -26,7 +26,7 @@ def end(child, patience=10):
             child.wait(patience)
         except subprocess.TimeoutExpired:
             child.kill()
-    return child.wait(patience)
+    return child.wait(PATIENCE)
 
 
 def wait(child, what, timeout=PATIENCE):

@@ -16,9 +16,9 @@ from .process import PATIENCE
 from .qmp import Qmp, connect
 
 QEMU = "qemu-system-x86_64"
-# nohz=off: without it some two-CPU guests die early in boot under TCG
+# nohz=off: without it some two-CPU guests die early in boot under TCG; nowatchdog: it judges the host
 APPEND = ("console=ttyS0 panic=-1 quiet mitigations=off tsc=reliable no_timer_check nohz=off audit=0 "
-          "memhp_default_state=online cryptomgr.notests rcupdate.rcu_expedited=1")
+          "memhp_default_state=online cryptomgr.notests rcupdate.rcu_expedited=1 nowatchdog")
 # TCG: Debian's programs need no more, and without AVX there is far less to save when tasks change
 CPU = {"tcg": "Nehalem,+rdrand"}
 CPU_ELSEWHERE = "max,la57=off"
@@ -211,10 +211,10 @@ class Vm:
         if found[0].startswith("GUEST-RC"):
             raise GuestError(f"the guest's script ended before MARK {name}\n{self.console.tail()}")
 
-    def finish(self, timeout=PATIENCE, io_errors=False):
+    def finish(self, timeout=3 * PATIENCE, io_errors=False):
         """Waits for the guest to end by itself; its script must have returned 0, its kernel have seen no errors.
 
-        With IO_ERRORS set those of disks are expected.
+        It may have all of its script before it. With IO_ERRORS set those of disks are expected.
         """
         self.console.wait(r"GUEST-RC \d+", timeout)
         process.wait(self.process, "QEMU")

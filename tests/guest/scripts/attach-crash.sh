@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-3-Clause
 # Verified writes all the while nvringd is killed and comes back, with the disk still there, and so it is with a file
-# system. KIND: ublk or nbd; BACKEND: the disk; KILLS: how often; PATIENCE: seconds until lost I/O has come again.
+# system. KIND: ublk or nbd; BACKEND: the disk; KILLS: how often.
 . /mnt/attach-daemon.sh
 modules "$MODULE"
 truncate -s 96M /run/vol0.img
@@ -31,10 +31,10 @@ sum=$(md5sum </run/fs/file)
 # in good order, and mounted: it stays
 daemon_ends
 daemon --disk vol0="$BACKEND" "--$KIND" vol0
-check "sync" timeout "$PATIENCE" sync -f /run/fs/file
+check "sync" timeout 300 sync -f /run/fs/file
 echo 3 >/proc/sys/vm/drop_caches
-same "the file" "$(timeout "$PATIENCE" md5sum </run/fs/file)" "$sum"
-check "umount" timeout "$PATIENCE" umount /run/fs
+same "the file" "$(timeout 300 md5sum </run/fs/file)" "$sum"
+check "umount" timeout 300 umount /run/fs
 check "fsck" fsck.ext4 -fn "$disk"
 daemon_ends
 same "records left" "$(ls /run/nvring/attach)" ""

@@ -38,7 +38,7 @@ check "losetup -c" losetup -c "$disk"
 same "size of the loop" "$(blockdev --getsize64 "$disk")" $((128 << 20))
 # away under I/O: only by force, and its user notices
 fio --name=noise --filename="$disk" --ioengine=libaio --direct=1 --rw=randwrite --bs=4k --iodepth=32 --time_based \
-	--runtime=60 --size=32m >/run/fio.out 2>&1 &
+	--runtime=300 --size=32m >/run/fio.out 2>&1 &
 noise=$!
 written() { awk '{ print $7 }' "/sys/block/$(basename "$disk")/stat"; }
 written_since() { [ "$(written)" -gt "$1" ]; }

@@ -21,7 +21,7 @@ check "mount" mount $disk /run/fs
 says "mounted" nvring rpc nbd_stop_disk '{"nbd_id": 3}'
 check "umount" umount /run/fs
 fio --name=noise --filename=$disk --ioengine=libaio --direct=1 --rw=randwrite --bs=4k --iodepth=64 --time_based \
-	--runtime=60 --size=32m >/run/fio.out 2>&1 &
+	--runtime=300 --size=32m >/run/fio.out 2>&1 &
 noise=$!
 written() { awk '{ print $7 }' "/sys/block/nbd3/stat"; }
 written_since() { [ "$(written)" -gt "$1" ]; }

@@ -23,7 +23,7 @@ written() { awk '{ print $7 }' "/sys/block/ublkb3/stat"; }
 written_since() { [ "$(written)" -gt "$1" ]; }
 for round in 1 2 3; do
 	fio --name=noise --filename=$disk --ioengine=libaio --direct=1 --rw=randwrite --bs=4k --iodepth=64 --time_based \
-		--runtime=60 --size=32m >/run/fio.out 2>&1 &
+		--runtime=300 --size=32m >/run/fio.out 2>&1 &
 	noise=$!
 	await written_since "$(written)"
 	check "take it away under I/O ($round)" nvring rpc ublk_stop_disk '{"ublk_id": 3}'
