@@ -397,6 +397,30 @@ static void a_new_front_end_waits_until_the_old_one_has_drained(void **state)
 	fe_close(&fe);
 }
 
+/* Who restarts a front-end need not know that the last one's message is still under way. */
+static void the_next_one_waits_for_a_message_of_the_last(void **state)
+{
+	struct vu_vring_state st = { 0, 0 };
+	struct fe fe, next;
+	struct vu_msg m;
+
+	(void)state;
+	fe_good(&fe, rig.path[0]);
+	rig_hold(&rig, 0);
+	fe_submit(&fe, 0);
+	fixture_wait_held(1);
+	assert_true(fe_send(&fe, VU_GET_VRING_BASE, 0, &st, sizeof(st), NULL, 0));
+	assert_true(fe_is_silent(&fe));
+	fe_close(&fe);
+	fe_open(&next, rig.path[0]);
+	assert_true(fe_send(&next, VU_GET_QUEUE_NUM, 0, NULL, 0, NULL, 0));
+	assert_true(fe_is_silent(&next));
+	rig_release(&rig, 0);
+	assert_int_equal(fe_receive(&next, &m), 1);
+	assert_int_equal(m.p.u64, RIG_QUEUES);
+	fe_close(&next);
+}
+
 static void a_server_stops_with_io_in_flight(void **state)
 {
 	struct fe fe;
@@ -477,6 +501,7 @@ int main(void)
 		QUIET(unknown_requests_are_answered_where_asked),
 		QUIET(a_second_client_is_turned_away_politely),
 		QUIET(a_new_front_end_waits_until_the_old_one_has_drained),
+		NOISY(the_next_one_waits_for_a_message_of_the_last), /* its answer has nobody to go to */
 		QUIET(a_server_stops_with_io_in_flight),
 		QUIET(rings_spread_over_the_reactors),
 		QUIET(rings_stay_near),

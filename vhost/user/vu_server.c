@@ -8,6 +8,7 @@
 #include "vhost/user/vu_server.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -137,6 +138,14 @@ static void server_accept(struct vu_server *s, int fd)
 		log_error("%s: %s", s->name, eb.text);
 }
 
+/* Is the session of a front-end that has gone? It may have a message under way, and learn of that only afterwards. */
+static bool is_leaving(const struct vu_session *s)
+{
+	struct pollfd p = { .fd = s->conn.fd, .events = POLLRDHUP };
+
+	return s->ending || (poll(&p, 1, 0) == 1 && p.revents & (POLLRDHUP | POLLHUP | POLLERR));
+}
+
 /* Newcomers stay in the backlog while the last session drains. */
 static void server_acceptable(struct reactor_fd *rfd, uint32_t events)
 {
@@ -146,7 +155,7 @@ static void server_acceptable(struct reactor_fd *rfd, uint32_t events)
 	for (unsigned i = 0; i < VU_ACCEPTS_PER_WAKE; i++) {
 		int fd;
 
-		if (s->session && s->session->ending) {
+		if (s->session && is_leaving(s->session)) {
 			reactor_fd_detach(&s->rfd);
 			return;
 		}
