@@ -11,8 +11,10 @@ listens() { grep -q "00010000 .* $1\$" /proc/net/unix; }
 daemon() {
 	"$NVRINGD" --rpc $rpc --log-level "$level" "$@" >>/mnt/nvringd.log 2>&1 &
 	daemon=$!
-	await nvring status
+	await has_begun
+	kill -0 "$daemon" 2>/dev/null || { tail -n 3 /mnt/nvringd.log; fail "nvringd does not start"; }
 }
+has_begun() { ! kill -0 "$daemon" 2>/dev/null || nvring status; }
 # daemon_ends: it does so on SIGTERM, and says 0
 daemon_ends() {
 	kill "$daemon"
