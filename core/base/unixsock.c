@@ -131,6 +131,13 @@ void unixsock_remove(const struct unixsock *s, const char *path)
 		unlink(path);
 }
 
+void unixsock_close(const struct unixsock *s, const char *path)
+{
+	if (s->fd >= 0)
+		close(s->fd);
+	unixsock_remove(s, path);
+}
+
 int unixsock_adopt(int fd, bool *ret_listens, struct errbuf *eb)
 {
 	int domain = 0, type = 0, listens = 0;

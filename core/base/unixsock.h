@@ -27,6 +27,8 @@ int unixsock_listen(const char *path, mode_t mode, int backlog, struct unixsock 
 
 /* Removes @path if that is still the file of @s: somebody may have put another there. The fd stays as it is. */
 void unixsock_remove(const struct unixsock *s, const char *path);
+/* Closes the fd, if there is one (-1), and removes the file as above. */
+void unixsock_close(const struct unixsock *s, const char *path);
 
 /* Is @fd a UNIX stream socket, and a listening one? 0 or -errno with eb. Made non-blocking. */
 int unixsock_adopt(int fd, bool *ret_listens, struct errbuf *eb);

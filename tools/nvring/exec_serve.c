@@ -8,9 +8,9 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/time.h>
-#include <sys/un.h>
 #include <unistd.h>
 
+#include "core/base/unixsock.h"
 #include "tools/nvring/nvt_ask.h"
 #include "tools/shim/shim_wire.h"
 
@@ -19,21 +19,17 @@
 
 int exec_serve_listen(const char *folder, int *ret_fd, struct errbuf *eb)
 {
-	struct sockaddr_un sa = { .sun_family = AF_UNIX };
-	int fd;
+	char path[sizeof(((struct sockaddr_un *)NULL)->sun_path)];
+	struct unixsock s;
+	int err;
 
-	if (snprintf(sa.sun_path, sizeof(sa.sun_path), "%s/socket", folder) >= (int)sizeof(sa.sun_path))
+	if (snprintf(path, sizeof(path), "%s/socket", folder) >= (int)sizeof(path))
 		return errbuf_set(eb, -ENAMETOOLONG, "%s: too long for a socket (TMPDIR names another place)",
 				  folder);
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (fd >= 0 && bind(fd, (struct sockaddr *)&sa, sizeof(sa)) == 0 && listen(fd, BACKLOG) == 0) {
-		*ret_fd = fd;
-		return 0;
-	}
-	errbuf_write(eb, "%s: %s", sa.sun_path, strerror(errno));
-	if (fd >= 0)
-		close(fd);
-	return -EIO;
+	err = unixsock_listen(path, 0600, BACKLOG, &s, eb);
+	if (!err)
+		*ret_fd = s.fd;
+	return err;
 }
 
 static bool recv_all(int fd, void *data, size_t len)

@@ -107,8 +107,6 @@ void rpc_server_destroy(struct rpc_server *s)
 	if (deadline_is_armed(&s->accept_again))
 		deadline_cancel(&s->accept_again);
 	reactor_fd_detach(&s->listener);
-	unixsock_remove(&s->sock, s->path);
-	if (s->sock.fd >= 0)
-		close(s->sock.fd);
+	unixsock_close(&s->sock, s->path);
 	free(s);
 }

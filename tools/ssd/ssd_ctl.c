@@ -448,8 +448,7 @@ void ssd_ctl_close(struct ssd *s)
 		if (c->client[i].fd >= 0)
 			client_close(c, i);
 	}
-	close(c->sock.fd);
-	unixsock_remove(&c->sock, s->ctl_path);
+	unixsock_close(&c->sock, s->ctl_path);
 	free(c);
 	s->ctl = NULL;
 }

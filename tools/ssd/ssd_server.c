@@ -142,10 +142,7 @@ void ssd_destroy(struct ssd *s)
 		if (s->visitor[i] >= 0)
 			close(s->visitor[i]);
 	}
-	if (s->sock.fd >= 0) {
-		close(s->sock.fd);
-		unixsock_remove(&s->sock, s->socket_path);
-	}
+	unixsock_close(&s->sock, s->socket_path);
 	ssd_queue_close_all(s);
 	for (unsigned i = 1; i <= SSD_NS_MAX; i++) {
 		if (!s->ns[i].exists)

@@ -9,7 +9,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include "core/base/unixsock.h"
@@ -126,8 +125,7 @@ int vplug_http_start(struct vplug *v, const char *path, struct vplug_http **ret,
 				     (size_t)HEADER_BYTES_MAX, MHD_OPTION_NOTIFY_COMPLETED, on_completed, NULL,
 				     MHD_OPTION_END);
 	if (!h->daemon) {
-		close(h->sock.fd);
-		unixsock_remove(&h->sock, h->path);
+		unixsock_close(&h->sock, h->path);
 		free(h);
 		return errbuf_set(eb, -EIO, "%s: the HTTP server does not start", path);
 	}

@@ -49,10 +49,7 @@ struct vu_server {
 
 static void server_free(struct vu_server *s)
 {
-	if (s->listener.fd >= 0)
-		close(s->listener.fd);
-	if (s->path)
-		unixsock_remove(&s->listener, s->path);
+	unixsock_close(&s->listener, s->path);
 	free(s->reactors);
 	free(s->path);
 	free(s->name);
@@ -143,7 +140,7 @@ static bool is_leaving(const struct vu_session *s)
 {
 	struct pollfd p = { .fd = s->conn.fd, .events = POLLRDHUP };
 
-	return s->ending || (poll(&p, 1, 0) == 1 && p.revents & (POLLRDHUP | POLLHUP | POLLERR));
+	return s->ending || poll(&p, 1, 0) == 1; /* errors and the end are told unasked */
 }
 
 /* Newcomers stay in the backlog while the last session drains. */
