@@ -13,7 +13,7 @@ import time
 
 from lib import bootsector, case, process, server
 from lib.errors import GuestError, Unavailable
-from lib.process import PATIENCE
+from lib.process import PATIENCE, wait_for
 
 KILLS = 3
 MIB = 1 << 20
@@ -71,14 +71,6 @@ class InMemory(server.DpdkVdpa):
     """The same without a file."""
 
     eal = ("--in-memory", "-m", "64")
-
-
-def wait_for(what, condition, seconds=PATIENCE):
-    end = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > end:
-            raise GuestError(f"in vain: {what}")
-        time.sleep(0.02)
 
 
 class VdpaCase(case.GuestCase):

@@ -3,11 +3,10 @@
 """A guest's direct I/O is never copied: its pages are what the SSD, or the kernel's registered buffers, take."""
 
 import os
-import time
 
 from lib import case, server
-from lib.errors import GuestError, Unavailable
-from lib.process import PATIENCE
+from lib.errors import Unavailable
+from lib.process import wait_for
 
 DIMM_MIB = 128  # the least that a Linux guest takes
 MANY = 1000
@@ -33,11 +32,8 @@ class ZeroCopy(case.GuestCase):
     @staticmethod
     def wait_fixed(running):
         """Until MANY are. How soon memory is registered is the machine's business, how many segments touch the guest's."""
-        end = time.monotonic() + PATIENCE
-        while (fixed := running.rpc("bdev_get_iostat", name="vol0")["bdevs"][0]["fixed"]) < MANY:
-            if time.monotonic() > end:
-                raise GuestError(f"{fixed} I/Os with registered buffers, wanted {MANY}:\n{running.tail()}")
-            time.sleep(0.02)
+        wait_for(f"{MANY} I/Os with registered buffers",
+                 lambda: running.rpc("bdev_get_iostat", name="vol0")["bdevs"][0]["fixed"] >= MANY)
 
     def test_ssd(self):
         ssd = self.ssd(self.image(256))

@@ -2,10 +2,20 @@
 """Child processes that never outlive the test: ended by their own pid, killed when the parent dies."""
 
 import subprocess
+import time
 
 from .errors import GuestError, Unavailable
 
 PATIENCE = 600  # seconds of every wait: they end what hangs, and judge nobody's speed
+
+
+def wait_for(what, condition):
+    """Until condition() is true."""
+    end = time.monotonic() + PATIENCE
+    while not condition():
+        if time.monotonic() > end:
+            raise GuestError(f"in vain: {what}")
+        time.sleep(0.02)
 
 
 def spawn(argv, outlive=False, **kwargs):

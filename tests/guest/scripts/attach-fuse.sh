@@ -37,14 +37,9 @@ same "size" "$(stat -c %s "$file")" $((128 << 20))
 check "losetup -c" losetup -c "$disk"
 same "size of the loop" "$(blockdev --getsize64 "$disk")" $((128 << 20))
 # away under I/O: only by force, and its user notices
-fio --name=noise --filename="$disk" --ioengine=libaio --direct=1 --rw=randwrite --bs=4k --iodepth=32 --time_based \
-	--runtime=300 --size=32m >/run/fio.out 2>&1 &
-noise=$!
-written() { awk '{ print $7 }' "/sys/block/$(basename "$disk")/stat"; }
-written_since() { [ "$(written)" -gt "$1" ]; }
-await written_since "$(written)"
+noise "$disk"
 says "$file is in use by $disk" nvring detach "$file"
-await written_since "$(written)"
+goes_on_writing "$disk"
 check "by force" nvring detach --force "$file"
 wait $noise && fail "fio did not notice"
 [ ! -e "$file" ] || fail "$file is still there"

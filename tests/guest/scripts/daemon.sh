@@ -36,6 +36,18 @@ says() {
 	[ "$(wc -l </run/says.err)" = 1 ] || { cat /run/says.err; fail "$*: not one line"; }
 	echo "ok refused: $(cat /run/says.err)"
 }
+# written NODE: sectors so far
+written() { awk '{ print $7 }' "/sys/block/${1#/dev/}/stat"; }
+has_written() { [ "$(written "$1")" -gt "$2" ]; }
+# goes_on_writing NODE: somebody does, from now on
+goes_on_writing() { await has_written "$1" "$(written "$1")"; }
+# noise NODE: writes to it under way, by process $noise, which fails when it is taken away
+noise() {
+	fio --name=noise --filename="$1" --ioengine=libaio --direct=1 --rw=randwrite --bs=4k --iodepth=64 --time_based \
+		--runtime=300 --size=32m >/run/fio.out 2>&1 &
+	noise=$!
+	goes_on_writing "$1"
+}
 # verify NODE OPTION…: writes and reads, and what is read is what was written
 verify() {
 	local node=$1

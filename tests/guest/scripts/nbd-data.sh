@@ -20,12 +20,7 @@ check "mkfs" mkfs.ext4 -q $disk
 check "mount" mount $disk /run/fs
 says "mounted" nvring rpc nbd_stop_disk '{"nbd_id": 3}'
 check "umount" umount /run/fs
-fio --name=noise --filename=$disk --ioengine=libaio --direct=1 --rw=randwrite --bs=4k --iodepth=64 --time_based \
-	--runtime=300 --size=32m >/run/fio.out 2>&1 &
-noise=$!
-written() { awk '{ print $7 }' "/sys/block/nbd3/stat"; }
-written_since() { [ "$(written)" -gt "$1" ]; }
-await written_since "$(written)"
+noise $disk
 check "take it away under I/O" nvring rpc nbd_stop_disk '{"nbd_id": 3}'
 wait $noise && fail "fio did not notice"
 same "node" "$(nvring rpc nbd_start_disk '{"bdev_name": "vol0", "nbd_id": 3}')" '"/dev/nbd3"'

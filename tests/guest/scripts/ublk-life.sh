@@ -18,14 +18,8 @@ mkdir -p /run/fs
 check "mount" mount $disk /run/fs
 says "mounted" nvring rpc ublk_stop_disk '{"ublk_id": 3}'
 check "umount" umount /run/fs
-# written: sectors so far
-written() { awk '{ print $7 }' "/sys/block/ublkb3/stat"; }
-written_since() { [ "$(written)" -gt "$1" ]; }
 for round in 1 2 3; do
-	fio --name=noise --filename=$disk --ioengine=libaio --direct=1 --rw=randwrite --bs=4k --iodepth=64 --time_based \
-		--runtime=300 --size=32m >/run/fio.out 2>&1 &
-	noise=$!
-	await written_since "$(written)"
+	noise $disk
 	check "take it away under I/O ($round)" nvring rpc ublk_stop_disk '{"ublk_id": 3}'
 	wait $noise && fail "fio did not notice"
 	[ ! -e $disk ] || fail "$disk is still there"

@@ -15,14 +15,8 @@ check "write at the new end" dd if=/dev/urandom of="$disk" bs=1M seek=95 count=1
 touch /run/stop
 wait $verifier || { tail -n 5 /run/verifier.out; fail "verifier"; }
 
-# written: sectors so far
-written() { awk '{ print $7 }' "/sys/block/${disk#/dev/}/stat"; }
-written_since() { [ "$(written)" -gt "$1" ]; }
 for round in 1 2 3; do
-	fio --name=noise --filename="$disk" --ioengine=libaio --direct=1 --rw=randwrite --bs=4k --iodepth=64 --time_based \
-		--runtime=300 --size=32m >/run/fio.out 2>&1 &
-	noise=$!
-	await written_since "$(written)"
+	noise "$disk"
 	check "take it away under I/O ($round)" nvring vduse detach vol0
 	wait $noise && fail "fio did not notice"
 	[ ! -e "$disk" ] || fail "$disk is still there"
