@@ -192,6 +192,10 @@ class LoadCase(DaemonCase):
                                         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         return self.running
 
+    def endless(self, *args):
+        """A load that goes on until the test ends it."""
+        return self.bench(*args, "--time", "60m")
+
     def wait_for_io(self, daemon, name="a"):
         """Until the disk has seen I/O of the load started last, which is not to end before."""
         def io_seen():

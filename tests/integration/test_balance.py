@@ -36,7 +36,7 @@ class Balance(LoadCase):
 
     def load(self, daemon, *options):
         """Requests that cost the daemon much and the front-end little."""
-        bench = self.bench("a.sock", "--queues", "2", "--depth", "64", "--bs", "512k", "--time", "60m", *options)
+        bench = self.endless("a.sock", "--queues", "2", "--depth", "64", "--bs", "512k", *options)
         self.wait_for_io(daemon)
         return bench
 
@@ -106,7 +106,7 @@ class Storm(LoadCase):
     def storm(self, disk, *options):
         daemon = self.start("--disk", f"a={disk}", "--vhost-user-blk", "a=a.sock,queues=4")
         reactors = len(daemon.call("framework_get_reactors")["reactors"])
-        bench = self.bench("a.sock", "--rw", "randrw", "--verify", "--queues", "4", "--depth", "32", "--time", "60m",
+        bench = self.endless("a.sock", "--rw", "randrw", "--verify", "--queues", "4", "--depth", "32",
                            "--warmup", "0", *options)
         self.wait_for_queues(daemon, 4)
         modes, moved = ("poll", "interrupt", "adaptive"), 0

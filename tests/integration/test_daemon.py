@@ -238,7 +238,7 @@ class Load(LoadCase):
 
     def test_sigterm_ends_it(self):
         daemon = self.start("--disk", f"a=file:{self.image()}", "--vhost-user-blk", "a=a.sock")
-        bench = self.bench("a.sock", "--rw", "randrw", "--time", "60m")
+        bench = self.endless("a.sock", "--rw", "randrw")
         self.wait_for_io(daemon)
         status, err = daemon.stop()
         self.assertEqual(status, 0, err)
@@ -247,7 +247,7 @@ class Load(LoadCase):
 
     def test_sigterm_does_not_wait_for_dropped_io(self):
         daemon = self.start("--disk", "a=fault:op=read,after=2000,drop@null:1G", "--vhost-user-blk", "a=a.sock")
-        bench = self.bench("a.sock", "--rw", "randread", "--time", "60m")
+        bench = self.endless("a.sock", "--rw", "randread")
         self.wait_for_io(daemon)
         wait_for("dropped I/O", lambda: daemon.call("vhost_get_controllers")[0]["sessions"][0]["inflight_task_cnt"])
         status, err = daemon.stop()
@@ -259,7 +259,7 @@ class Load(LoadCase):
         for name in ("a", "b"):  # the rules outlive the first
             if name == "b":
                 daemon.call("vhost_create_blk_controller", ctrlr="b", dev_name="a", socket=str(self.path("b.sock")))
-            bench = self.bench(f"{name}.sock", "--rw", "randread", "--time", "60m")
+            bench = self.endless(f"{name}.sock", "--rw", "randread")
             wait_for("dropped I/O", lambda: any(
                 s["inflight_task_cnt"] for s in daemon.call("vhost_get_controllers")[0]["sessions"]))
             daemon.call("vhost_delete_controller", ctrlr=name)
@@ -269,7 +269,7 @@ class Load(LoadCase):
 
     def test_a_session_as_it_is(self):
         daemon = self.start("--disk", "a=null:1G", "--vhost-user-blk", "a=a.sock,queues=4")
-        bench = self.bench("a.sock", "--queues", "2", "--packed", "--time", "60m")
+        bench = self.endless("a.sock", "--queues", "2", "--packed")
         self.wait_for_io(daemon)
         self.wait_for_queues(daemon, 2)
         session = daemon.call("vhost_get_controllers", name="a")[0]["sessions"][0]
@@ -292,7 +292,7 @@ class Load(LoadCase):
 
     def test_an_export_goes_under_load(self):
         daemon = self.start("--disk", "a=null:1G", "--vhost-user-blk", "a=a.sock")
-        bench = self.bench("a.sock", "--time", "60m")
+        bench = self.endless("a.sock")
         self.wait_for_io(daemon)
         daemon.call("vhost_delete_controller", ctrlr="a")
         self.assertEqual(daemon.call("vhost_get_controllers"), [])
@@ -303,7 +303,7 @@ class Load(LoadCase):
 
     def test_modes_change_under_load(self):
         daemon = self.start("--disk", f"a=file:{self.image()}", "--vhost-user-blk", "a=a.sock")
-        bench = self.bench("a.sock", "--rw", "randrw", "--verify", "--time", "60m", "--warmup", "0")
+        bench = self.endless("a.sock", "--rw", "randrw", "--verify", "--warmup", "0")
         self.wait_for_io(daemon)
         for mode in ("poll", "interrupt", "adaptive") * 3:
             daemon.call("reactor_set_mode", mode=mode)
@@ -314,7 +314,7 @@ class Load(LoadCase):
         reactors = len(daemon.call("framework_get_reactors")["reactors"])
         if reactors < 2:
             self.skipTest("one CPU, one reactor")
-        bench = self.bench("a.sock", "--rw", "randrw", "--verify", "--queues", "2", "--time", "60m", "--warmup", "0",
+        bench = self.endless("a.sock", "--rw", "randrw", "--verify", "--queues", "2", "--warmup", "0",
                            *options)
         self.wait_for_io(daemon)
         self.wait_for_queues(daemon, 2)
@@ -342,7 +342,7 @@ class Load(LoadCase):
             self.assertIn(what, said)
 
         refused("no front-end is connected", "a", "0", "0")
-        bench = self.bench("a.sock", "--time", "60m")
+        bench = self.endless("a.sock")
         self.wait_for_io(daemon)
         refused("no export named", "b", "0", "0")
         refused("no queue 4 (0 to 3)", "a", "4", "0")
@@ -358,7 +358,7 @@ class Load(LoadCase):
 
     def test_counters_outlive_moves(self):
         daemon = self.start("--disk", "a=null:1G", "--vhost-user-blk", "a=a.sock")
-        bench = self.bench("a.sock", "--eventfd", "--time", "60m")
+        bench = self.endless("a.sock", "--eventfd")
         self.wait_for_io(daemon)
 
         def counters():
@@ -376,7 +376,7 @@ class Load(LoadCase):
 
     def test_a_move_does_not_hold_up_the_end(self):
         daemon = self.start("--disk", "a=fault:op=read,p=0.01,drop@null:1G", "--vhost-user-blk", "a=a.sock")
-        bench = self.bench("a.sock", "--rw", "randread", "--no-inflight", "--time", "60m")
+        bench = self.endless("a.sock", "--rw", "randread", "--no-inflight")
         self.wait_for_io(daemon)
         with Client(daemon.rpc) as client:
             client.send({"jsonrpc": "2.0", "id": 1, "method": "vhost_move_queue",
@@ -391,7 +391,7 @@ class Load(LoadCase):
         """In one batch: each runs from inside the answer of the one before."""
         daemon = self.start("--disk", "a=null:1G", "--vhost-user-blk", "a=a.sock")
         reactors = len(daemon.call("framework_get_reactors")["reactors"])
-        bench = self.bench("a.sock", "--time", "60m")
+        bench = self.endless("a.sock")
         self.wait_for_io(daemon)
         moves = [{"jsonrpc": "2.0", "id": i, "method": "vhost_move_queue",
                   "params": {"ctrlr": "a", "queue": 0, "reactor": i % reactors}} for i in range(6)]
@@ -408,7 +408,7 @@ class Load(LoadCase):
     def killed_under_verified_writes(self, *options):
         args = ("--disk", f"a=file:{self.image()}", "--vhost-user-blk", "a=a.sock")
         daemon = self.start(*args)
-        bench = self.bench("a.sock", "--rw", "randrw", "--verify", "--time", "60m", "--warmup", "0",
+        bench = self.endless("a.sock", "--rw", "randrw", "--verify", "--warmup", "0",
                            "--reconnect", "60", *options)
         for _ in range(3):
             self.wait_for_io(daemon)

@@ -150,7 +150,7 @@ class Lines(LoadCase):
         trace = self.path("trace")
         daemon = self.start("--disk", f"a={disk}", "--vhost-user-blk", f"a=a.sock,queues={queues}", "--mode", mode, "--rebalance", "off",
                             wrap=(*LACKEY, f"--log-file={trace}"), env=ENVIRONMENT)
-        bench = self.bench("a.sock", "--queues", queues, "--depth", "8", "--eventfd", "--rw", "randrw", "--bs", "512", "--time", "60m", *options)
+        bench = self.endless("a.sock", "--queues", queues, "--depth", "8", "--eventfd", "--rw", "randrw", "--bs", "512", *options)
 
         def all_did(n, since):
             self.assertIsNone(bench.poll(), bench.poll() is not None and bench.communicate())

@@ -61,7 +61,7 @@ class Volumes(LoadCase):
         self.start_pool()
         self.cli("volume", "create", "v", "8M")
         socket = self.cli("volume", "export", "v").strip()
-        bench = self.bench(socket, "--rw", "randread", "--time", "60m")
+        bench = self.endless(socket, "--rw", "randread")
         wait_for("a peer", lambda: json.loads(self.cli("volume", "list", "-j"))[0]["exports"][0]["peer_pid"])
         who = f"v is in use by process {bench.pid} (nvring), connected to {socket}"
         self.refuse(who, "volume", "remove", "v")

@@ -373,6 +373,15 @@ static bool is_stopped(void *arg)
 	return is;
 }
 
+/* A front-end with one request in the device, which does not answer. */
+static void good_but_held(struct fe *fe)
+{
+	fe_good(fe, rig.path[0]);
+	rig_hold(&rig, 0);
+	fe_submit(fe, 0);
+	fixture_wait_held(1);
+}
+
 /* The old session's I/O is still under way: the next front-end waits in the backlog, the control
  * reactor does not. */
 static void a_new_front_end_waits_until_the_old_one_has_drained(void **state)
@@ -381,10 +390,7 @@ static void a_new_front_end_waits_until_the_old_one_has_drained(void **state)
 	struct vu_msg m;
 
 	(void)state;
-	fe_good(&fe, rig.path[0]);
-	rig_hold(&rig, 0);
-	fe_submit(&fe, 0);
-	fixture_wait_held(1);
+	good_but_held(&fe);
 	fe_hang_up(&fe);
 	fe_open(&next, rig.path[0]);
 	assert_true(fe_send(&next, VU_GET_FEATURES, 0, NULL, 0, NULL, 0));
@@ -405,10 +411,7 @@ static void the_next_one_waits_for_a_message_of_the_last(void **state)
 	struct vu_msg m;
 
 	(void)state;
-	fe_good(&fe, rig.path[0]);
-	rig_hold(&rig, 0);
-	fe_submit(&fe, 0);
-	fixture_wait_held(1);
+	good_but_held(&fe);
 	assert_true(fe_send(&fe, VU_GET_VRING_BASE, 0, &st, sizeof(st), NULL, 0));
 	assert_true(fe_is_silent(&fe));
 	fe_close(&fe);
