@@ -397,9 +397,11 @@ int vfio_user_open_fd(int fd, const struct vfio_user_opts *opts, struct vfio_dev
 	}
 	vfio_dev_init(&u->dev, &user_ops, opts->name);
 	vfio_user_conn_init(&u->conn, fd, u->dev.name,
-			    opts->reply_ms ? opts->reply_ms : VFIO_USER_REPLY_MS);
+			    opts->reply_ms ? opts->reply_ms : VFIO_USER_HELLO_MS);
 	u->request_fd = -1;
 	err = version_negotiate(u, eb);
+	if (!opts->reply_ms)
+		u->conn.reply_ns = VFIO_USER_REPLY_MS * MONO_NS_PER_MS;
 	if (!err)
 		err = device_info(u, eb);
 	if (!err)
@@ -419,7 +421,7 @@ int vfio_user_open_fd(int fd, const struct vfio_user_opts *opts, struct vfio_dev
  */
 static int socket_connect(int fd, const struct sockaddr_un *addr)
 {
-	uint64_t deadline = mono_ns() + VFIO_USER_REPLY_MS * MONO_NS_PER_MS;
+	uint64_t deadline = mono_ns() + VFIO_USER_HELLO_MS * MONO_NS_PER_MS;
 
 	while (connect(fd, (const struct sockaddr *)addr, sizeof(*addr)) < 0) {
 		if (errno != EAGAIN && errno != EINTR)

@@ -3,6 +3,7 @@
 """Disks whose way fails under load: it is survived, or ends in time; all data is what was written."""
 
 import os
+import signal
 import subprocess
 import time
 import unittest
@@ -13,6 +14,7 @@ from test_nvme import NvmeCase
 
 NVRING_SSD = os.environ.get("NVRING_SSD", "nvring-ssd")
 OUTAGE_NS = 1000000000
+STANDSTILL = 13  # seconds: the keeper asks for the status once a second
 
 
 class PathCase(LoadCase):
@@ -227,6 +229,18 @@ class Nvme(PathCase, NvmeCase):
         self.assertGreater(self.stats()["requeued"], 0)
         self.ctl("fault-remove", "all")
         self.verified("--size", "256k")
+
+    def test_an_ssd_that_stands_still_is_waited_for(self):
+        """As long as I/O may take: a process that gets no CPU is not dead."""
+        self.serve_ssd()
+        bench = self.load("s")
+        self.goes_on("s")
+        self.ssds[0].send_signal(signal.SIGSTOP)
+        time.sleep(STANDSTILL)
+        self.ssds[0].send_signal(signal.SIGCONT)
+        self.goes_on("s")
+        self.ends_well(bench)
+        self.assertEqual(self.errors(), 0)
 
     def test_an_ssd_that_goes_is_not_waited_for(self):
         self.serve_ssd("--fault", "queue=io,status=path-error")
