@@ -26,7 +26,8 @@ REQUESTS = 50  # of each queue
 ASK_EVERY = 0.5  # seconds: a question costs the daemon more than a request
 UNDER_VALGRIND = 600  # seconds: fifty times slower, and not alone on the machine
 CONTROL = 1  # the first thread
-LACKEY = ("valgrind", "--tool=lackey", "--trace-mem=yes", "--trace-sched=yes")
+# fair-sched: one thread runs at a time, and one that spins would keep the others waiting for its place
+LACKEY = ("valgrind", "--tool=lackey", "--fair-sched=try", "--trace-mem=yes", "--trace-sched=yes")
 # Not looked at: registers of a device, which no cache holds (the doorbells of two queues lie on one line), and the data of
 # a disk in memory, where the guest says who writes which block.
 NOT_OURS = ("/memfd:nvring-ssd-bar0", "/memfd:nvring-ram")
