@@ -299,6 +299,7 @@ class Live(TopCase):
 
     def test_signals_give_the_terminal_back(self):
         self.serve()
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)  # nohup's way is inherited
         for signo in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             terminal = self.open()
             terminal.shows("BUSY %")
