@@ -52,6 +52,7 @@ class GuestCase(unittest.TestCase):
             self.skipTest(f"{self.server_class.program} lacks: {', '.join(sorted(missing))}")
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="nvg-"))
         self.addCleanup(self._clear)
+        self._started = []
         self._place = take_place()
         self.addCleanup(self._place.close)
 
@@ -64,8 +65,16 @@ class GuestCase(unittest.TestCase):
                 method()
             except Unavailable as reason:
                 self.skipTest(str(reason))
+            except GuestError:
+                self._tell_states()
+                raise
         setattr(self, self._testMethodName, guarded)
         super().run(result)
+
+    def _tell_states(self):
+        """What all are at that this test has started, before they are ended."""
+        for what in self._started:
+            print(f"-- {what.log.stem}\n{what.state()}", file=sys.stderr, flush=True)
 
     def _clear(self):
         if self._failed():
@@ -96,6 +105,7 @@ class GuestCase(unittest.TestCase):
     def serve(self, *exports):
         """Starts the server with EXPORTS; it must also end well."""
         running = self.server_class(self.folder, exports)
+        self._started.append(running)
         self.addCleanup(running.abandon)
         running.start()
         return running
@@ -111,11 +121,13 @@ class GuestCase(unittest.TestCase):
         if not shutil.which(server.Ssd.program):
             raise Unavailable("NVRING_SSD names no program")
         made = server.Ssd(self.folder, images, name=name, **options)
+        self._started.append(made)
         self.addCleanup(made.abandon)
         return made.start()
 
     def vm(self, name="vm", **options):
         made = Vm(self.folder, name, **options)
+        self._started.append(made)
         self.addCleanup(made.stop)
         return made
 

@@ -28,6 +28,15 @@ def spawn(argv, outlive=False, **kwargs):
         raise Unavailable(f"{error.filename} is not installed") from error
 
 
+def said(argv, seconds=10):
+    """What ARGV says, or why it says nothing."""
+    try:
+        return subprocess.run([*map(str, argv)], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                              errors="replace", timeout=seconds, check=False).stdout
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return f"{error}\n"
+
+
 def end(child, patience=10):
     """SIGTERM, then SIGKILL; returns the exit status."""
     if child.poll() is None:

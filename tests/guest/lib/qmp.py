@@ -29,10 +29,14 @@ class Qmp:
     def __init__(self, path, wait=PATIENCE):
         self.events = []
         self._socket = connect(path, time.monotonic() + wait)
-        self._socket.settimeout(PATIENCE)
+        self.limit(wait)
         self._stream = self._socket.makefile("rb")
         self._receive()  # greeting
         self("qmp_capabilities")
+
+    def limit(self, seconds):
+        """How long QEMU may take for an answer from now on."""
+        self._socket.settimeout(seconds)
 
     def _receive(self):
         line = self._stream.readline()

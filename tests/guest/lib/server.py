@@ -101,6 +101,10 @@ class Server:
     def alive(self):
         return self.process.poll() is None
 
+    def state(self):
+        """What it is at, for those who look why a test failed."""
+        return self.tail()
+
     def tail(self):
         lines = self.log.read_text(errors="replace").splitlines() if self.log.exists() else []
         return "\n".join(f"  > {line}" for line in lines[-20:])
@@ -128,6 +132,12 @@ class Nvringd(Server):
             for number, path in enumerate(export.sockets):
                 words += ["--vhost-user-blk", f"{export.name}={path},name={export.name}-{number}"]
         return words
+
+    def state(self):
+        ask = [os.environ.get("NVRING", "nvring"), "-s", self.rpc_path]
+        exports = [f"{export.name}-{number}" for export in self.exports for number, _ in enumerate(export.sockets)]
+        return "".join(process.said([*ask, *words]) for words in
+                       (["status"], *(["export", "show", name] for name in exports))) + self.tail()
 
     def rpc(self, method, **parameters):
         """One JSON-RPC 2.0 call."""

@@ -24,6 +24,7 @@ CPU = {"tcg": "Nehalem,+rdrand"}
 CPU_ELSEWHERE = "max,la57=off"
 MEMORY_MIB = 512
 SECURITY = "security_model=none"
+STATE_SECONDS = 10  # that QEMU has to tell it
 
 
 def _properties(properties):
@@ -195,6 +196,18 @@ class Vm:
         if self._qmp is None:
             self._qmp = Qmp(self.folder / f"{self.name}.qmp")
         return self._qmp
+
+    def state(self):
+        """Where its CPUs are, for those who look why a test failed."""
+        if self.process is None or self.process.poll() is not None:
+            return "QEMU does not run"
+        try:
+            self._qmp = self._qmp or Qmp(self.folder / f"{self.name}.qmp", STATE_SECONDS)
+            self._qmp.limit(STATE_SECONDS)
+            registers = self.qmp("human-monitor-command", {"command-line": "info registers -a"})
+        except (GuestError, OSError, ValueError) as error:
+            return f"QEMU does not answer: {error}"
+        return "\n".join(line for line in registers.splitlines() if "RIP=" in line)
 
     def say(self, name):
         """The guest's `hear NAME` goes on."""
