@@ -191,20 +191,23 @@ class Vm:
                     return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         raise GuestError(f"{self.name}: its memory is not among the files of QEMU")
 
+    def _connected(self, patience):
+        """The one connection that QEMU takes; an answer may take PATIENCE seconds."""
+        if self._qmp is None:
+            self._qmp = Qmp(self.folder / f"{self.name}.qmp", patience)
+        self._qmp.limit(patience)
+        return self._qmp
+
     @property
     def qmp(self):
-        if self._qmp is None:
-            self._qmp = Qmp(self.folder / f"{self.name}.qmp")
-        return self._qmp
+        return self._connected(PATIENCE)
 
     def state(self):
         """Where its CPUs are, for those who look why a test failed."""
         if self.process is None or self.process.poll() is not None:
             return "QEMU does not run"
         try:
-            self._qmp = self._qmp or Qmp(self.folder / f"{self.name}.qmp", STATE_SECONDS)
-            self._qmp.limit(STATE_SECONDS)
-            registers = self.qmp("human-monitor-command", {"command-line": "info registers -a"})
+            registers = self._connected(STATE_SECONDS)("human-monitor-command", {"command-line": "info registers -a"})
         except (GuestError, OSError, ValueError) as error:
             return f"QEMU does not answer: {error}"
         return "\n".join(line for line in registers.splitlines() if "RIP=" in line)
