@@ -14,7 +14,7 @@ from test_nvme import NvmeCase
 
 NVRING_SSD = os.environ.get("NVRING_SSD", "nvring-ssd")
 OUTAGE_NS = 1000000000
-STANDSTILL = 13  # seconds: the keeper asks for the status once a second
+STANDSTILL = 13  # seconds, in which the keeper asks for the status: longer than the first answer of a server may take
 
 
 class PathCase(LoadCase):
